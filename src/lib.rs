@@ -1,1 +1,2 @@
-//! x
+//! signgate
+pub mod base;

@@ -1,0 +1,198 @@
+//! Points in time, and the only clock of the program.
+//!
+//! A [`Timestamp`] is nanoseconds since 1970 in 64 bits, enough until the year 2554 and fine enough for rate cells. The
+//! engine never reads a clock: `now` is an argument of its every entry point, so that tests and replay choose it.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A point in time: nanoseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The earliest point: 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+
+    /// From nanoseconds since 1970.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// From milliseconds since 1970; saturates at the end of the range.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1_000_000))
+    }
+
+    /// From seconds since 1970; saturates at the end of the range.
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1_000_000_000))
+    }
+
+    /// Nanoseconds since 1970.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Whole milliseconds since 1970, rounded down.
+    pub const fn as_millis(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
+    /// Whole seconds since 1970, rounded down.
+    pub const fn as_secs(self) -> u64 {
+        self.0 / 1_000_000_000
+    }
+
+    /// How long after `earlier` this is; zero where it is not after it.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Parses RFC 3339, for example `2027-01-01T00:00:00Z`. `None` outside 1970 to 2554 or where it is not RFC 3339.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let parsed: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(parsed.as_nanosecond()).ok().map(Self)
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+    fn add(self, length: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+    fn sub(self, length: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds: `2026-11-22T10:00:00.000Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_nanosecond(i128::from(self.0)) {
+            Ok(at) => write!(f, "{at:.3}"),
+            Err(_) => f.write_str("9999-12-31T23:59:59.999Z"),
+        }
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A wait as a client is told it: whole seconds, rounded up, at least 1 (RFC 9110 section 10.2.3, `delay-seconds`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Wait(u64);
+
+impl Wait {
+    /// The wait that `left` rounds up to.
+    pub const fn of(left: Duration) -> Self {
+        let whole = left.as_secs() + if left.subsec_nanos() > 0 { 1 } else { 0 };
+        Self(if whole == 0 { 1 } else { whole })
+    }
+
+    /// The number that goes into every header and into the text.
+    pub const fn secs(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (hours, minutes, seconds) = (self.0 / 3600, self.0 / 60 % 60, self.0 % 60);
+        let plural = |n: u64| if n == 1 { "" } else { "s" };
+        match (hours, minutes, seconds) {
+            (0, 0, s) => write!(f, "{s} second{}", plural(s)),
+            (0, m, 0) => write!(f, "{m} minute{}", plural(m)),
+            (0, m, s) => write!(f, "{m} minute{} and {s} second{}", plural(m), plural(s)),
+            (h, 0, _) => write!(f, "{h} hour{}", plural(h)),
+            (h, m, _) => write!(f, "{h} hour{} and {m} minute{}", plural(h), plural(m)),
+        }
+    }
+}
+
+/// Where `now` comes from: the system, or a test's own hand.
+#[derive(Debug, Clone)]
+pub struct Clock(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    System { started: Timestamp, anchor: Instant },
+    Manual(Arc<AtomicU64>),
+}
+
+impl Clock {
+    /// The system's clock, read once and carried on by the monotonic one: a step of the wall clock (an operator's, or
+    /// that of a resumed machine) must neither free nor freeze a quota.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub fn system() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(Source::System { started: Timestamp::EPOCH + since_epoch, anchor: Instant::now() })
+    }
+
+    /// A clock that stands at `start` until it is [advanced](Self::advance). Clones share the hand.
+    pub fn manual(start: Timestamp) -> Self {
+        Self(Source::Manual(Arc::new(AtomicU64::new(start.0))))
+    }
+
+    /// The time now. Never goes back.
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System { started, anchor } => *started + anchor.elapsed(),
+            Source::Manual(nanos) => Timestamp(nanos.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Moves a manual clock on; a system clock does not let itself be moved.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(nanos) = &self.0 {
+            nanos.fetch_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::AcqRel);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_rounded_up_and_never_zero() {
+        assert_eq!(Wait::of(Duration::ZERO).secs(), 1);
+        assert_eq!(Wait::of(Duration::from_nanos(1)).secs(), 1);
+        assert_eq!(Wait::of(Duration::from_secs(41)).secs(), 41);
+        assert_eq!(Wait::of(Duration::from_millis(41_001)).secs(), 42);
+    }
+
+    #[test]
+    fn a_wait_reads_as_a_person_says_it() {
+        assert_eq!(Wait::of(Duration::from_secs(1)).to_string(), "1 second");
+        assert_eq!(Wait::of(Duration::from_secs(61)).to_string(), "1 minute and 1 second");
+        assert_eq!(Wait::of(Duration::from_secs(3 * 3600 + 120)).to_string(), "3 hours and 2 minutes");
+    }
+
+    #[test]
+    fn rfc_3339_both_ways() {
+        let at = Timestamp::parse_rfc3339("2027-01-01T00:00:00Z").unwrap();
+        assert_eq!(at.as_secs(), 1_798_761_600);
+        assert_eq!(at.to_string(), "2027-01-01T00:00:00.000Z");
+        assert_eq!(Timestamp::parse_rfc3339("1969-01-01T00:00:00Z"), None);
+        assert_eq!(Timestamp::parse_rfc3339("soon"), None);
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_by_hand() {
+        let clock = Clock::manual(Timestamp::from_secs(5));
+        let other = clock.clone();
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(other.now(), Timestamp::from_secs(7));
+    }
+}

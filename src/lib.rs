@@ -1,2 +1,3 @@
 //! signgate
 pub mod base;
+pub mod policy;

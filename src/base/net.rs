@@ -121,7 +121,10 @@ mod tests {
 
     #[test]
     fn a_mapped_address_is_the_ipv4_one() {
-        assert_eq!(Prefix::proxy("::ffff:203.0.113.7".parse().unwrap()), Prefix::proxy("203.0.113.7".parse().unwrap()));
+        assert_eq!(
+            Prefix::proxy("::ffff:203.0.113.7".parse().unwrap()),
+            Prefix::proxy("203.0.113.7".parse().unwrap())
+        );
         assert_eq!(Prefix::subnet("::ffff:203.0.113.7".parse().unwrap()).to_string(), "203.0.113.0/24");
         assert_eq!(Prefix::subnet("2001:db8:1:2::9".parse().unwrap()).to_string(), "2001:db8:1::/48");
     }

@@ -60,7 +60,9 @@ pub enum LengthError {
     #[error("the count must be a whole number from 1 to 4294967295")]
     Count,
     /// The unit is unknown.
-    #[error("a length of time is a number with `s`, `m`, `h` or `d`, such as `30m` or `1h30m`, or a word such as `minute`")]
+    #[error(
+        "a length of time is a number with `s`, `m`, `h` or `d`, such as `30m` or `1h30m`, or a word such as `minute`"
+    )]
     Unit,
     /// Zero, or too long.
     #[error("a length of time must be more than 0 and at most 366 days")]
@@ -86,7 +88,8 @@ pub fn parse_length(text: &str) -> Result<Duration, LengthError> {
         let after = &rest[digits..];
         let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
         let unit = unit_millis(after[..letters].trim()).ok_or(LengthError::Unit)?;
-        millis = count.checked_mul(unit).and_then(|part| millis.checked_add(part)).ok_or(LengthError::Range)?;
+        millis =
+            count.checked_mul(unit).and_then(|part| millis.checked_add(part)).ok_or(LengthError::Range)?;
         rest = &after[letters..];
     }
     let length = Duration::from_millis(millis);

@@ -98,7 +98,9 @@ mod tests {
     #[test]
     fn one_room_has_one_spelling() {
         assert_eq!(Room::parse_id("7300000000000000001"), Ok(Room::Id(7_300_000_000_000_000_001)));
-        for bad in ["", "0", "007", "+7", "-7", " 7", "7 ", "7e3", "99999999999999999999", "73000000000000000011"] {
+        for bad in
+            ["", "0", "007", "+7", "-7", " 7", "7 ", "7e3", "99999999999999999999", "73000000000000000011"]
+        {
             assert_eq!(Room::parse_id(bad), Err(RoomError::Id), "{bad:?}");
         }
         assert_eq!(Room::parse_anchor("@Some.Name_1"), Room::parse_anchor("some.name_1"));

@@ -1,0 +1,564 @@
+//! A compiled policy: plain, immutable, checked data. One request sees one set.
+//!
+//! Everything that could be worked out before a request comes is worked out here: which counters apply to a tier and an
+//! operation, the families under which counters live, the labels that refusals print.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use ipnet::IpNet;
+
+use crate::base::id::{AccountId, KeyId, RuleName, TierName};
+use crate::base::net::canonical;
+use crate::base::operation::Operation;
+use crate::base::rate::{LengthText, Rate};
+use crate::base::room::Room;
+use crate::base::secret::KeyHash;
+use crate::base::subject::{Scopes, Subject};
+use crate::base::time::Timestamp;
+
+use super::lists::Lists;
+use super::target::Target;
+
+/// A request meets at most so many counters; a policy that needs more is refused when it is compiled.
+pub const COUNTERS_PER_REQUEST_MAX: usize = 16;
+
+/// A counter holds at most so many windows; a quota with more is laid out as several counters.
+pub const WINDOWS_PER_COUNTER_MAX: usize = 3;
+
+/// Everything that decides, compiled from one directory of policy files.
+#[derive(Debug)]
+pub struct PolicySet {
+    digest: Digest,
+    tiers: Vec<Tier>,
+    anonymous: TierIndex,
+    accounts: Vec<Account>,
+    keys: HashMap<KeyHash, Key, foldhash::fast::RandomState>,
+    rules: Vec<Rule>,
+    counters: Vec<Counter>,
+    /// For each tier and operation, the places of the counters that apply.
+    applicable: Vec<Box<[u16]>>,
+    blocklists: Lists,
+    allowlists: Lists,
+    targets: Vec<Target>,
+    sessions: SessionMode,
+}
+
+/// What a set is put together from. The indices in it must be consistent: `compile` is the only maker outside of tests.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Of the files' names and bytes.
+    pub digest: Digest,
+    /// At least the tier of requests without a key.
+    pub tiers: Vec<Tier>,
+    /// The tier of requests without a key.
+    pub anonymous: TierIndex,
+    /// By [`AccountIndex`].
+    pub accounts: Vec<Account>,
+    /// By hash.
+    pub keys: Vec<(KeyHash, Key)>,
+    /// By [`RuleIndex`].
+    pub rules: Vec<Rule>,
+    /// In the order of their rules.
+    pub counters: Vec<Counter>,
+    /// What is refused outright; they name rules of kind [`RuleKind::Blocklist`].
+    pub blocklists: Lists,
+    /// What is exempt; they name rules of kind [`RuleKind::Allowlist`].
+    pub allowlists: Lists,
+    /// What may be signed.
+    pub targets: Vec<Target>,
+    /// What happens to session credentials.
+    pub sessions: SessionMode,
+}
+
+impl PolicySet {
+    /// Works out what applies where. At most [`COUNTERS_PER_REQUEST_MAX`] counters may apply to one tier and operation:
+    /// [`busiest`](Self::busiest) tells, and `compile` refuses a policy beyond it.
+    pub fn new(parts: Parts) -> Self {
+        let mut applicable = Vec::with_capacity(parts.tiers.len() * Operation::COUNT);
+        for tier in 0..parts.tiers.len() {
+            for operation in Operation::ALL {
+                let applies = |counter: &Counter| {
+                    counter.mode != Mode::Off
+                        && counter.operations.contains(operation)
+                        && counter.tiers.contains(TierIndex(tier as u16))
+                };
+                let places = (0u16..).zip(&parts.counters).filter(|(_, counter)| applies(counter));
+                applicable.push(places.map(|(place, _)| place).collect());
+            }
+        }
+        Self {
+            digest: parts.digest,
+            tiers: parts.tiers,
+            anonymous: parts.anonymous,
+            accounts: parts.accounts,
+            keys: parts.keys.into_iter().collect(),
+            rules: parts.rules,
+            counters: parts.counters,
+            applicable,
+            blocklists: parts.blocklists,
+            allowlists: parts.allowlists,
+            targets: parts.targets,
+            sessions: parts.sessions,
+        }
+    }
+
+    /// Names this set: the same files, the same digest.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// All tiers, by [`TierIndex`].
+    pub fn tiers(&self) -> &[Tier] {
+        &self.tiers
+    }
+
+    /// One tier.
+    pub fn tier(&self, index: TierIndex) -> &Tier {
+        &self.tiers[usize::from(index.0)]
+    }
+
+    /// The tier of that name.
+    pub fn tier_named(&self, name: &str) -> Option<TierIndex> {
+        self.tiers.iter().position(|tier| tier.name.as_str() == name).map(|place| TierIndex(place as u16))
+    }
+
+    /// The tier of requests without a key.
+    pub fn anonymous(&self) -> TierIndex {
+        self.anonymous
+    }
+
+    /// All accounts, by [`AccountIndex`].
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// One account.
+    pub fn account(&self, index: AccountIndex) -> &Account {
+        &self.accounts[index.0 as usize]
+    }
+
+    /// The key of that hash.
+    pub fn key(&self, hash: &KeyHash) -> Option<&Key> {
+        self.keys.get(hash)
+    }
+
+    /// All keys, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.values()
+    }
+
+    /// All rules, by [`RuleIndex`].
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// One rule.
+    pub fn rule(&self, index: RuleIndex) -> &Rule {
+        &self.rules[usize::from(index.0)]
+    }
+
+    /// All counters.
+    pub fn counters(&self) -> &[Counter] {
+        &self.counters
+    }
+
+    /// One counter, by its place.
+    pub fn counter(&self, place: u16) -> &Counter {
+        &self.counters[usize::from(place)]
+    }
+
+    /// The places of the counters that apply to a tier and an operation.
+    pub fn applicable(&self, tier: TierIndex, operation: Operation) -> &[u16] {
+        &self.applicable[usize::from(tier.0) * Operation::COUNT + operation.index()]
+    }
+
+    /// How many counters a request can meet at most.
+    pub fn busiest(&self) -> usize {
+        self.applicable.iter().map(|places| places.len()).max().unwrap_or(0)
+    }
+
+    /// What is refused outright.
+    pub fn blocklists(&self) -> &Lists {
+        &self.blocklists
+    }
+
+    /// What is exempt.
+    pub fn allowlists(&self) -> &Lists {
+        &self.allowlists
+    }
+
+    /// What may be signed.
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// What happens to session credentials.
+    pub fn sessions(&self) -> SessionMode {
+        self.sessions
+    }
+}
+
+/// Names a set: the first 8 bytes of a BLAKE3 hash over its files, printed as 16 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Digest(pub [u8; 8]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The place of a tier in its set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TierIndex(pub u16);
+
+/// The place of an account in its set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountIndex(pub u32);
+
+/// The place of a rule in its set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleIndex(pub u16);
+
+/// A named set of limits.
+#[derive(Debug, Clone)]
+pub struct Tier {
+    /// Its name.
+    pub name: TierName,
+    /// What kind of customer it is for.
+    pub class: TierClass,
+}
+
+/// What kind of customer a tier is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TierClass {
+    /// No key.
+    None,
+    /// A key that costs nothing.
+    Free,
+    /// A key that is paid for.
+    Paid,
+}
+
+impl TierClass {
+    /// The word in policies.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Free => "free",
+            Self::Paid => "paid",
+        }
+    }
+}
+
+/// The owner of keys.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Its name.
+    pub id: AccountId,
+    /// Its tier.
+    pub tier: TierIndex,
+    /// What its counters are kept under.
+    pub subject: Subject,
+}
+
+/// A credential.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Its public id.
+    pub id: KeyId,
+    /// Whose it is.
+    pub account: AccountIndex,
+    /// What its counters are kept under.
+    pub subject: Subject,
+    /// When it stops being valid; a rotated key has one, so that its owner's tools have time to change over.
+    pub expires: Option<Timestamp>,
+    /// Whether the operator switched it off.
+    pub disabled: bool,
+    /// From where it may be used; empty: from everywhere.
+    pub proxies: Vec<IpNet>,
+    /// For which rooms it may be used; empty: for all.
+    pub rooms: Vec<Room>,
+}
+
+impl Key {
+    /// Whether it may be used from that address.
+    pub fn allows_address(&self, address: std::net::IpAddr) -> bool {
+        let address = canonical(address);
+        self.proxies.is_empty() || self.proxies.iter().any(|prefix| prefix.contains(&address))
+    }
+
+    /// Whether it may be used for that room; a request without a room passes.
+    pub fn allows_room(&self, room: Option<&Room>) -> bool {
+        self.rooms.is_empty() || room.is_none_or(|room| self.rooms.contains(room))
+    }
+}
+
+/// A rule: what an operator wrote, with its name and where it stands.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Its name, unique in the set.
+    pub name: RuleName,
+    /// Whether it acts.
+    pub mode: Mode,
+    /// What it does.
+    pub kind: RuleKind,
+    /// The file it stands in, as the operator knows it.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+/// Whether a rule acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Mode {
+    /// Decides, counts and acts.
+    #[default]
+    Enforce,
+    /// Decides, counts and is recorded as if in force; does not act.
+    Shadow,
+    /// Is not looked at.
+    Off,
+}
+
+impl Mode {
+    /// The word in policies, metrics and records.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// What a rule does.
+#[derive(Debug, Clone)]
+pub enum RuleKind {
+    /// Refuses outright.
+    Blocklist {
+        /// What the caller is told.
+        reason: Option<Arc<str>>,
+        /// When it ends by itself.
+        expires: Option<Timestamp>,
+    },
+    /// Exempts from others.
+    Allowlist {
+        /// From which.
+        exempt: Exemptions,
+        /// When it ends by itself.
+        expires: Option<Timestamp>,
+    },
+    /// So many in each window: the places of its counters in the set.
+    Quota {
+        /// One counter for every three windows.
+        counters: Range<u16>,
+    },
+    /// Smoothing, with a burst.
+    Rate {
+        /// One counter.
+        counters: Range<u16>,
+    },
+    /// So many at a time.
+    Concurrency {
+        /// One counter.
+        counters: Range<u16>,
+    },
+}
+
+impl RuleKind {
+    /// The table's name in policies.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Blocklist { .. } => "blocklist",
+            Self::Allowlist { .. } => "allowlist",
+            Self::Quota { .. } => "quota",
+            Self::Rate { .. } => "rate",
+            Self::Concurrency { .. } => "concurrency",
+        }
+    }
+}
+
+/// What an allowlist exempts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Exemptions {
+    /// From blocklists.
+    pub blocklist: bool,
+    /// From quotas, distinct quotas, rates and concurrency.
+    pub quota: bool,
+    /// From the view-bot rules.
+    pub viewbot: bool,
+}
+
+impl Exemptions {
+    /// Both together.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self {
+            blocklist: self.blocklist || other.blocklist,
+            quota: self.quota || other.quota,
+            viewbot: self.viewbot || other.viewbot,
+        }
+    }
+}
+
+/// Something that is counted and limited.
+#[derive(Debug, Clone)]
+pub struct Counter {
+    /// Its rule.
+    pub rule: RuleIndex,
+    /// The rule's mode, at hand.
+    pub mode: Mode,
+    /// Per what it counts.
+    pub scopes: Scopes,
+    /// How much is admitted.
+    pub limit: Limit,
+    /// For which tiers.
+    pub tiers: Tiers,
+    /// For which operations.
+    pub operations: Operations,
+    /// What its records are kept under; see [`Family::of`].
+    pub family: Family,
+}
+
+/// How much is admitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Limit {
+    /// So many in each window, 1 to [`WINDOWS_PER_COUNTER_MAX`] of them, the shortest first.
+    Windows(Vec<WindowLimit>),
+    /// Smoothed.
+    Rate {
+        /// The sustained rate.
+        rate: Rate,
+        /// How many at once after a pause, at least 1.
+        burst: u32,
+        /// As [`WindowLimit::label`].
+        label: Arc<str>,
+    },
+    /// At a time.
+    Concurrency {
+        /// At least 1.
+        max: u32,
+        /// As [`WindowLimit::label`].
+        label: Arc<str>,
+    },
+}
+
+/// So many in one window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowLimit {
+    /// From the first charge on.
+    pub length: Duration,
+    /// How many; 0 admits none.
+    pub max: u32,
+    /// As the operator wrote it: `minute`, `30m`.
+    pub name: Arc<str>,
+    /// What a refusal prints: `rate_limit_account_minute` (see [`limit_label`]).
+    pub label: Arc<str>,
+}
+
+/// The `limit_label` of a window: `rate_limit_account_minute`, `rate_limit_room_id_day`, `rate_limit_proxy_room_id_30m`.
+pub fn limit_label(scopes: Scopes, window: &str) -> String {
+    let second = scopes.second.map(|scope| format!("_{}", scope.label())).unwrap_or_default();
+    format!("rate_limit_{}{second}_{window}", scopes.first.label())
+}
+
+/// The word for a window of that length: `second`, `minute`, `hour`, `day`, `week`, else the length as [`LengthText`].
+pub fn window_name(length: Duration) -> String {
+    match length.as_millis() {
+        1_000 => "second".into(),
+        60_000 => "minute".into(),
+        3_600_000 => "hour".into(),
+        86_400_000 => "day".into(),
+        604_800_000 => "week".into(),
+        _ => LengthText(length).to_string(),
+    }
+}
+
+/// What a counter's records are kept under, across reloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Family(pub u64);
+
+impl Family {
+    /// Of the rule's name, its table, its scopes and the lengths of its windows, not of its limits: a raised limit helps at
+    /// once, a renamed rule or a changed window starts anew.
+    pub fn of(rule: &RuleName, table: &str, scopes: Scopes, windows: &[Duration]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(format!("{table}\0{rule}\0{scopes}").as_bytes());
+        for window in windows {
+            hasher.update(&window.as_nanos().to_le_bytes());
+        }
+        let mut short = [0; 8];
+        short.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        Self(u64::from_le_bytes(short))
+    }
+}
+
+/// A set of tiers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Tiers {
+    /// All of them, those added later too.
+    #[default]
+    All,
+    /// These.
+    Some(Vec<TierIndex>),
+}
+
+impl Tiers {
+    /// Whether `tier` is in it.
+    pub fn contains(&self, tier: TierIndex) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(tiers) => tiers.contains(&tier),
+        }
+    }
+}
+
+/// A set of operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operations(u8);
+
+impl Operations {
+    /// All that cost quota.
+    pub fn all() -> Self {
+        Operation::ALL.into_iter().filter(|operation| operation.costs_quota()).collect()
+    }
+
+    /// Whether `operation` is in it.
+    pub const fn contains(self, operation: Operation) -> bool {
+        self.0 >> operation.index() & 1 == 1
+    }
+}
+
+impl FromIterator<Operation> for Operations {
+    fn from_iter<I: IntoIterator<Item = Operation>>(operations: I) -> Self {
+        Self(operations.into_iter().fold(0, |set, operation| set | 1 << operation.index()))
+    }
+}
+
+/// What happens to session credentials that a client sends along (`contract.md` section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SessionMode {
+    /// They go on to the generator.
+    #[default]
+    Pass,
+    /// The request goes on without them.
+    Strip,
+    /// The request is refused.
+    Refuse,
+}
+
+impl SessionMode {
+    /// The word in policies.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Strip => "strip",
+            Self::Refuse => "refuse",
+        }
+    }
+}

@@ -1,3 +1,4 @@
 //! signgate
 pub mod base;
+pub mod engine;
 pub mod policy;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::base::id::{AccountId, KeyId};
 use crate::base::time::{Timestamp, Wait};
-use crate::policy::set::{PolicySet, RuleIndex, RuleKind, TierIndex};
+use crate::policy::set::{Limit, PolicySet, RuleIndex, RuleKind, TierIndex, WindowLimit};
 
 /// The outcome of all rules for one request.
 #[derive(Debug, Clone)]
@@ -342,21 +342,25 @@ impl fmt::Display for Described<'_> {
     }
 }
 
-/// How much of a window is left, for headers and the limits answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How much of one window is left, for headers and the limits answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// The rule it belongs to.
-    pub rule: RuleIndex,
-    /// As the operator wrote it: `minute`, `30m`.
-    pub name: Arc<str>,
-    /// Its `limit_label`.
-    pub label: Arc<str>,
-    /// The window's length.
-    pub window: Duration,
-    /// How many it admits.
-    pub max: u32,
+    /// The place of its counter in the policy set.
+    pub counter: u16,
+    /// The place of the window in its counter.
+    pub window: u8,
     /// How many are left, never below zero.
     pub remaining: u32,
-    /// Until it ends; `None` where it has not been opened.
+    /// Until it ends; `None` where it has not been opened: then all of it is left.
     pub resets: Option<Duration>,
+}
+
+impl Standing {
+    /// What the policy says of this window: length, maximum, name, label. `None` only with another policy set's standing.
+    pub fn limit(self, policy: &PolicySet) -> Option<&WindowLimit> {
+        match &policy.counters().get(usize::from(self.counter))?.limit {
+            Limit::Windows(windows) => windows.get(usize::from(self.window)),
+            Limit::Rate { .. } | Limit::Concurrency { .. } => None,
+        }
+    }
 }

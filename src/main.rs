@@ -1,1 +1,2 @@
+//! The `signgate` program: see the library for the map.
 fn main() {}

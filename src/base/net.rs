@@ -47,11 +47,13 @@ impl Prefix {
     }
 
     /// The widest prefix that records fold into: the /16 or /32.
+    #[must_use]
     pub fn widest_parent(self) -> Self {
         self.shortened(if self.v6 { 32 } else { 16 })
     }
 
     /// This prefix cut to `length` bits; itself where it is shorter already.
+    #[must_use]
     pub fn shortened(self, length: u8) -> Self {
         if length >= self.length {
             return self;

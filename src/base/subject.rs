@@ -120,8 +120,8 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// One thing counted, in 16 bytes: exact for an address, a room's number and an autonomous system, a hash of 120 bits for
-/// everything that is a text, and for a pair with an address 64 bits of address beside 48 bits of hash.
+/// One thing counted, in 16 bytes: exact for an address, a room's number and an autonomous system, a hash of 119 bits or
+/// more for everything that is a text; a pair holds 64 bits of address beside 48 bits of hash, or a hash of each half.
 ///
 /// A pair's short hash can be made to collide only by the caller whose own address stands beside it, and then two of
 /// the caller's own subjects share a count: nothing is gained by it.
@@ -140,6 +140,7 @@ const TAG_TEXT: u64 = 4;
 const TAG_PAIR: u64 = 5;
 const TAG_TOTAL: u64 = 6;
 const TAG_BUCKET: u64 = 7;
+const TAG_ROOM: u64 = 8;
 
 impl Subject {
     /// Everything together.
@@ -166,20 +167,25 @@ impl Subject {
     /// A room.
     pub fn room(room: &Room) -> Self {
         match room {
-            Room::Id(id) => Self { high: TAG_NUMBER << TAG_SHIFT | 1, low: *id },
-            Room::Anchor(name) => Self::text(Scope::Room, name.as_str()),
+            Room::Id(id) => Self { high: TAG_ROOM << TAG_SHIFT, low: *id },
+            Room::Anchor(name) => {
+                let text = Self::text(Scope::Room, name.as_str());
+                Self { high: TAG_ROOM << TAG_SHIFT | text.high & REST_MASK | 1, low: text.low }
+            }
         }
     }
 
-    /// Two subjects together. One that is an address stays legible, so that its records can be folded.
+    /// Two subjects together, in the order of [`Scope`]. An address stays legible, and the first half of any other pair
+    /// stays apart from the second, so that records can be folded without mixing one account's with another's.
     pub fn pair(first: Self, second: Self) -> Self {
         let (address, other) = match (first.tag(), second.tag()) {
             (TAG_ADDRESS, _) => (first, second),
             (_, TAG_ADDRESS) => (second, first),
             _ => {
-                let mixed = mix(mix(first.high, first.low), mix(second.high, second.low));
-                let more = mix(mixed, first.low ^ second.high.rotate_left(32));
-                return Self { high: TAG_PAIR << TAG_SHIFT | more >> 8, low: mixed };
+                let first_is_open = u64::from(first.tag() == TAG_ROOM);
+                let high =
+                    TAG_PAIR << TAG_SHIFT | mix(first.high, first.low) & REST_MASK & !1 | first_is_open;
+                return Self { high, low: mix(second.high, second.low).max(1) };
             }
         };
         let hash = mix(other.high, other.low) & OTHER_MASK;
@@ -198,8 +204,8 @@ impl Subject {
     }
 
     /// The wider subject that this one's record is folded into when there are too many: for an address (alone or in a
-    /// pair) the next wider prefix, and above the /16 or /32, as for everything else, one of 4,096 buckets. `None` for a
-    /// bucket itself.
+    /// pair) the next wider prefix; for a pair of others its first half; above these one of 4,096 buckets. `None` for a
+    /// bucket itself, and for an account's or a key's half of a pair: strangers cannot make these.
     pub fn parent(self) -> Option<Self> {
         match (self.tag(), self.as_prefix().and_then(Prefix::parent)) {
             (TAG_BUCKET | TAG_TOTAL, _) => None,
@@ -209,7 +215,24 @@ impl Subject {
                 low: wider.bits(),
             }),
             (_, Some(wider)) => Some(Self::prefix(wider)),
+            (TAG_PAIR, None) if self.low != 0 => Some(Self { high: self.high, low: 0 }),
+            (TAG_PAIR, None) if self.high & 1 == 0 => None,
             (_, None) => Some(Self { high: TAG_BUCKET << TAG_SHIFT, low: self.bucket() }),
+        }
+    }
+
+    /// How wide it is on the way of its [`parent`](Self::parent)s: 0 as requests bring it, 1 a /24, a /48 or half of a pair, 2
+    /// a /16 or a /32, 3 a bucket.
+    pub fn width(self) -> u8 {
+        match (self.tag(), self.as_prefix()) {
+            (TAG_BUCKET, _) => 3,
+            (TAG_PAIR, _) => u8::from(self.low == 0),
+            (_, Some(prefix)) => match (prefix.is_v6(), prefix.length()) {
+                (false, 25..) | (true, 49..) => 0,
+                (false, 17..) | (true, 33..) => 1,
+                _ => 2,
+            },
+            _ => 0,
         }
     }
 
@@ -219,6 +242,7 @@ impl Subject {
         match (self.tag(), self.as_prefix()) {
             (TAG_BUCKET, _) => self.low,
             (_, Some(prefix)) => mix(prefix.widest_parent().bits(), u64::from(prefix.is_v6())) & 0xfff,
+            (TAG_PAIR, None) => mix(self.high, 0) & 0xfff,
             (_, None) => mix(self.high, self.low) & 0xfff,
         }
     }
@@ -241,6 +265,7 @@ impl Subject {
 /// How many bits of a pair's `high` hold the hash of what stands beside the address.
 const OTHER_BITS: u32 = 48;
 const OTHER_MASK: u64 = (1 << OTHER_BITS) - 1;
+const REST_MASK: u64 = (1 << TAG_SHIFT) - 1;
 
 fn prefix_bits(prefix: Prefix) -> u64 {
     u64::from(prefix.length()) | u64::from(prefix.is_v6()) << 7
@@ -307,10 +332,13 @@ mod tests {
             (address("2001:db8::1"), 3),
             (Subject::room(&Room::Id(7)), 1),
             (Subject::text(Scope::Account, "a"), 1),
+            (Subject::pair(Subject::text(Scope::Account, "a"), Subject::room(&Room::Id(7))), 1),
+            (Subject::pair(Subject::room(&Room::Id(7)), Subject::number(1)), 2),
         ] {
             let chain: Vec<_> = std::iter::successors(subject.parent(), |parent| parent.parent()).collect();
             assert_eq!(chain.len(), parents, "{chain:?}");
             assert!(chain.iter().all(|parent| parent.bucket() == subject.bucket()), "{chain:?}");
+            assert!(chain.is_sorted_by_key(|parent| parent.width()) && subject.width() == 0, "{chain:?}");
         }
     }
 }

@@ -20,8 +20,12 @@ type Map<K> = HashMap<K, Vec<RuleIndex>, foldhash::fast::RandomState>;
 /// All lists of one kind.
 #[derive(Default)]
 pub struct Lists {
-    prefixes: JointPrefixMap<IpNet, Vec<RuleIndex>>,
+    /// For each listed prefix the place of its rules in `rule_sets`: its own and, once sealed, those of every wider one.
+    prefixes: JointPrefixMap<IpNet, u32>,
     prefix_count: usize,
+    rule_sets: Vec<Box<[RuleIndex]>>,
+    rule_set_places: HashMap<Box<[RuleIndex]>, u32, foldhash::fast::RandomState>,
+    sealed: bool,
     asns: Map<u32>,
     rooms: Map<Room>,
     accounts: Map<AccountIndex>,
@@ -35,10 +39,37 @@ impl Lists {
     pub fn add_prefix(&mut self, prefix: IpNet, rule: RuleIndex) {
         let prefix = canonical_prefix(prefix);
         self.prefix_count += 1;
-        match self.prefixes.get_mut(&prefix) {
-            Some(rules) => push_new(rules, rule),
-            None => drop(self.prefixes.insert(prefix, vec![rule])),
+        self.sealed = false;
+        let own = self.prefixes.get(&prefix).map_or(&[][..], |place| &self.rule_sets[*place as usize]);
+        let with = self.rule_set(union(own, &[rule]));
+        self.prefixes.insert(prefix, with);
+    }
+
+    /// Gives each prefix the rules of all that cover it, so that one longest match finds them all. `PolicySet::new` does it.
+    pub(super) fn seal(&mut self) {
+        if std::mem::replace(&mut self.sealed, true) {
+            return;
         }
+        let mut sealed: JointPrefixMap<IpNet, u32> = JointPrefixMap::new();
+        // In the map's order a prefix comes after all that cover it.
+        for (prefix, own) in std::mem::take(&mut self.prefixes) {
+            let rules = match sealed.get_lpm(&prefix) {
+                Some((_, wider)) if *wider != own => {
+                    self.rule_set(union(&self.rule_sets[*wider as usize], &self.rule_sets[own as usize]))
+                }
+                _ => own,
+            };
+            sealed.insert(prefix, rules);
+        }
+        self.prefixes = sealed;
+    }
+
+    fn rule_set(&mut self, rules: Box<[RuleIndex]>) -> u32 {
+        let Self { rule_sets, rule_set_places, .. } = self;
+        *rule_set_places.entry(rules).or_insert_with_key(|rules| {
+            rule_sets.push(rules.clone());
+            rule_sets.len() as u32 - 1
+        })
     }
 
     /// Lists an autonomous system.
@@ -77,9 +108,13 @@ impl Lists {
     }
 
     /// The rules whose prefixes hold the address.
-    pub fn of_address(&self, address: IpAddr) -> impl Iterator<Item = RuleIndex> {
-        let exact = IpNet::from(canonical(address));
-        self.prefixes.cover_values(&exact).flatten().copied()
+    pub fn of_address(&self, address: IpAddr) -> &[RuleIndex] {
+        debug_assert!(self.sealed || self.prefix_count == 0, "looked up before it was sealed");
+        if self.prefix_count == 0 {
+            return &[];
+        }
+        let longest = self.prefixes.get_lpm(&IpNet::from(canonical(address)));
+        longest.map_or(&[], |(_, place)| &self.rule_sets[*place as usize])
     }
 
     /// The rules that list the autonomous system.
@@ -121,6 +156,14 @@ impl std::fmt::Debug for Lists {
 
 fn found<'m, K: std::hash::Hash + Eq>(map: &'m Map<K>, key: &K) -> &'m [RuleIndex] {
     if map.is_empty() { &[] } else { map.get(key).map_or(&[], Vec::as_slice) }
+}
+
+/// Both together, in the order of the rules.
+fn union(one: &[RuleIndex], other: &[RuleIndex]) -> Box<[RuleIndex]> {
+    let mut all: Vec<RuleIndex> = one.iter().chain(other).copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    all.into()
 }
 
 fn push_new(rules: &mut Vec<RuleIndex>, rule: RuleIndex) {
@@ -210,7 +253,7 @@ mod tests {
     use super::*;
 
     fn rules(lists: &Lists, address: &str) -> Vec<u16> {
-        lists.of_address(address.parse().unwrap()).map(|rule| rule.0).collect()
+        lists.of_address(address.parse().unwrap()).iter().map(|rule| rule.0).collect()
     }
 
     #[test]
@@ -222,9 +265,12 @@ mod tests {
             lists.add_prefix(prefix.parse().unwrap(), RuleIndex(rule));
         }
         lists.add_prefix("::ffff:198.51.100.0/120".parse().unwrap(), RuleIndex(5));
-        assert_eq!(rules(&lists, "203.0.113.7"), [2, 1, 3]);
-        assert_eq!(rules(&lists, "203.0.113.8"), [2, 1]);
-        assert_eq!(rules(&lists, "::ffff:203.0.113.8"), [2, 1]);
+        lists.add_prefix("203.0.113.0/24".parse().unwrap(), RuleIndex(6));
+        lists.seal();
+        assert_eq!(rules(&lists, "203.0.113.7"), [1, 2, 3, 6]);
+        assert_eq!(rules(&lists, "203.0.113.8"), [1, 2, 6]);
+        assert_eq!(rules(&lists, "203.0.114.8"), [2]);
+        assert_eq!(rules(&lists, "::ffff:203.0.113.8"), [1, 2, 6]);
         assert_eq!(rules(&lists, "2001:db8:ffff::1"), [4]);
         assert_eq!(rules(&lists, "198.51.100.9"), [5]);
         assert_eq!(rules(&lists, "192.0.2.1"), [] as [u16; 0]);

@@ -77,7 +77,9 @@ pub struct Parts {
 impl PolicySet {
     /// Works out what applies where. At most [`COUNTERS_PER_REQUEST_MAX`] counters may apply to one tier and operation:
     /// [`busiest`](Self::busiest) tells, and `compile` refuses a policy beyond it.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(mut parts: Parts) -> Self {
+        parts.blocklists.seal();
+        parts.allowlists.seal();
         let mut applicable = Vec::with_capacity(parts.tiers.len() * Operation::COUNT);
         for tier in 0..parts.tiers.len() {
             for operation in Operation::ALL {

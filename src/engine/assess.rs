@@ -1,0 +1,249 @@
+//! What every rule that counts nothing says of a request, and what it would be charged to. Reads; writes nothing.
+//!
+//! The rows of the order of checks (design 3) are evaluated from the top: the first that refuses answers. Shadow rules
+//! are found beside the enforced ones, as if they were in force.
+
+use crate::base::id::{AccountId, KeyId};
+use crate::base::net::Prefix;
+use crate::base::operation::Operation;
+use crate::base::subject::{Scope, Scopes, Subject};
+use crate::base::time::Timestamp;
+use crate::policy::PolicySet;
+use crate::policy::lists::Lists;
+use crate::policy::set::{
+    Account, AccountIndex, Exemptions, Key, Mode, RuleIndex, RuleKind, TierClass, TierIndex,
+};
+
+use super::book::Plan;
+use super::decision::{Caller, Matcher, Reason, Refusal};
+use super::facts::{Credential, Facts, TargetClaim};
+
+/// What was found, before anything is charged.
+#[derive(Debug)]
+pub struct Assessment {
+    /// Who asks.
+    pub caller: Caller,
+    /// What the enforced rules refuse.
+    pub refusal: Option<Refusal>,
+    /// What would be refused with every shadow rule enforced, where that differs.
+    pub shadow: Option<Refusal>,
+    /// What the request would be charged to; empty where it is refused.
+    pub plan: Plan,
+}
+
+/// Assesses a request against everything that counts nothing: lists, key, target, session.
+pub fn assess(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessment {
+    let who = identify(policy, facts);
+    let exempt = exemptions(policy, facts, &who, now);
+    let mut findings = Findings::default();
+    if !exempt.blocklist {
+        for_each_match(policy, policy.blocklists(), facts, &who, |rule, by| {
+            let live = match &policy.rule(rule).kind {
+                RuleKind::Blocklist { expires, .. } => expires.is_none_or(|at| at > now),
+                _ => false,
+            };
+            if live {
+                findings.add(Reason::Blocked { rule, by }, policy.rule(rule).mode);
+            }
+        });
+    }
+    if let Some(reason) = key_reason(facts, &who, now) {
+        findings.add(reason, Mode::Enforce);
+    }
+    if let TargetClaim::Url { host, path } = facts.target
+        && !policy.targets().iter().any(|target| target.allows(host, path))
+    {
+        findings.add(Reason::TargetNotListed, Mode::Enforce);
+    }
+    if facts.session.is_some() && policy.sessions() == crate::policy::set::SessionMode::Refuse {
+        findings.add(Reason::SessionRefused, Mode::Enforce);
+    }
+    let plan = if findings.enforced.is_none() && !exempt.quota {
+        plan(policy, facts, &who, facts.operation)
+    } else {
+        Plan::default()
+    };
+    let identity = match (who.key, who.account, facts.credential) {
+        (Some(key), Some(account), _) => Some((account.id.clone(), key.id.clone())),
+        (_, _, Credential::Recorded { id, account, .. }) => AccountId::new(account).zip(KeyId::new(id)),
+        _ => None,
+    };
+    let differs = findings.with_shadow != findings.enforced;
+    Assessment {
+        caller: Caller { tier: who.tier, identity },
+        shadow: findings.with_shadow.filter(|_| differs),
+        refusal: findings.enforced,
+        plan,
+    }
+}
+
+/// What the caller's quotas are, for the limits answer: those that a connect would be charged to.
+pub fn quotas_of(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Plan {
+    let who = identify(policy, facts);
+    if exemptions(policy, facts, &who, now).quota {
+        return Plan::default();
+    }
+    plan(policy, facts, &who, Operation::Connect)
+}
+
+/// Who asks, as far as the policy knows.
+struct Who<'p> {
+    tier: TierIndex,
+    key: Option<&'p Key>,
+    account: Option<&'p Account>,
+    account_index: Option<AccountIndex>,
+    account_subject: Option<Subject>,
+    key_subject: Option<Subject>,
+}
+
+fn identify<'p>(policy: &'p PolicySet, facts: &Facts<'_>) -> Who<'p> {
+    let nobody = Who {
+        tier: policy.anonymous(),
+        key: None,
+        account: None,
+        account_index: None,
+        account_subject: None,
+        key_subject: None,
+    };
+    match facts.credential {
+        Credential::Absent | Credential::Unchecked(_) => nobody,
+        Credential::Presented(hash) => match policy.key(&hash) {
+            None => nobody,
+            Some(key) => {
+                let account = policy.account(key.account);
+                Who {
+                    tier: account.tier,
+                    key: Some(key),
+                    account: Some(account),
+                    account_index: Some(key.account),
+                    account_subject: Some(account.subject),
+                    key_subject: Some(key.subject),
+                }
+            }
+        },
+        Credential::Recorded { id, account, tier } => Who {
+            // A tier that the policy lacks counts as a free one (design 9).
+            tier: policy.tier_named(tier).unwrap_or_else(|| free_tier(policy)),
+            account_subject: Some(Subject::text(Scope::Account, account)),
+            key_subject: Some(Subject::text(Scope::Key, id)),
+            ..nobody
+        },
+    }
+}
+
+fn free_tier(policy: &PolicySet) -> TierIndex {
+    let place = policy.tiers().iter().position(|tier| tier.class == TierClass::Free);
+    place.map_or(policy.anonymous(), |place| TierIndex(place as u16))
+}
+
+/// What is wrong with the key, if anything is.
+fn key_reason(facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Option<Reason> {
+    match (facts.credential, who.key) {
+        (Credential::Unchecked(wait), _) => {
+            Some(Reason::KeyAttempts { wait: std::time::Duration::from_secs(wait.secs()) })
+        }
+        (Credential::Presented(_), None) => Some(Reason::KeyUnknown),
+        (_, None) => None,
+        (_, Some(key)) if key.disabled => Some(Reason::KeyDisabled),
+        (_, Some(key)) => match key.expires {
+            Some(at) if at <= now => Some(Reason::KeyExpired { at }),
+            _ if !key.allows_address(facts.client) => Some(Reason::KeyProxy),
+            _ if !key.allows_room(facts.room.as_ref()) => Some(Reason::KeyRoom),
+            _ => None,
+        },
+    }
+}
+
+/// Everything that the allowlists in force exempt this request from.
+fn exemptions(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Exemptions {
+    let mut all = Exemptions::default();
+    for_each_match(policy, policy.allowlists(), facts, who, |rule, _| {
+        let rule = policy.rule(rule);
+        if let RuleKind::Allowlist { exempt, expires } = &rule.kind
+            && rule.mode == Mode::Enforce
+            && expires.is_none_or(|at| at > now)
+        {
+            all = all.or(*exempt);
+        }
+    });
+    all
+}
+
+/// Visits every rule of `lists` that holds something of the request.
+fn for_each_match(
+    policy: &PolicySet,
+    lists: &Lists,
+    facts: &Facts<'_>,
+    who: &Who<'_>,
+    mut visit: impl FnMut(RuleIndex, Matcher),
+) {
+    let mut each = |rule: RuleIndex, by: Matcher| {
+        if policy.rule(rule).mode != Mode::Off {
+            visit(rule, by);
+        }
+    };
+    lists.of_address(facts.client).iter().for_each(|rule| each(*rule, Matcher::Address));
+    facts.asn.map_or(&[][..], |asn| lists.of_asn(asn)).iter().for_each(|rule| each(*rule, Matcher::Asn));
+    lists.of_user_agent(facts.user_agent).for_each(|rule| each(rule, Matcher::UserAgent));
+    lists.of_library(facts.library).for_each(|rule| each(rule, Matcher::Library));
+    let room = facts.room.as_ref();
+    room.map_or(&[][..], |room| lists.of_room(room)).iter().for_each(|rule| each(*rule, Matcher::Room));
+    who.account_index
+        .map_or(&[][..], |account| lists.of_account(account))
+        .iter()
+        .for_each(|rule| each(*rule, Matcher::Account));
+    who.key.map_or(&[][..], |key| lists.of_key(&key.id)).iter().for_each(|rule| each(*rule, Matcher::Key));
+}
+
+/// The counters that apply, each with what it counts; one whose scope the request has no subject for does not apply.
+fn plan(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>, operation: Operation) -> Plan {
+    let mut plan = Plan::default();
+    for place in policy.applicable(who.tier, operation) {
+        if let Some(subject) = subject_of(policy.counter(*place).scopes, facts, who) {
+            plan.add(*place, subject);
+        }
+    }
+    plan
+}
+
+fn subject_of(scopes: Scopes, facts: &Facts<'_>, who: &Who<'_>) -> Option<Subject> {
+    let one = |scope| match scope {
+        Scope::Account => who.account_subject,
+        Scope::Key => who.key_subject,
+        Scope::Proxy => Some(Subject::prefix(Prefix::proxy(facts.client))),
+        Scope::Subnet => Some(Subject::prefix(Prefix::subnet(facts.client))),
+        Scope::Asn => facts.asn.map(|asn| Subject::number(asn.into())),
+        Scope::Room => facts.room.as_ref().map(Subject::room),
+        Scope::Library => Some(Subject::number(facts.library.name as u64)),
+        Scope::Total => Some(Subject::TOTAL),
+    };
+    let first = one(scopes.first)?;
+    match scopes.second {
+        None => Some(first),
+        Some(second) => Some(Subject::pair(first, one(second)?)),
+    }
+}
+
+/// The findings of the lowest row so far: of the enforced rules, and of all together.
+#[derive(Default)]
+struct Findings {
+    enforced: Option<Refusal>,
+    with_shadow: Option<Refusal>,
+}
+
+impl Findings {
+    fn add(&mut self, reason: Reason, mode: Mode) {
+        if mode == Mode::Enforce {
+            Self::add_to(&mut self.enforced, reason.clone());
+        }
+        Self::add_to(&mut self.with_shadow, reason);
+    }
+
+    fn add_to(found: &mut Option<Refusal>, reason: Reason) {
+        match found {
+            Some(refusal) if refusal.first().row() < reason.row() => {}
+            Some(refusal) if refusal.first().row() == reason.row() => refusal.add(reason),
+            _ => *found = Some(Refusal::new(reason)),
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! The book of all counts: an array of locked shards.
+//!
+//! A charge locks the distinct shards of its records in ascending order, checks all, books all: all or none, and no two
+//! charges can wait for each other. A subject and everything that it can be folded into live in one shard.
+//!
+//! **At the cap** nothing spent is ever forgotten: that would refill it. Ended records are freed; then the parent
+//! prefixes with the most records are folded into one record each, with the sum of their counts. Only records that
+//! strangers can make at will count towards the cap.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use foldhash::SharedSeed;
+use foldhash::fast::SeedableRandomState;
+
+use super::decision::{Reason, Refusal, Standing};
+use super::record::{Record, RecordKey, Room};
+use super::shard::Shard;
+use crate::base::subject::Subject;
+use crate::base::time::Timestamp;
+use crate::policy::PolicySet;
+use crate::policy::set::{COUNTERS_PER_REQUEST_MAX, Counter, Limit, Mode, WINDOWS_PER_COUNTER_MAX};
+
+const SHARDS: usize = 256;
+
+/// What a request would be charged to: the counters that apply, each with its subject.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    entries: [Planned; COUNTERS_PER_REQUEST_MAX],
+    length: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Planned {
+    counter: u16,
+    subject: Subject,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            entries: [Planned { counter: 0, subject: Subject::TOTAL }; COUNTERS_PER_REQUEST_MAX],
+            length: 0,
+        }
+    }
+}
+
+impl Plan {
+    /// Adds a counter. Compiled policies never apply more than [`COUNTERS_PER_REQUEST_MAX`] to one request.
+    pub(super) fn add(&mut self, counter: u16, subject: Subject) {
+        debug_assert!(self.length < COUNTERS_PER_REQUEST_MAX, "the compiler let too many counters apply");
+        if let Some(entry) = self.entries.get_mut(self.length) {
+            *entry = Planned { counter, subject };
+            self.length += 1;
+        }
+    }
+
+    /// Whether nothing is counted.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    fn entries(&self) -> &[Planned] {
+        &self.entries[..self.length]
+    }
+}
+
+/// What was booked for a request, and in which instance of each window: what a refund goes back to.
+#[derive(Debug, Clone, Copy)]
+pub struct Receipt {
+    booked: [Booked; COUNTERS_PER_REQUEST_MAX],
+    length: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Booked {
+    planned: Planned,
+    ends: [u64; WINDOWS_PER_COUNTER_MAX],
+    counts: [u32; WINDOWS_PER_COUNTER_MAX],
+}
+
+impl Default for Receipt {
+    fn default() -> Self {
+        let planned = Planned { counter: 0, subject: Subject::TOTAL };
+        Self {
+            booked: [Booked { planned, ends: Default::default(), counts: Default::default() };
+                COUNTERS_PER_REQUEST_MAX],
+            length: 0,
+        }
+    }
+}
+
+impl Receipt {
+    fn add(&mut self, planned: Planned, record: &Record) {
+        let mut booked = Booked { planned, ends: Default::default(), counts: Default::default() };
+        if let Some(windows) = record.windows() {
+            for (place, window) in windows.iter().enumerate() {
+                booked.ends[place] = window.ends();
+                booked.counts[place] = window.count(0);
+            }
+        }
+        self.booked[self.length] = booked;
+        self.length += 1;
+    }
+
+    fn booked(&self) -> &[Booked] {
+        &self.booked[..self.length]
+    }
+
+    /// Whether nothing was booked.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// How the enforced windows stood right after this request was booked.
+    pub fn standings<'a>(
+        &'a self,
+        policy: &'a PolicySet,
+        now: Timestamp,
+    ) -> impl Iterator<Item = Standing> + 'a {
+        self.booked().iter().flat_map(move |booked| {
+            let counter = policy.counter(booked.planned.counter);
+            let limits = match &counter.limit {
+                Limit::Windows(limits) if counter.mode == Mode::Enforce => limits.as_slice(),
+                _ => &[],
+            };
+            limits.iter().enumerate().map(move |(place, limit)| Standing {
+                counter: booked.planned.counter,
+                window: place as u8,
+                remaining: limit.max.saturating_sub(booked.counts[place]),
+                resets: Some(Timestamp::from_millis(booked.ends[place]).since(now)),
+            })
+        })
+    }
+}
+
+/// What became of a charge.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every admitted request")]
+pub enum Charge {
+    /// Everything was booked. A shadow rule may have had no room: then only the enforced ones were.
+    Booked {
+        /// For the refund, and for the headers.
+        receipt: Receipt,
+        /// What the shadow rules would have refused.
+        shadow: Option<Refusal>,
+    },
+    /// Nothing was booked.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// The same with the findings of the shadow rules, where they had any.
+        shadow: Option<Refusal>,
+    },
+}
+
+/// The book of all counts. Shared by all threads.
+pub struct Book {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: SeedableRandomState,
+    /// Records that strangers made, in all shards.
+    strangers: AtomicUsize,
+    strangers_max: usize,
+}
+
+/// How many records strangers can make at most, unless said otherwise: 64 bytes each, and their table's slack.
+pub const STRANGERS_MAX_DEFAULT: usize = 400_000;
+
+impl Book {
+    /// An empty book. `seed` seeds its hash tables: no decision depends on it.
+    pub fn new(strangers_max: usize, seed: u64) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_random()),
+            strangers: AtomicUsize::new(0),
+            strangers_max: strangers_max.max(SHARDS * 2),
+        }
+    }
+
+    /// Books all of `plan`, or nothing of it.
+    ///
+    /// Shadow rules decide as if in force: where one has no room the request would have been refused, so that none of
+    /// the shadow rules' counters moves, while the enforced ones are booked.
+    pub fn charge(&self, policy: &PolicySet, plan: &Plan, now: Timestamp) -> Charge {
+        let mut receipt = Receipt::default();
+        if plan.is_empty() {
+            return Charge::Booked { receipt, shadow: None };
+        }
+        let mut locked = self.lock_all(plan, now);
+        let (mut enforced, mut with_shadow) = (None, None);
+        let mut shadow_full = false;
+        for planned in plan.entries() {
+            let counter = policy.counter(planned.counter);
+            let shard = locked.shard(planned.subject);
+            let key = RecordKey::new(counter, planned.subject);
+            let Some(record) = shard.find(&self.hasher, key) else {
+                if let Room::Spent { window, wait } = Record::empty(&counter.limit).room(&counter.limit, now)
+                {
+                    note(&mut enforced, &mut with_shadow, counter, window, wait);
+                    shadow_full |= counter.mode == Mode::Shadow;
+                }
+                continue;
+            };
+            if let Room::Spent { window, wait } = record.room(&counter.limit, now) {
+                note(&mut enforced, &mut with_shadow, counter, window, wait);
+                shadow_full |= counter.mode == Mode::Shadow;
+            }
+        }
+        if let Some(refusal) = enforced {
+            return Charge::Refused { refusal, shadow: with_shadow.filter(|_| shadow_full) };
+        }
+        for planned in plan.entries() {
+            let counter = policy.counter(planned.counter);
+            if counter.mode == Mode::Shadow && shadow_full {
+                continue;
+            }
+            let shard = locked.shard(planned.subject);
+            let (record, is_new_strangers) = shard.find_or_insert(&self.hasher, counter, planned.subject);
+            record.charge(&counter.limit, now);
+            receipt.add(*planned, record);
+            if is_new_strangers {
+                self.strangers.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Charge::Booked { receipt, shadow: with_shadow }
+    }
+
+    /// Ends a booked request: work in flight is released, and where `refund` says so the counts go back, each to the
+    /// window instance that the receipt names or nowhere. Tells whether anything was given back.
+    pub fn settle(&self, policy: &PolicySet, receipt: &Receipt, refund: bool, now: Timestamp) -> bool {
+        let mut any = false;
+        for booked in receipt.booked() {
+            let counter = policy.counter(booked.planned.counter);
+            let in_flight = matches!(counter.limit, Limit::Concurrency { .. });
+            if !in_flight && !refund {
+                continue;
+            }
+            let mut shard = self.lock(shard_of(booked.planned.subject));
+            let key = RecordKey::new(counter, booked.planned.subject);
+            if let Some(record) = shard.find_mut(&self.hasher, key) {
+                if in_flight {
+                    record.release();
+                } else {
+                    any |= record.refund(&counter.limit, &booked.ends, now);
+                }
+            }
+        }
+        any
+    }
+
+    /// How the enforced windows of `plan` stand, without charging.
+    pub fn standings(&self, policy: &PolicySet, plan: &Plan, now: Timestamp) -> Vec<Standing> {
+        let mut standings = Vec::new();
+        for planned in plan.entries() {
+            let counter = policy.counter(planned.counter);
+            let (Limit::Windows(limits), Mode::Enforce) = (&counter.limit, counter.mode) else { continue };
+            let shard = self.lock(shard_of(planned.subject));
+            let record = shard.find(&self.hasher, RecordKey::new(counter, planned.subject));
+            let windows = record.and_then(Record::windows).copied().unwrap_or_default();
+            for ((place, limit), window) in (0u8..).zip(limits).zip(windows) {
+                let millis = now.as_millis();
+                standings.push(Standing {
+                    counter: planned.counter,
+                    window: place,
+                    remaining: limit.max.saturating_sub(window.count(millis)),
+                    resets: window.is_open(millis).then(|| Timestamp::from_millis(window.ends()).since(now)),
+                });
+            }
+        }
+        standings
+    }
+
+    /// Frees the ended records of one of [`shard_count`](Self::shard_count) shards; called by the sweeper, a few shards at a time.
+    pub fn sweep(&self, shard: usize, now: Timestamp) {
+        let mut shard = self.lock(shard % SHARDS);
+        let before = shard.strangers();
+        shard.free_ended(now);
+        shard.shrink(&self.hasher);
+        self.strangers.fetch_sub(before - shard.strangers(), Ordering::Relaxed);
+    }
+
+    /// How many shards there are to [`sweep`](Self::sweep).
+    pub const fn shard_count(&self) -> usize {
+        SHARDS
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        (0..SHARDS).map(|place| self.lock(place).len()).sum()
+    }
+
+    /// Whether nothing is counted at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self, place: usize) -> MutexGuard<'_, Shard> {
+        // A panic under the lock can leave no half-made record: every write to one is a plain store.
+        self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks the shards of a plan in ascending order, and makes room in those that are over their share at the cap.
+    fn lock_all(&self, plan: &Plan, now: Timestamp) -> Locked<'_> {
+        let mut places = [0usize; COUNTERS_PER_REQUEST_MAX];
+        for (place, planned) in places.iter_mut().zip(plan.entries()) {
+            *place = shard_of(planned.subject);
+        }
+        let places = &mut places[..plan.length];
+        places.sort_unstable();
+        let mut locked = Locked { guards: Default::default(), length: 0 };
+        for place in places {
+            if locked.length > 0
+                && matches!(&locked.guards[locked.length - 1], Some((last, _)) if last == place)
+            {
+                continue;
+            }
+            let mut guard = self.lock(*place);
+            // Half of the cap is shared by need; the other half is what shards may hold although it is used up.
+            let share = self.strangers_max / 2 / SHARDS;
+            if guard.strangers() >= share.max(1)
+                && self.strangers.load(Ordering::Relaxed) >= self.strangers_max / 2
+            {
+                let before = guard.strangers();
+                guard.make_room(&self.hasher, share * 3 / 4, now);
+                self.strangers.fetch_sub(before - guard.strangers(), Ordering::Relaxed);
+            }
+            locked.guards[locked.length] = Some((*place, guard));
+            locked.length += 1;
+        }
+        locked
+    }
+}
+
+impl std::fmt::Debug for Book {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Book").field("strangers_max", &self.strangers_max).finish_non_exhaustive()
+    }
+}
+
+fn shard_of(subject: Subject) -> usize {
+    subject.bucket() as usize % SHARDS
+}
+
+/// Adds what a counter found to the refusals: of the enforced rules, and of all.
+fn note(
+    enforced: &mut Option<Refusal>,
+    with_shadow: &mut Option<Refusal>,
+    counter: &Counter,
+    window: u8,
+    wait: Duration,
+) {
+    let rule = counter.rule;
+    let reason = match &counter.limit {
+        Limit::Windows(limits) => {
+            let limit = &limits[usize::from(window)];
+            Reason::Quota { rule, label: limit.label.clone(), max: limit.max, window: limit.length, wait }
+        }
+        Limit::Rate { label, .. } => Reason::Rate { rule, label: label.clone(), wait },
+        Limit::Concurrency { max, label } => Reason::Concurrency { rule, label: label.clone(), max: *max },
+    };
+    let add = |refusal: &mut Option<Refusal>, reason: Reason| match refusal {
+        Some(refusal) => refusal.add(reason),
+        None => *refusal = Some(Refusal::new(reason)),
+    };
+    if counter.mode == Mode::Enforce {
+        add(enforced, reason.clone());
+    }
+    add(with_shadow, reason);
+}
+
+/// The shards of one charge, locked.
+struct Locked<'b> {
+    guards: [Option<(usize, MutexGuard<'b, Shard>)>; COUNTERS_PER_REQUEST_MAX],
+    length: usize,
+}
+
+impl Locked<'_> {
+    fn shard(&mut self, subject: Subject) -> &mut Shard {
+        let wanted = shard_of(subject);
+        let guard = self.guards[..self.length].iter_mut().flatten().find(|(place, _)| *place == wanted);
+        &mut guard.expect("every shard of the plan was locked").1
+    }
+}

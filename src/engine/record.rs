@@ -1,0 +1,314 @@
+//! One counted thing: the windows of a quota, the cell of a rate, or the work in flight.
+//!
+//! 64 bytes with its key. A record knows when it ends, so it can be freed without its rule; one whose windows have ended
+//! says the same as none at all.
+
+use std::time::Duration;
+
+use crate::base::subject::Subject;
+use crate::base::time::Timestamp;
+use crate::policy::set::{Counter, Limit, WINDOWS_PER_COUNTER_MAX, WindowLimit};
+
+/// What a record is kept under: its rule's family and what is counted.
+///
+/// The two lowest bits of the family say whether strangers can make such records at will, and whether this one holds
+/// the sum of others that were folded into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct RecordKey {
+    family: u64,
+    high: u64,
+    low: u64,
+}
+
+const STRANGERS: u64 = 1;
+const FOLD: u64 = 2;
+
+impl RecordKey {
+    pub(super) fn new(counter: &Counter, subject: Subject) -> Self {
+        let (high, low) = subject.halves();
+        let strangers = if counter.scopes.grows_by_strangers() { STRANGERS } else { 0 };
+        Self { family: counter.family.0 & !(STRANGERS | FOLD) | strangers, high, low }
+    }
+
+    fn subject(self) -> Subject {
+        Subject::from_halves(self.high, self.low)
+    }
+
+    /// Whether strangers can make such records at will: only these are folded.
+    pub(super) fn is_strangers(self) -> bool {
+        self.family & STRANGERS != 0
+    }
+
+    /// Whether it holds the sum of others.
+    pub(super) fn is_fold(self) -> bool {
+        self.family & FOLD != 0
+    }
+
+    /// The record that this one may have been folded into.
+    pub(super) fn parent(self) -> Option<Self> {
+        let (high, low) = self.subject().parent()?.halves();
+        Some(Self { family: self.family | FOLD, high, low })
+    }
+
+    /// The parent of that [width](Subject::width); `None` where it has none, or where strangers cannot make this record.
+    pub(super) fn ancestor(self, width: u8) -> Option<Self> {
+        if !self.is_strangers() {
+            return None;
+        }
+        let mut parents = std::iter::successors(self.parent(), |key| key.parent());
+        parents.find(|key| key.subject().width() == width)
+    }
+}
+
+/// One window of a quota: how many were charged until when. Twelve bytes, as there are three in a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Window {
+    /// Milliseconds since 1970 at which it ends, in 48 bits: until the year 10889.
+    ends_low: u32,
+    ends_high: u16,
+    refunded: u16,
+    count: u32,
+}
+
+impl Window {
+    pub(super) fn ends(self) -> u64 {
+        u64::from(self.ends_high) << 32 | u64::from(self.ends_low)
+    }
+
+    pub(super) fn set_ends(&mut self, millis: u64) {
+        self.ends_low = millis as u32;
+        self.ends_high = (millis >> 32) as u16;
+    }
+
+    pub(super) fn is_open(self, now: u64) -> bool {
+        self.ends() > now
+    }
+
+    /// How many were charged in the window that is open now.
+    pub(super) fn count(self, now: u64) -> u32 {
+        if self.is_open(now) { self.count } else { 0 }
+    }
+
+    /// Charges one; the first charge opens the window.
+    fn charge(&mut self, limit: &WindowLimit, now: u64) {
+        if !self.is_open(now) {
+            *self = Self::default();
+            self.set_ends(now + limit.length.as_millis() as u64);
+        }
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// Gives one back to the window that `ends` names, at most the window's maximum in all: whoever can make a
+    /// generator fail must not win unlimited tries by it.
+    fn refund(&mut self, limit: &WindowLimit, ends: u64) -> bool {
+        let due = self.ends() == ends
+            && self.count > 0
+            && u32::from(self.refunded) < limit.max.min(u32::from(u16::MAX));
+        if due {
+            self.count -= 1;
+            self.refunded += 1;
+        }
+        due
+    }
+
+    /// Takes in the count of a window that is folded into this one. The later end holds: ending early would refill.
+    fn absorb(&mut self, other: Self, now: u64) {
+        if !other.is_open(now) {
+            return;
+        }
+        if !self.is_open(now) {
+            *self = other;
+            return;
+        }
+        self.count = self.count.saturating_add(other.count);
+        self.refunded = self.refunded.saturating_add(other.refunded);
+        self.set_ends(self.ends().max(other.ends()));
+    }
+}
+
+/// What is counted under a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Record {
+    Windows([Window; WINDOWS_PER_COUNTER_MAX]),
+    /// The theoretical arrival time of GCRA (ITU-T I.371, annex A) in nanoseconds since 1970, in halves to stay at
+    /// four bytes' alignment.
+    Cell {
+        low: u32,
+        high: u32,
+    },
+    InFlight(u32),
+}
+
+/// Whether one more is admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Left,
+    /// The window at that place is used up for so long.
+    Spent {
+        window: u8,
+        wait: Duration,
+    },
+}
+
+impl Record {
+    pub(super) fn empty(limit: &Limit) -> Self {
+        match limit {
+            Limit::Windows(_) => Self::Windows(Default::default()),
+            Limit::Rate { .. } => Self::cell(0),
+            Limit::Concurrency { .. } => Self::InFlight(0),
+        }
+    }
+
+    fn cell(arrival: u64) -> Self {
+        Self::Cell { low: arrival as u32, high: (arrival >> 32) as u32 }
+    }
+
+    /// Whether it says the same as no record.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Windows(windows) => windows.iter().all(|window| !window.is_open(now.as_millis())),
+            Self::Cell { .. } => self.arrival() <= now.as_nanos(),
+            Self::InFlight(count) => *count == 0,
+        }
+    }
+
+    fn arrival(&self) -> u64 {
+        match self {
+            Self::Cell { low, high } => u64::from(*high) << 32 | u64::from(*low),
+            _ => 0,
+        }
+    }
+
+    /// Whether one more fits into `limit`: of several windows used up, the one with the longest wait answers.
+    pub(super) fn room(&self, limit: &Limit, now: Timestamp) -> Room {
+        match (self, limit) {
+            (Self::Windows(windows), Limit::Windows(limits)) => {
+                let millis = now.as_millis();
+                let mut room = Room::Left;
+                let mut longest = Duration::ZERO;
+                for ((place, window), limit) in (0u8..).zip(windows).zip(limits) {
+                    if window.count(millis) < limit.max {
+                        continue;
+                    }
+                    // A limit of none at all has no window that could end; the honest wait is its whole length.
+                    let ends = if window.is_open(millis) {
+                        Timestamp::from_millis(window.ends())
+                    } else {
+                        now + limit.length
+                    };
+                    let wait = ends.since(now);
+                    if wait >= longest {
+                        longest = wait;
+                        room = Room::Spent { window: place, wait };
+                    }
+                }
+                room
+            }
+            (Self::Cell { .. }, Limit::Rate { rate, burst, .. }) => {
+                let ahead = rate.interval().saturating_mul(burst.saturating_sub(1));
+                let earliest = Timestamp::from_nanos(self.arrival()) - ahead;
+                if now >= earliest {
+                    Room::Left
+                } else {
+                    Room::Spent { window: 0, wait: earliest.since(now) }
+                }
+            }
+            (Self::InFlight(count), Limit::Concurrency { max, .. }) if count >= max => {
+                Room::Spent { window: 0, wait: Duration::ZERO }
+            }
+            _ => Room::Left,
+        }
+    }
+
+    /// Charges one, whether or not there is room.
+    pub(super) fn charge(&mut self, limit: &Limit, now: Timestamp) {
+        match (self, limit) {
+            (Self::Windows(windows), Limit::Windows(limits)) => {
+                for (window, limit) in windows.iter_mut().zip(limits) {
+                    window.charge(limit, now.as_millis());
+                }
+            }
+            (cell @ Self::Cell { .. }, Limit::Rate { rate, .. }) => {
+                let from = Timestamp::from_nanos(cell.arrival()).max(now);
+                *cell = Self::cell((from + rate.interval()).as_nanos());
+            }
+            (Self::InFlight(count), Limit::Concurrency { .. }) => *count = count.saturating_add(1),
+            _ => {}
+        }
+    }
+
+    /// Gives one back: to the windows that `ends` names, or to the cell. Work in flight is [released](Self::release).
+    pub(super) fn refund(
+        &mut self,
+        limit: &Limit,
+        ends: &[u64; WINDOWS_PER_COUNTER_MAX],
+        now: Timestamp,
+    ) -> bool {
+        match (self, limit) {
+            (Self::Windows(windows), Limit::Windows(limits)) => {
+                let mut any = false;
+                for ((window, limit), ends) in windows.iter_mut().zip(limits).zip(ends) {
+                    any |= window.refund(limit, *ends);
+                }
+                any
+            }
+            (cell @ Self::Cell { .. }, Limit::Rate { rate, .. }) => {
+                let due = cell.arrival() > now.as_nanos();
+                if due {
+                    *cell = Self::cell(cell.arrival().saturating_sub(rate.interval().as_nanos() as u64));
+                }
+                due
+            }
+            _ => false,
+        }
+    }
+
+    /// One piece of work in flight has ended.
+    pub(super) fn release(&mut self) {
+        if let Self::InFlight(count) = self {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// Takes in a record that is folded into this one.
+    pub(super) fn absorb(&mut self, other: &Self, now: Timestamp) {
+        match (self, other) {
+            (Self::Windows(windows), Self::Windows(others)) => {
+                for (window, other) in windows.iter_mut().zip(others) {
+                    window.absorb(*other, now.as_millis());
+                }
+            }
+            (cell @ Self::Cell { .. }, other @ Self::Cell { .. }) => {
+                let backlog = other.arrival().saturating_sub(now.as_nanos());
+                *cell = Self::cell(cell.arrival().max(now.as_nanos()).saturating_add(backlog));
+            }
+            (Self::InFlight(count), Self::InFlight(more)) => *count = count.saturating_add(*more),
+            _ => {}
+        }
+    }
+
+    /// The windows, where it has any.
+    pub(super) fn windows(&self) -> Option<&[Window; WINDOWS_PER_COUNTER_MAX]> {
+        match self {
+            Self::Windows(windows) => Some(windows),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_with_its_key_is_64_bytes() {
+        assert_eq!(std::mem::size_of::<(RecordKey, Record)>(), 64);
+    }
+
+    #[test]
+    fn a_window_keeps_48_bits_of_its_end() {
+        let mut window = Window::default();
+        window.set_ends(0x1234_5678_9abc);
+        assert_eq!(window.ends(), 0x1234_5678_9abc);
+    }
+}

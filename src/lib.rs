@@ -1,4 +1,2 @@
-//! signgate
-pub mod base;
-pub mod engine;
-pub mod policy;
+//! x
+pub mod generator;

@@ -1,0 +1,2 @@
+//! Towards the generators: choose one, forward, judge what came back.
+pub mod wire;

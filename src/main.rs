@@ -1,2 +1,1 @@
-//! The `signgate` program: see the library for the map.
 fn main() {}

@@ -42,7 +42,9 @@ impl Buffers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Afterwards {
     /// It may, unless it idles for longer than this.
-    Reuse { idle_hint: Option<Duration> },
+    Reuse {
+        idle_hint: Option<Duration>,
+    },
     Close,
 }
 

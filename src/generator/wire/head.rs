@@ -67,7 +67,8 @@ pub(super) fn read_head<'b>(
     let mut slots = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let slots = &mut slots[..limits.headers_max.min(HEADERS_MAX)];
     let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, input, slots);
+    let parsed =
+        httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, input, slots);
     let len = match parsed {
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) => return Ok(HeadRead::Partial),
@@ -100,8 +101,7 @@ pub(super) fn read_head<'b>(
         return Ok(HeadRead::Interim { len });
     }
     let framing = fields.framing(status, method, limits)?;
-    let keep_alive =
-        framing != Framing::ToClose && !fields.close && (!old_version || fields.keep_alive);
+    let keep_alive = framing != Framing::ToClose && !fields.close && (!old_version || fields.keep_alive);
     Ok(HeadRead::Final(Head { len, status, framing, keep_alive, idle_hint: fields.idle_hint, values }))
 }
 

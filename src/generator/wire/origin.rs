@@ -182,7 +182,9 @@ mod tests {
 
     #[test]
     fn what_means_nothing_is_refused() {
-        for url in ["sign.example", "ftp://sign.example", "http://u:p@sign.example", "http://x/?q", "http://x/#f"] {
+        for url in
+            ["sign.example", "ftp://sign.example", "http://u:p@sign.example", "http://x/?q", "http://x/#f"]
+        {
             assert!(Origin::parse(url, Roots::Native).is_err(), "{url}");
         }
         for pem in ["", "no pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {

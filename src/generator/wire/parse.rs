@@ -48,15 +48,23 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// A head, of which so many bytes were looked at in vain.
-    Head { scanned: usize },
+    Head {
+        scanned: usize,
+    },
     /// Body bytes until the store is this long.
-    Length { end: usize },
+    Length {
+        end: usize,
+    },
     ChunkLine,
-    ChunkData { left: usize },
+    ChunkData {
+        left: usize,
+    },
     /// The CR LF after a chunk's data.
     ChunkEnd,
     /// Trailers, of which so many bytes were looked at in vain.
-    Trailers { scanned: usize },
+    Trailers {
+        scanned: usize,
+    },
     /// Body bytes until the connection closes.
     ToClose,
     Done,
@@ -245,7 +253,12 @@ impl AnswerParser {
     }
 
     /// The trailers, if they are whole; usually the empty line alone.
-    fn take_trailers(&mut self, input: &[u8], scanned: usize, last: bool) -> Result<Option<usize>, WireError> {
+    fn take_trailers(
+        &mut self,
+        input: &[u8],
+        scanned: usize,
+        last: bool,
+    ) -> Result<Option<usize>, WireError> {
         let full = input.len() >= self.limits.trailer_bytes_max;
         if scanned > 0 && !full && !last && !input.starts_with(b"\r\n") && !may_have_ended(input, scanned) {
             return Ok(None);
@@ -270,7 +283,9 @@ impl AnswerParser {
                 self.state = State::Done;
                 return Ok(());
             }
-            State::Head { .. } if rest.is_empty() && self.is_untouched() => return Err(WireError::ClosedEarly),
+            State::Head { .. } if rest.is_empty() && self.is_untouched() => {
+                return Err(WireError::ClosedEarly);
+            }
             // What was left unparsed for want of an end may be wrong before it.
             State::Head { scanned } => drop(self.take_head(rest, scanned, true)?),
             State::Trailers { scanned } => drop(self.take_trailers(rest, scanned, true)?),

@@ -63,13 +63,20 @@ impl Request<'_> {
     /// Writes the request to `out`: `authority` for `Host`, `base_path` before the target.
     ///
     /// On an error `out` holds rubbish.
-    pub(super) fn write_to(&self, out: &mut Vec<u8>, authority: &str, base_path: &str) -> Result<(), Unsendable> {
+    pub(super) fn write_to(
+        &self,
+        out: &mut Vec<u8>,
+        authority: &str,
+        base_path: &str,
+    ) -> Result<(), Unsendable> {
         let is_target = self.target.starts_with('/')
             && self.target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
         if !is_target {
             return Err(Unsendable::Target);
         }
-        for part in [self.method.as_str(), " ", base_path, self.target, " HTTP/1.1\r\nHost: ", authority, "\r\n"] {
+        for part in
+            [self.method.as_str(), " ", base_path, self.target, " HTTP/1.1\r\nHost: ", authority, "\r\n"]
+        {
             out.extend_from_slice(part.as_bytes());
         }
         for (name, value) in self.headers {
@@ -185,22 +192,36 @@ mod tests {
         );
         for name in ["Host", "content-length", "Transfer-Encoding", "connection", "TE", "Expect", "Upgrade"] {
             let headers = [(name, "x")];
-            assert_eq!(written(&Request { headers: &headers, ..PLAIN }), Err(Unsendable::FramingHeader), "{name}");
+            assert_eq!(
+                written(&Request { headers: &headers, ..PLAIN }),
+                Err(Unsendable::FramingHeader),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn nothing_can_end_a_line() {
-        for target in ["", "a", "*", "http://x/", "/a b", "/a\r\nX: y", "/a\n", "/a\0", "/a#b", "/é", "/\x7f", "/\t"] {
+        for target in
+            ["", "a", "*", "http://x/", "/a b", "/a\r\nX: y", "/a\n", "/a\0", "/a#b", "/é", "/\x7f", "/\t"]
+        {
             assert_eq!(written(&Request { target, ..PLAIN }), Err(Unsendable::Target), "{target:?}");
         }
         for name in ["", "a b", "a:", "a\r", "a\n", "é", "a\0", "(a)"] {
             let headers = [(name, "x")];
-            assert_eq!(written(&Request { headers: &headers, ..PLAIN }), Err(Unsendable::HeaderName), "{name:?}");
+            assert_eq!(
+                written(&Request { headers: &headers, ..PLAIN }),
+                Err(Unsendable::HeaderName),
+                "{name:?}"
+            );
         }
         for value in ["\r", "a\r\nb: c", "\n", "\0", "\x1b[0m", "\x7f"] {
             let headers = [("a", value)];
-            assert_eq!(written(&Request { headers: &headers, ..PLAIN }), Err(Unsendable::HeaderValue), "{value:?}");
+            assert_eq!(
+                written(&Request { headers: &headers, ..PLAIN }),
+                Err(Unsendable::HeaderValue),
+                "{value:?}"
+            );
         }
         let long = format!("/{}", "a".repeat(REQUEST_HEAD_BYTES_MAX));
         assert_eq!(written(&Request { target: &long, ..PLAIN }), Err(Unsendable::TooLong));
@@ -209,8 +230,12 @@ mod tests {
     #[test]
     fn debug_shows_no_secret() {
         let headers = [("X-Api-Key", "hunter2")];
-        let request =
-            Request { target: "/webcast/fetch?session_id=hunter2", headers: &headers, body: Some(b"hunter2"), ..PLAIN };
+        let request = Request {
+            target: "/webcast/fetch?session_id=hunter2",
+            headers: &headers,
+            body: Some(b"hunter2"),
+            ..PLAIN
+        };
         let shown = format!("{request:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains("/webcast/fetch") && shown.contains("X-Api-Key"), "{shown}");

@@ -72,7 +72,9 @@ impl Resolver {
 
     fn new(lookup: Option<Box<Lookup>>, addresses: Option<Arc<[SocketAddr]>>) -> Self {
         let state = Mutex::new(State { addresses, asking: false, failures: 0 });
-        Self { shared: Arc::new(Shared { lookup, state, generation: AtomicU32::new(0), ended: Notify::new() }) }
+        Self {
+            shared: Arc::new(Shared { lookup, state, generation: AtomicU32::new(0), ended: Notify::new() }),
+        }
     }
 
     /// Changes when the addresses do.

@@ -21,7 +21,7 @@ async fn hyper_reads(method: Method, input: &[u8], lens: &[usize]) -> Result<(u1
         .header("host", "generator")
         .body(Empty::<Bytes>::new())
         .unwrap();
-    let server = async {
+    let server = async move {
         let mut asked = Vec::new();
         while !asked.ends_with(b"\r\n\r\n") {
             if far.read_buf(&mut asked).await.unwrap_or(0) == 0 {
@@ -39,18 +39,13 @@ async fn hyper_reads(method: Method, input: &[u8], lens: &[usize]) -> Result<(u1
             rest = &rest[len..];
             tokio::task::yield_now().await;
         }
-        drop(far);
     };
-    let client = async {
+    let client = async move {
         let answer = sender.send_request(request).await?;
         let status = answer.status().as_u16();
         Ok((status, answer.into_body().collect().await?.to_bytes().to_vec()))
     };
-    let (_, _, result) = tokio::join!(server, connection, async {
-        let result = client.await;
-        drop(sender);
-        result
-    });
+    let ((), _, result) = tokio::join!(server, connection, client);
     result
 }
 
@@ -92,15 +87,20 @@ fn header() -> impl Strategy<Value = String> {
 
 /// Few headers, and rarely more than one that frames: else next to nothing would be accepted.
 fn head() -> impl Strategy<Value = String> {
-    (status_line(), prop::collection::vec(header(), 0..3))
-        .prop_map(|(status, headers)| format!("{status}\r\n{}", headers.iter().map(|line| format!("{line}\r\n")).collect::<String>()))
+    (status_line(), prop::collection::vec(header(), 0..3)).prop_map(|(status, headers)| {
+        format!("{status}\r\n{}", headers.iter().map(|line| format!("{line}\r\n")).collect::<String>())
+    })
 }
 
 fn body() -> impl Strategy<Value = Vec<u8>> {
-    let chunk = (prop::collection::vec(any::<u8>(), 1..20), prop_oneof![
-        8 => Just(""), 1 => Just(";a=b"), 1 => Just(" "), 1 => Just(";a\nb")
-    ]);
-    let trailers = prop_oneof![6 => Just(""), 1 => Just("A: b\r\n"), 1 => Just("A: b\n"), 1 => Just("no colon\r\n")];
+    let chunk = (
+        prop::collection::vec(any::<u8>(), 1..20),
+        prop_oneof![
+            8 => Just(""), 1 => Just(";a=b"), 1 => Just(" "), 1 => Just(";a\nb")
+        ],
+    );
+    let trailers =
+        prop_oneof![6 => Just(""), 1 => Just("A: b\r\n"), 1 => Just("A: b\n"), 1 => Just("no colon\r\n")];
     let chunked = (prop::collection::vec(chunk, 0..4), trailers).prop_map(|(chunks, trailers)| {
         let mut body = Vec::new();
         for (data, extension) in chunks {
@@ -140,7 +140,8 @@ impl Mutation {
 }
 
 fn mutations() -> impl Strategy<Value = Vec<Mutation>> {
-    let byte = || prop_oneof![3 => prop::sample::select(&b"\r\n \t:;,0159afxHC\0\x7f\x80"[..]), 1 => any::<u8>()];
+    let byte =
+        || prop_oneof![3 => prop::sample::select(&b"\r\n \t:;,0159afxHC\0\x7f\x80"[..]), 1 => any::<u8>()];
     let mutation = prop_oneof![
         (any::<prop::sample::Index>(), byte()).prop_map(|(at, byte)| Mutation::Set(at, byte)),
         (any::<prop::sample::Index>(), byte()).prop_map(|(at, byte)| Mutation::Insert(at, byte)),
@@ -180,7 +181,9 @@ fn what_ours_accepts_hyper_accepts_alike() {
     // Both outcomes must be frequent, or the property says nothing.
     let accepted = std::cell::Cell::new((0_u32, 0_u32));
     let strategy = (method(), answer(), prop::collection::vec(1..40_usize, 0..6));
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 4_000, ..ProptestConfig::default() });
+    let config = ProptestConfig::default();
+    let cases = config.cases.max(4_000);
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases, ..config });
     let result = runner.run(&strategy, |(method, input, lens)| {
         let ours = read(method, Limits::default(), &input, &lens);
         prop_assert_eq!(&read(method, Limits::default(), &input, &[]), &ours, "split points count");
@@ -211,8 +214,14 @@ fn where_ours_is_stricter() {
     let runtime = runtime();
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     for (input, why) in [
-        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(), Malformed::LengthBesideCoding),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n".to_owned(), Malformed::Coding),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+            Malformed::LengthBesideCoding,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n".to_owned(),
+            Malformed::Coding,
+        ),
         ("HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n".to_owned(), Malformed::BareNewline),
         ("\r\nHTTP/1.1 200 OK\r\n\r\n".to_owned(), Malformed::StatusLine),
         ("HTTP/1.1 999 OK\r\n\r\n".to_owned(), Malformed::Status),
@@ -221,7 +230,6 @@ fn where_ours_is_stricter() {
         ("HTTP/1.0 304 Same\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), Malformed::CodingInOldVersion),
         (format!("{chunked}5 \r\nhello\r\n0\r\n\r\n"), Malformed::ChunkSize),
         (format!("{chunked}5;\0\r\nhello\r\n0\r\n\r\n"), Malformed::ChunkExtension),
-        (format!("{chunked}0\r\nA: b\nB: c\r\n\r\n"), Malformed::BareNewline),
     ] {
         let ours = read(Method::Get, Limits::default(), input.as_bytes(), &[]);
         assert_eq!(ours.err(), Some(WireError::Malformed(why)), "{input:?}");

@@ -74,7 +74,8 @@ fn too_large(what: TooLarge) -> Option<WireError> {
 
 #[test]
 fn a_length_delimits() {
-    let read = get("HTTP/1.1 200 OK\r\nX-Room-Id: 7\r\nContent-Length: 5\r\nx-room-id: 8\r\n\r\nhello").unwrap();
+    let read =
+        get("HTTP/1.1 200 OK\r\nX-Room-Id: 7\r\nContent-Length: 5\r\nx-room-id: 8\r\n\r\nhello").unwrap();
     assert_eq!((read.status, &read.body[..], read.reuse, read.surplus), (200, &b"hello"[..], true, 0));
     assert_eq!(read.headers, [Some(b"7".to_vec()), None], "the first one counts");
     let read = get("HTTP/1.1 404 \r\nContent-Length: 005\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1").unwrap();
@@ -189,7 +190,10 @@ fn heads_that_are_refused() {
         ),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked", malformed(Malformed::Coding)),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked", malformed(Malformed::Coding)),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked", malformed(Malformed::Coding)),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            malformed(Malformed::Coding),
+        ),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity", malformed(Malformed::Coding)),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding:", malformed(Malformed::Coding)),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: \x0bchunked", malformed(Malformed::Header)),
@@ -206,7 +210,9 @@ fn heads_that_are_refused() {
         ),
     ] {
         // More of the same behind it must not change the verdict.
-        for rest in ["\r\n\r\n", "\r\n\r\nhello\r\n\r\n", "\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"] {
+        for rest in
+            ["\r\n\r\n", "\r\n\r\nhello\r\n\r\n", "\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]
+        {
             assert_eq!(get(&format!("{head}{rest}")).err(), why, "{head:?}");
         }
     }
@@ -267,7 +273,8 @@ fn limits_are_exact() {
     assert_eq!(get(&with_head(513)).err(), too_large(TooLarge::Head));
     assert_eq!(get(&"H".repeat(513)).err(), malformed(Malformed::StatusLine));
 
-    let with_length = |bytes: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n{}", "a".repeat(bytes));
+    let with_length =
+        |bytes: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n{}", "a".repeat(bytes));
     assert!(get(&with_length(32)).is_ok());
     let to_close = |bytes: usize| format!("HTTP/1.1 200 OK\r\n\r\n{}", "a".repeat(bytes));
     assert!(get(&to_close(32)).is_ok());

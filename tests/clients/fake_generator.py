@@ -107,8 +107,9 @@ class FakeGenerator:
         )
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
         self.push_url = f"ws://127.0.0.1:{self._push.socket.getsockname()[1]}/webcast/im/ws"
-        for server in (self._http, self._push):
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+        # The interval is how long `close` takes.
+        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
+        threading.Thread(target=self._push.serve_forever, daemon=True).start()
 
     def close(self) -> None:
         self._http.shutdown()

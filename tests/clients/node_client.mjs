@@ -19,11 +19,10 @@ const { version } = library("tiktok-live-connector/package.json");
 const PATIENCE_MS = 20_000;
 
 function makeConnection(gateway, key) {
-    // These two are all that a user of the library has to set, before the first connection is made.
+    // These two are all that a user of the library has to set, before the first connection is made. The library keeps
+    // the first address and key for the life of the process, so the tests give each case a process of its own.
     SignConfig.basePath = gateway;
     SignConfig.apiKey = key ?? undefined;
-    // The library keeps the first client that it makes; a process that goes on to another gateway must say so.
-    SignConfig.cachedInstance = undefined;
     return new TikTokLiveConnection("a_broadcaster", { fetchRoomInfoOnConnect: false });
 }
 

@@ -54,12 +54,11 @@ class Seen:
 
     @property
     def query(self) -> list[tuple[str, str]]:
-        return urllib.parse.parse_qsl(urllib.parse.urlsplit(self.target).query, keep_blank_values=True)
+        return urllib.parse.parse_qsl(self.target.partition("?")[2], keep_blank_values=True)
 
     def rooms(self) -> list[str]:
         """The room ids in path and query."""
-        path = urllib.parse.urlsplit(self.target).path
-        in_path = re.findall(r"/rooms/(\d+)/", path)
+        in_path = re.findall(r"/rooms/(\d+)/", self.target.partition("?")[0])
         return in_path + [value for name, value in self.query if name == "room_id"]
 
     def fields(self) -> dict[str, str]:
@@ -124,13 +123,15 @@ class FakeGenerator:
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         length = int(request.headers.get("Content-Length") or 0)
         body = request.rfile.read(length)
-        path = re.sub(r"/+", "/", urllib.parse.urlsplit(request.path).path).rstrip("/")
+        # From the request line: `request.path` has lost a double slash at its beginning.
+        target = request.requestline.split(" ")[1]
+        path = re.sub(r"/+", "/", target.partition("?")[0]).rstrip("/")
         operation, match = next(
             ((name, hit) for name, method, pattern in OPERATIONS
              if method == request.command and (hit := pattern.match(path))),
             (None, None),
         )
-        seen = Seen(operation, request.command, request.path, list(request.headers.items()), body)
+        seen = Seen(operation, request.command, target, list(request.headers.items()), body)
         with self._lock:
             self._seen.append(seen)
             refusal = self.refusals.pop(0) if self.refusals else None

@@ -16,7 +16,7 @@ from blake3 import blake3
 
 import wire
 from fake_generator import COOKIE, FakeGenerator, Refusal
-from processes import HERE, Driver, Gateway, ask_plainly
+from processes import HERE, Driver, Gateway, ask_plainly, gateway_binary
 
 ROOM = "7300000000000000001"
 PLAIN_CONNECT = f"/webcast/fetch?client=ttlive-other&room_id={ROOM}&user_agent=Mozilla%2F5.0&platform=web"
@@ -171,6 +171,9 @@ class ClientCases:
     def test_connects_with_a_slash_at_the_end_of_the_base_address(self) -> None:
         self.start(direct=[])
         self.assert_lives(self.ask("connect", gateway=self.url + "/"))
+        [request] = self.generator.seen("connect")
+        if not DIRECT:
+            self.assertNotIn("//", request.target.partition("?")[0], "a client that joins by concatenation asks for `//webcast`")
 
     def test_the_key_goes_no_further_than_the_gateway(self) -> None:
         self.start()
@@ -207,6 +210,7 @@ class ClientCases:
         without_numbers = [re.sub(r"\d+", "#", text) for text in (message.group(1), before.json()["message"])]
         self.assertEqual(*without_numbers)
         self.assertRegex(error["text"], r"\(rate_limit_\w+\) Too many connections")
+        self.assertTrue(before.headers["X-Request-ID"])
         self.assertEqual(before.headers["RateLimit-Remaining"], "0", "only TikTokLive reads a wait from this one")
         self.assertEqual(len(self.generator.seen("connect")), 4 if DIRECT else 1, "a refusal cost a signature")
 
@@ -358,6 +362,8 @@ class Connector(LimitsCases, ClientCases, unittest.TestCase):
 
 
 def main() -> int:
+    if not DIRECT:
+        gateway_binary()  # Says once, and before anything is started, that there is none.
     program = unittest.main(module="__main__", exit=False, verbosity=2)
     result = program.result
     # A case counts once, however many of its parts failed.

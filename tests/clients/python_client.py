@@ -1,7 +1,8 @@
 """Drives TikTokLive, any version: one JSON case a line on stdin, one JSON result a line on stdout.
 
 A case: {"do": "connect" | "sign" | "limits", "gateway": URL, "key": text or null, "room": id, "url": for sign}.
-A result: {"connected", "comment", "history", "answer", "error": null or {"class", "text", "retry_after", "reset", …}}.
+A result: {"connected", "comment", "history", "answer", "error"}; the error is null or what `describe` gives, its times
+in seconds.
 
 Run by hand: echo '{"do": "connect", "gateway": "http://127.0.0.1:8080", "room": 7300000000000000001}' |
     .cache/venv-7.0.1/bin/python python_client.py

@@ -173,7 +173,8 @@ class ClientCases:
         self.assert_lives(self.ask("connect", gateway=self.url + "/"))
         [request] = self.generator.seen("connect")
         if not DIRECT:
-            self.assertNotIn("//", request.target.partition("?")[0], "a client that joins by concatenation asks for `//webcast`")
+            # Two of the libraries join by concatenation and ask for `//webcast/…`.
+            self.assertNotIn("//", request.target.partition("?")[0])
 
     def test_the_key_goes_no_further_than_the_gateway(self) -> None:
         self.start()

@@ -173,7 +173,7 @@ fn push_new(rules: &mut Vec<RuleIndex>, rule: RuleIndex) {
 }
 
 /// A prefix without host bits; an IPv4-mapped one (RFC 4291 section 2.5.5.2) as IPv4.
-fn canonical_prefix(prefix: IpNet) -> IpNet {
+pub(super) fn canonical_prefix(prefix: IpNet) -> IpNet {
     let prefix = prefix.trunc();
     match (prefix, prefix.addr().to_canonical()) {
         (IpNet::V6(v6), IpAddr::V4(v4)) if v6.prefix_len() >= 96 => {

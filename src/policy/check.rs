@@ -1,0 +1,345 @@
+//! What can only be seen across tables and files: names that nothing defines, names given twice, rules that contradict
+//! themselves or can never apply.
+//!
+//! Errors are what has no meaning; warnings are what has one that is probably not meant. Both are judged on the forms as a
+//! whole, so neither can hang on the order of files.
+
+use std::collections::BTreeMap;
+
+use super::diagnostic::{Diagnostic, closest, quoted, quoted_list};
+use super::file::{CountedForm, Forms, LimitForm, ListForm, ListKind};
+use super::reader::{At, Report, Spot};
+use super::set::{Mode, Tier, TierClass, TierIndex};
+use crate::base::id::TierName;
+use crate::base::rate::LengthText;
+use crate::base::subject::{Scope, Scopes};
+use crate::base::time::Timestamp;
+
+/// A policy may have at most so many tiers: what applies is laid out for each.
+pub const TIERS_MAX: usize = 64;
+
+/// A policy may have at most so many accounts.
+pub const ACCOUNTS_MAX: usize = 1_000_000;
+
+/// A policy may have at most so many keys.
+pub const KEYS_MAX: usize = 1_000_000;
+
+/// A policy may have at most so many rules.
+pub const RULES_MAX: usize = 1_000;
+
+/// All lists together may have at most so many patterns of user agents: each costs every request a little.
+pub const USER_AGENTS_MAX: usize = 256;
+
+/// Looks at everything. The tiers, sorted by name, are what the rest is resolved against.
+pub fn check(forms: &Forms, now: Timestamp, report: &Report<'_>) -> Vec<Tier> {
+    bounds(forms, report);
+    names_are_unique(forms, report);
+    let tiers = tiers(forms, report);
+    accounts_and_keys(forms, &tiers, now, report);
+    for rule in &forms.counted {
+        counted(rule, &tiers, report);
+    }
+    for list in &forms.lists {
+        self::list(list, forms, now, report);
+    }
+    single_tables(forms, report);
+    tiers
+}
+
+fn bounds(forms: &Forms, report: &Report<'_>) {
+    let patterns: usize = forms.lists.iter().map(|list| list.matchers.user_agents.len()).sum();
+    for (what, count, max) in [
+        ("tiers", forms.tiers.len(), TIERS_MAX),
+        ("accounts", forms.accounts.len(), ACCOUNTS_MAX),
+        ("keys", forms.keys.len(), KEYS_MAX),
+        ("rules", forms.counted.len() + forms.lists.len(), RULES_MAX),
+        ("patterns of user agents", patterns, USER_AGENTS_MAX),
+    ] {
+        if count > max {
+            report
+                .push(Diagnostic::error(format!("{count} {what} are too many: at most {max} are possible")));
+        }
+    }
+}
+
+fn names_are_unique(forms: &Forms, report: &Report<'_>) {
+    let tiers = forms.tiers.iter().map(|tier| (tier.name.value.as_str(), tier.name.spot));
+    unique("tiers are named", tiers, report);
+    let accounts = forms.accounts.iter().map(|account| (account.id.value.as_str(), account.id.spot));
+    unique("accounts have the id", accounts, report);
+    unique("keys have the id", forms.keys.iter().map(|key| (key.id.value.as_str(), key.id.spot)), report);
+    let heads = forms.counted.iter().map(|rule| &rule.head).chain(forms.lists.iter().map(|list| &list.head));
+    unique("rules are named", heads.map(|head| (head.name.value.as_str(), head.name.spot)), report);
+
+    let mut hashes = BTreeMap::new();
+    for key in &forms.keys {
+        if let Some((id, first)) = hashes.insert(key.hash.value, (&key.id.value, key.hash.spot)) {
+            report.error(key.hash.spot, || {
+                Diagnostic::error("two keys have the same hash")
+                    .label("is one key with two owners")
+                    .help(format!("the other is {} at {}", quoted(id.as_str()), report.place(first)))
+            });
+        }
+    }
+}
+
+fn unique<'f>(what: &str, names: impl Iterator<Item = (&'f str, Spot)>, report: &Report<'_>) {
+    // Sorted by place, so that the one complained of is the later one however the forms were gathered.
+    let mut sorted: Vec<_> = names.collect();
+    sorted.sort_unstable();
+    for pair in sorted.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+        report.error(pair[1].1, || {
+            Diagnostic::error(format!("two {what} {}", quoted(pair[1].0)))
+                .label("given a second time")
+                .help(format!("the other stands at {}", report.place(pair[0].1)))
+        });
+    }
+}
+
+/// The tiers by name, each once; one that was wrong counts as free, for it has been complained of.
+fn tiers(forms: &Forms, report: &Report<'_>) -> Vec<Tier> {
+    let mut without_key = forms.tiers.iter().filter(|tier| tier.class == Some(TierClass::None));
+    match (without_key.next(), without_key.next()) {
+        (None, _) if forms.incomplete || forms.tiers.iter().any(|tier| tier.class.is_none()) => {}
+        (None, _) => report.push(
+            Diagnostic::error("no tier has the class `none`")
+                .help("requests without a key need one: write `[tier.anonymous]` with `class = \"none\"`"),
+        ),
+        (Some(first), Some(second)) => report.error(second.name.spot, || {
+            Diagnostic::error("two tiers have the class `none`")
+                .label("requests without a key can be in one tier only")
+                .help(format!(
+                    "the other is {} at {}",
+                    quoted(first.name.value.as_str()),
+                    report.place(first.name.spot)
+                ))
+        }),
+        (Some(_), None) => {}
+    }
+    let by_name: BTreeMap<&TierName, TierClass> =
+        forms.tiers.iter().map(|tier| (&tier.name.value, tier.class.unwrap_or(TierClass::Free))).collect();
+    by_name.into_iter().map(|(name, class)| Tier { name: name.clone(), class }).collect()
+}
+
+/// The place of a tier in the sorted tiers.
+pub fn tier_index(tiers: &[Tier], name: &TierName) -> Option<TierIndex> {
+    tiers.binary_search_by(|tier| tier.name.cmp(name)).ok().map(|place| TierIndex(place as u16))
+}
+
+fn known_tier(tiers: &[Tier], name: &At<TierName>, report: &Report<'_>) {
+    if tier_index(tiers, &name.value).is_none() {
+        let known = tiers.iter().map(|tier| tier.name.as_str());
+        report.error(name.spot, || undefined("tier", name.value.as_str(), known, "[tier.NAME]"));
+    }
+}
+
+/// "no table defines the tier `x`".
+fn undefined<'k>(
+    what: &str,
+    name: &str,
+    known: impl IntoIterator<Item = &'k str, IntoIter: Clone>,
+    table: &str,
+) -> Diagnostic {
+    let known = known.into_iter();
+    let label = match quoted_list(known.clone()).as_str() {
+        "" => format!("expected the name of a `{table}`, and there is none"),
+        all => format!("expected {all}"),
+    };
+    let wrong = Diagnostic::error(format!("no `{table}` defines the {what} {}", quoted(name))).label(label);
+    match closest(name, known) {
+        Some(similar) => wrong.help(format!("a similar one is defined: {}", quoted(similar))),
+        None => wrong,
+    }
+}
+
+fn accounts_and_keys(forms: &Forms, tiers: &[Tier], now: Timestamp, report: &Report<'_>) {
+    for account in &forms.accounts {
+        let Some(tier) = &account.tier else { continue };
+        known_tier(tiers, tier, report);
+        if class(tiers, &tier.value) == Some(TierClass::None) {
+            report.warn(tier.spot, || {
+                Diagnostic::warning(format!(
+                    "account {} is in the tier of requests without a key",
+                    quoted(account.id.value.as_str())
+                ))
+                .label("its keys are worth no more than none")
+            });
+        }
+    }
+    let accounts = sorted(forms.accounts.iter().map(|account| account.id.value.as_str()));
+    for key in &forms.keys {
+        known_account(&accounts, key.account.value.as_str(), key.account.spot, report);
+        if let Some(expires) = key.expires.filter(|expires| !key.disabled && expires.value <= now) {
+            report.warn(expires.spot, || {
+                Diagnostic::warning(format!("key {} has expired", quoted(key.id.value.as_str())))
+                    .label("requests with it are refused")
+                    .help("take the key out, or move the date")
+            });
+        }
+    }
+}
+
+fn sorted<'f>(names: impl Iterator<Item = &'f str>) -> Vec<&'f str> {
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    names
+}
+
+fn known_account(accounts: &[&str], id: &str, spot: Spot, report: &Report<'_>) {
+    if accounts.binary_search(&id).is_err() {
+        report.error(spot, || undefined("account", id, accounts.iter().copied(), "[[account]]"));
+    }
+}
+
+fn class(tiers: &[Tier], name: &TierName) -> Option<TierClass> {
+    tier_index(tiers, name).map(|tier| tiers[usize::from(tier.0)].class)
+}
+
+fn counted(rule: &CountedForm, tiers: &[Tier], report: &Report<'_>) {
+    let never = |spot: Spot, label: &str, help: Option<&str>| {
+        report.warn(spot, || {
+            let wrong =
+                Diagnostic::warning(format!("rule {} never applies", quoted(rule.head.name.value.as_str())));
+            Diagnostic { help: help.map(Into::into), ..wrong.label(label) }
+        });
+    };
+    if let Some(listed) = &rule.tiers {
+        for tier in &listed.value {
+            known_tier(tiers, tier, report);
+        }
+        let keyless = |tier: &At<TierName>| class(tiers, &tier.value) == Some(TierClass::None);
+        if listed.value.is_empty() {
+            never(
+                listed.spot,
+                "no tier is listed",
+                Some("leave `tiers` out for all of them, or set `mode = \"off\"`"),
+            );
+        } else if needs_key(rule.scopes.value) && listed.value.iter().all(keyless) {
+            never(
+                rule.scopes.spot,
+                "a request without a key has no account and no key to count",
+                Some("`proxy` counts per address"),
+            );
+        }
+    }
+    if let Some(operations) = &rule.operations {
+        let free = operations.value.iter().find(|operation| !operation.value.costs_quota());
+        if operations.value.iter().all(|operation| !operation.value.costs_quota()) {
+            let label = if operations.value.is_empty() {
+                "no operation is listed"
+            } else {
+                "asking for limits costs no quota"
+            };
+            never(operations.spot, label, Some("leave `operations` out for all that cost quota"));
+        } else if let Some(free) = free {
+            report.warn(free.spot, || {
+                Diagnostic::warning(format!(
+                    "rule {} does not count `{}`",
+                    quoted(rule.head.name.value.as_str()),
+                    free.value
+                ))
+                .label("asking for limits costs no quota")
+                .help("take the word out")
+            });
+        }
+    }
+    if let LimitForm::Windows(windows) = &rule.limit {
+        for pair in windows.windows(2).filter(|pair| pair[1].max.value < pair[0].max.value) {
+            let (short, long) = (LengthText(pair[0].length.value), LengthText(pair[1].length.value));
+            report.warn(pair[1].max.spot, || {
+                Diagnostic::warning(format!("fewer are admitted in {long} than in {short}"))
+                    .label(format!("so that the {} in {short} are never reached", pair[0].max.value))
+            });
+        }
+    }
+}
+
+/// Whether a request without a key has no subject of it.
+fn needs_key(scopes: Scopes) -> bool {
+    let of_key = |scope| matches!(scope, Scope::Account | Scope::Key);
+    of_key(scopes.first) || scopes.second.is_some_and(of_key)
+}
+
+fn list(list: &ListForm, forms: &Forms, now: Timestamp, report: &Report<'_>) {
+    let name = || quoted(list.head.name.value.as_str());
+    let matchers = &list.matchers;
+    if !matchers.accounts.is_empty() {
+        let accounts = sorted(forms.accounts.iter().map(|account| account.id.value.as_str()));
+        for account in &matchers.accounts {
+            known_account(&accounts, account.value.as_str(), account.spot, report);
+        }
+    }
+    if !matchers.keys.is_empty() {
+        let keys = sorted(forms.keys.iter().map(|key| key.id.value.as_str()));
+        for key in matchers.keys.iter().filter(|key| keys.binary_search(&key.value.as_str()).is_err()) {
+            report.warn(key.spot, || {
+                Diagnostic::warning(format!("no `[[key]]` has the id {}", quoted(key.value.as_str())))
+                    .label("matches no request until there is such a key")
+            });
+        }
+    }
+    if let Some(expires) = list.expires.filter(|expires| expires.value <= now) {
+        report.warn(expires.spot, || {
+            Diagnostic::warning(format!("rule {} has expired", name()))
+                .label("is no longer in force")
+                .help("take the rule out, or move the date")
+        });
+    }
+    // Where something in it was wrong, that it seems empty is no news.
+    if matchers.count() == 0 && matchers.file.is_none() && !report.has_errors() {
+        report.warn(list.head.spot, || {
+            Diagnostic::warning(format!("rule {} never applies", name())).label("it lists nothing")
+        });
+    }
+    match list.kind {
+        ListKind::Block(_) if list.head.mode == Mode::Enforce => {
+            let everybody =
+                matchers.prefixes.iter().filter(|prefix| prefix.value.prefix_len() == 0).map(|at| at.spot);
+            let any_agent =
+                matchers.user_agents.iter().filter(|at| at.value.as_str().bytes().all(|byte| byte == b'*'));
+            for spot in everybody.chain(any_agent.map(|at| at.spot)) {
+                report.warn(spot, || {
+                    Diagnostic::warning(format!("rule {} refuses everybody", name()))
+                        .label("matches every address of its kind")
+                });
+            }
+        }
+        ListKind::Block(_) => {}
+        ListKind::Allow(_) => {
+            let agents = matchers.user_agents.first().map(|at| at.spot);
+            let libraries = matchers.libraries.first().map(|at| at.spot);
+            for spot in agents.into_iter().chain(libraries) {
+                report.warn(spot, || {
+                    Diagnostic::warning(format!("anybody can be exempt by rule {}", name()))
+                        .label("is what the caller says of itself")
+                        .help("exempt accounts, keys or prefixes")
+                });
+            }
+        }
+    }
+}
+
+fn single_tables(forms: &Forms, report: &Report<'_>) {
+    if let [first, second, ..] = &forms.sessions[..] {
+        report.error(second.spot, || {
+            Diagnostic::error("`[sessions]` stands twice")
+                .label("given a second time")
+                .help(format!("the other stands at {}", report.place(first.spot)))
+        });
+    }
+    if forms.incomplete {
+        return;
+    }
+    if forms.formats.is_empty() {
+        report.push(
+            Diagnostic::error("no file says in which format it is written")
+                .help("write `format = 1` at the top of one"),
+        );
+    }
+    if forms.targets.is_empty() {
+        report.push(
+            Diagnostic::warning("no URL may be signed, as there is no `[[target]]`")
+                .help("list the hosts and paths that may be: `hosts = [\"webcast.tiktok.com\"]`, `paths = [\"/webcast/*\"]`"),
+        );
+    }
+}

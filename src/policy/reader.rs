@@ -1,0 +1,518 @@
+//! A typed walk over a TOML document that collects every diagnostic and knows where each value stands.
+//!
+//! **Why not serde.** toml's deserialiser stops at the first error, and an operator who mends a file wants to hear of all of
+//! them; it has no words of ours (what was expected, which word is similar); and it knows an unknown field only by name.
+//! So the document is parsed into toml's own spanned tree, with its recovery from syntax errors, and walked by hand: a
+//! [`Table`] is asked for each field that it may have and complains at its end of those that nobody asked for, so that
+//! what is read and what is accepted cannot drift apart.
+//!
+//! Read [`Report`], then [`Table`]. The deployment file can be read with these too.
+
+use std::cell::RefCell;
+use std::ops::{Range, RangeInclusive};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText, closest, quoted, quoted_list};
+use crate::base::time::Timestamp;
+
+/// So many syntax errors of one file are told: the first is the cause, and the rest mostly echo it.
+const SYNTAX_ERRORS_MAX: usize = 5;
+
+/// Some bytes of one of the files of a [`Report`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spot {
+    /// Which file.
+    pub file: u16,
+    /// The first byte.
+    pub start: u32,
+    /// The byte after the last.
+    pub end: u32,
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Its place.
+    pub spot: Spot,
+}
+
+/// Some files, and what is wrong with them.
+#[derive(Debug)]
+pub struct Report<'s> {
+    texts: Vec<SourceText<'s>>,
+    found: RefCell<Diagnostics>,
+}
+
+impl<'s> Report<'s> {
+    /// Nothing wrong yet.
+    pub fn new(texts: Vec<SourceText<'s>>) -> Self {
+        Self { texts, found: RefCell::default() }
+    }
+
+    /// The files.
+    pub fn texts(&self) -> &[SourceText<'s>] {
+        &self.texts
+    }
+
+    /// The file that a spot is in.
+    pub fn text(&self, spot: Spot) -> &SourceText<'s> {
+        &self.texts[usize::from(spot.file)]
+    }
+
+    /// `policies/20-quotas.toml:14`.
+    pub fn place(&self, spot: Spot) -> String {
+        let text = self.text(spot);
+        format!("{}:{}", text.name(), text.line(spot.start as usize))
+    }
+
+    /// Adds an error at a place. `make` gives its words.
+    pub fn error(&self, spot: Spot, make: impl FnOnce() -> Diagnostic) {
+        self.add(Severity::Error, Some(spot), make);
+    }
+
+    /// Adds an error at a place whose text is not to be shown.
+    pub fn error_unquoted(&self, spot: Spot, make: impl FnOnce() -> Diagnostic) {
+        let bytes = spot.start as usize..spot.end as usize;
+        self.add(Severity::Error, None, || make().at(self.text(spot), bytes).unquoted());
+    }
+
+    /// Adds a warning at a place. `make` gives its words.
+    pub fn warn(&self, spot: Spot, make: impl FnOnce() -> Diagnostic) {
+        self.add(Severity::Warning, Some(spot), make);
+    }
+
+    /// Adds an error that has its place already, or none. `make` is called only where it will be kept.
+    pub fn error_placed(&self, make: impl FnOnce() -> Diagnostic) {
+        self.add(Severity::Error, None, make);
+    }
+
+    /// Adds what has its place already, or none.
+    pub fn push(&self, diagnostic: Diagnostic) {
+        self.add(diagnostic.severity, None, || diagnostic);
+    }
+
+    fn add(&self, severity: Severity, spot: Option<Spot>, make: impl FnOnce() -> Diagnostic) {
+        self.found.borrow_mut().add(severity, || match spot {
+            Some(spot) => make().at(self.text(spot), spot.start as usize..spot.end as usize),
+            None => make(),
+        });
+    }
+
+    /// Whether an error was found.
+    pub fn has_errors(&self) -> bool {
+        self.found.borrow().has_errors()
+    }
+
+    /// Everything that was found, by file and line.
+    pub fn into_sorted(self) -> Vec<Diagnostic> {
+        self.found.into_inner().into_sorted()
+    }
+
+    /// Parses one file, and reads its top table. `None` where it is no TOML: nothing that a half-parsed file seems to say is
+    /// worth a complaint.
+    pub fn read<T>(
+        &self,
+        file: u16,
+        what: &'static str,
+        read: impl FnOnce(&mut Table<'_>) -> T,
+    ) -> Option<T> {
+        let text = &self.texts[usize::from(file)];
+        let (document, errors) = DeTable::parse_recoverable(text.text());
+        let mut last = None;
+        for error in errors
+            .iter()
+            .filter(|error| last.replace(error.span()) != Some(error.span()))
+            .take(SYNTAX_ERRORS_MAX)
+        {
+            let (message, expected) = match error.message().split_once(", expected ") {
+                Some((message, expected)) => (message, format!("expected {expected}")),
+                None => (error.message(), String::new()),
+            };
+            let bytes = error.span().unwrap_or(0..0);
+            self.push(Diagnostic::error(message).at(text, bytes).label(expected));
+        }
+        if !errors.is_empty() {
+            return None;
+        }
+        let top = Spot { file, start: 0, end: 0 };
+        let mut table = Table {
+            report: self,
+            what: what.into(),
+            spot: top,
+            table: document.get_ref(),
+            asked: Vec::new(),
+            secret: false,
+        };
+        let result = read(&mut table);
+        table.refuse_unknown();
+        Some(result)
+    }
+}
+
+/// A table that is being read.
+pub struct Table<'r> {
+    report: &'r Report<'r>,
+    what: String,
+    spot: Spot,
+    table: &'r DeTable<'r>,
+    asked: Vec<&'static str>,
+    secret: bool,
+}
+
+impl<'r> Table<'r> {
+    /// Where its header stands.
+    pub fn spot(&self) -> Spot {
+        self.spot
+    }
+
+    /// What diagnostics call it.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Adds an error at a place.
+    pub fn error(&self, spot: Spot, make: impl FnOnce() -> Diagnostic) {
+        self.report.error(spot, make);
+    }
+
+    /// Marks it as a place where people put secrets: the lines of unknown fields are not shown.
+    pub fn hide_unknown(&mut self) {
+        self.secret = true;
+    }
+
+    /// Reads a field that may be left out. `None` where it is, and where it is wrong, which has been said then.
+    pub fn optional<T>(
+        &mut self,
+        field: &'static str,
+        read: impl FnOnce(Value<'r>) -> Option<T>,
+    ) -> Option<At<T>> {
+        self.asked.push(field);
+        let value = self.table.get(field)?;
+        let value = Value::new(self.report, field, value, self.spot.file);
+        let spot = value.spot;
+        read(value).map(|value| At { value, spot })
+    }
+
+    /// Reads a field that must be there.
+    pub fn required<T>(
+        &mut self,
+        field: &'static str,
+        read: impl FnOnce(Value<'r>) -> Option<T>,
+    ) -> Option<At<T>> {
+        if !self.has(field) {
+            self.asked.push(field);
+            self.report.error(self.spot, || {
+                Diagnostic::error(format!("{} has no `{field}`", self.what))
+                    .label(format!("`{field}` is missing"))
+            });
+            return None;
+        }
+        self.optional(field, read)
+    }
+
+    /// Whether the field is there.
+    pub fn has(&self, field: &str) -> bool {
+        self.table.contains_key(field)
+    }
+
+    /// Refuses a field or a table that a later version will know: nothing is accepted that is not enforced.
+    pub fn unsupported(&mut self, field: &'static str, shown: &str) {
+        let Some((key, _)) = self.table.get_key_value(field) else { return };
+        self.asked.push(field);
+        self.report.error(spot(self.spot.file, &key.span()), || {
+            Diagnostic::error(format!("`{shown}` is not supported by this version yet"))
+                .label("would not be enforced")
+                .help("take it out: nothing is accepted that is not enforced")
+        });
+    }
+
+    /// Reads an array of tables: `[[field]]`.
+    pub fn many(&mut self, field: &'static str, mut read: impl FnMut(&mut Table<'r>)) {
+        self.asked.push(field);
+        let Some(value) = self.table.get(field) else { return };
+        let what = format!("`[[{field}]]`");
+        let value = Value::new(self.report, field, value, self.spot.file);
+        match value.value {
+            DeValue::Array(items) => {
+                for item in items.iter() {
+                    let item = Value::new(self.report, field, item, self.spot.file);
+                    item.table(what.clone(), |table| Some(read(table)));
+                }
+            }
+            _ => value.wrong_type("an array of tables", || {
+                Some(format!("each `{field}` has a header of its own, in double brackets: {what}"))
+            }),
+        }
+    }
+
+    /// Reads a table of tables: `[field.NAME]`.
+    pub fn named(&mut self, field: &'static str, mut read: impl FnMut(At<&'r str>, &mut Table<'r>)) {
+        self.asked.push(field);
+        let Some(value) = self.table.get(field) else { return };
+        let value = Value::new(self.report, field, value, self.spot.file);
+        let DeValue::Table(tables) = value.value else {
+            return value
+                .wrong_type("a table", || Some(format!("its name stands in the header: `[{field}.NAME]`")));
+        };
+        for (key, inner) in tables {
+            let name = At { value: key.get_ref().as_ref(), spot: spot(self.spot.file, &key.span()) };
+            let inner = Value::new(self.report, field, inner, self.spot.file);
+            if matches!(inner.value, DeValue::Table(_)) {
+                inner.table(format!("`[{field}.{}]`", quoted(name.value).trim_matches('`')), |table| {
+                    table.spot = name.spot;
+                    Some(read(name, table))
+                });
+            } else {
+                self.report.error(name.spot, || {
+                    Diagnostic::error(format!("{} is not a table", quoted(name.value)))
+                        .label(format!("expected a table of its own: `[{field}.NAME]`"))
+                });
+            }
+        }
+    }
+
+    /// All entries, for tables whose field names are data.
+    pub fn entries(&self) -> impl Iterator<Item = (At<&'r str>, Value<'r>)> {
+        let (report, file) = (self.report, self.spot.file);
+        self.table.iter().map(move |(key, value)| {
+            let name = key.get_ref().as_ref();
+            (At { value: name, spot: spot(file, &key.span()) }, Value::new(report, name, value, file))
+        })
+    }
+
+    fn refuse_unknown(&self) {
+        for (key, value) in self.table {
+            let name = key.get_ref().as_ref();
+            if self.asked.contains(&name) {
+                continue;
+            }
+            let is_table = match value.get_ref() {
+                DeValue::Table(_) => true,
+                DeValue::Array(items) => {
+                    matches!(items.iter().next().map(Spanned::get_ref), Some(DeValue::Table(_)))
+                }
+                _ => false,
+            };
+            let kind = if is_table { "table" } else { "field" };
+            let make = || {
+                let wrong = Diagnostic::error(format!("unknown {kind} {} in {}", quoted(name), self.what))
+                    .label(format!("expected one of {}", quoted_list(self.asked.iter().copied())));
+                match closest(name, self.asked.iter().copied()) {
+                    Some(similar) => wrong.help(format!("a {kind} with a similar name exists: `{similar}`")),
+                    None => wrong,
+                }
+            };
+            let spot = spot(self.spot.file, &key.span());
+            if self.secret { self.report.error_unquoted(spot, make) } else { self.report.error(spot, make) }
+        }
+    }
+}
+
+/// A value that is being read.
+#[derive(Clone, Copy)]
+pub struct Value<'r> {
+    report: &'r Report<'r>,
+    field: &'r str,
+    value: &'r DeValue<'r>,
+    spot: Spot,
+}
+
+impl<'r> Value<'r> {
+    fn new(report: &'r Report<'r>, field: &'r str, value: &'r Spanned<DeValue<'r>>, file: u16) -> Self {
+        Self { report, field, value: value.get_ref(), spot: spot(file, &value.span()) }
+    }
+
+    /// Where it stands.
+    pub fn spot(self) -> Spot {
+        self.spot
+    }
+
+    /// Complains of it; always `None`, so that a reader can end with it.
+    pub fn refuse<T>(self, make: impl FnOnce() -> Diagnostic) -> Option<T> {
+        self.report.error(self.spot, make);
+        None
+    }
+
+    /// As [`refuse`](Self::refuse), without showing the line: it may hold a secret.
+    pub fn refuse_unquoted<T>(self, make: impl FnOnce() -> Diagnostic) -> Option<T> {
+        self.report.error_unquoted(self.spot, make);
+        None
+    }
+
+    fn wrong_type(self, expected: &str, help: impl FnOnce() -> Option<String>) {
+        self.report.error(self.spot, || {
+            let article = if self.value.type_str().starts_with(['a', 'i']) { "an" } else { "a" };
+            let message = format!("{} is {article} {}", quoted(self.field), self.value.type_str());
+            let help = help();
+            Diagnostic { help, ..Diagnostic::error(message).label(format!("expected {expected}")) }
+        });
+    }
+
+    /// A text.
+    pub fn text(self) -> Option<&'r str> {
+        let DeValue::String(text) = self.value else {
+            self.wrong_type("a text in quotes", || None);
+            return None;
+        };
+        Some(text.as_ref())
+    }
+
+    /// A text that `parse` reads.
+    pub fn parsed<T>(self, parse: impl FnOnce(&'r str) -> Result<T, Diagnostic>) -> Option<T> {
+        match parse(self.text()?) {
+            Ok(parsed) => Some(parsed),
+            Err(diagnostic) => self.refuse(|| diagnostic),
+        }
+    }
+
+    /// One of some words.
+    pub fn word<T: Copy>(self, what: &str, words: &[(&'static str, T)]) -> Option<T> {
+        let text = self.text()?;
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
+            return Some(*meaning);
+        }
+        self.refuse(|| unknown_word(what, text, words.iter().map(|(word, _)| *word)))
+    }
+
+    /// A whole number.
+    pub fn whole(self, range: RangeInclusive<u32>) -> Option<u32> {
+        let DeValue::Integer(number) = self.value else {
+            self.wrong_type("a whole number", || None);
+            return None;
+        };
+        let parsed = u32::from_str_radix(number.as_str(), number.radix()).ok();
+        parsed.filter(|number| range.contains(number)).or_else(|| {
+            self.refuse(|| {
+                Diagnostic::error(format!(
+                    "{} is out of range: {}",
+                    quoted(self.field),
+                    quoted(&number.to_string())
+                ))
+                .label(format!(
+                    "expected a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                ))
+            })
+        })
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(self) -> Option<bool> {
+        let DeValue::Boolean(truth) = self.value else {
+            self.wrong_type("`true` or `false`", || None);
+            return None;
+        };
+        Some(*truth)
+    }
+
+    /// A point in time with its offset (TOML's offset date-time, RFC 3339), 1970 to 2554.
+    pub fn time(self) -> Option<Timestamp> {
+        let example = "expected a date and time such as `2027-01-01T00:00:00Z`";
+        let at = match self.value {
+            DeValue::Datetime(at) => at,
+            DeValue::String(text) => {
+                return self.refuse(|| {
+                    let wrong = Diagnostic::error(format!("{} is a text in quotes", quoted(self.field)))
+                        .label(example);
+                    match Timestamp::parse_rfc3339(text) {
+                        Some(_) => wrong.help("write it without the quotes"),
+                        None => wrong,
+                    }
+                });
+            }
+            _ => {
+                self.wrong_type("a date and time such as `2027-01-01T00:00:00Z`", || None);
+                return None;
+            }
+        };
+        if at.date.is_none() || at.time.is_none() || at.offset.is_none() {
+            return self.refuse(|| {
+                Diagnostic::error(format!("{} has no {}", quoted(self.field), missing_part(at)))
+                    .label(example)
+                    .help("the time zone is part of it: `Z` is UTC")
+            });
+        }
+        Timestamp::parse_rfc3339(&at.to_string()).or_else(|| {
+            self.refuse(|| {
+                Diagnostic::error(format!("{} is out of range", quoted(self.field)))
+                    .label("expected a time from 1970 to 2554")
+            })
+        })
+    }
+
+    /// An array, each item read; all wrong items are told. `None` where one is wrong.
+    pub fn list<T>(
+        self,
+        count_max: usize,
+        mut read: impl FnMut(Value<'r>) -> Option<T>,
+    ) -> Option<Vec<At<T>>> {
+        let DeValue::Array(items) = self.value else {
+            self.wrong_type("an array", || match self.value {
+                DeValue::String(text) => {
+                    Some(format!("in brackets: `[\"{}\"]`", quoted(text).trim_matches('`')))
+                }
+                _ => None,
+            });
+            return None;
+        };
+        if items.len() > count_max {
+            return self.refuse(|| {
+                Diagnostic::error(format!("{} holds {} items", quoted(self.field), items.len()))
+                    .label(format!("expected at most {count_max}"))
+            });
+        }
+        let items = items.iter().map(|item| Value::new(self.report, self.field, item, self.spot.file));
+        let read: Vec<_> = items.map(|item| read(item).map(|value| At { value, spot: item.spot })).collect();
+        read.into_iter().collect()
+    }
+
+    /// A table, whose unknown fields are told in the end.
+    pub fn table<T>(self, what: String, read: impl FnOnce(&mut Table<'r>) -> Option<T>) -> Option<T> {
+        let DeValue::Table(table) = self.value else {
+            self.wrong_type("a table", || None);
+            return None;
+        };
+        let mut table =
+            Table { report: self.report, what, spot: self.spot, table, asked: Vec::new(), secret: false };
+        let result = read(&mut table);
+        table.refuse_unknown();
+        result
+    }
+
+    /// A table whose field names are data.
+    pub fn map<T>(self, read: impl FnOnce(&Table<'r>) -> Option<T>) -> Option<T> {
+        let DeValue::Table(table) = self.value else {
+            self.wrong_type("a table", || None);
+            return None;
+        };
+        let what = self.field.into();
+        read(&Table { report: self.report, what, spot: self.spot, table, asked: Vec::new(), secret: false })
+    }
+}
+
+fn missing_part(at: &toml::value::Datetime) -> &'static str {
+    match (at.date, at.time) {
+        (None, _) => "date",
+        (_, None) => "time of day",
+        _ => "time zone",
+    }
+}
+
+/// "unknown scope `proxies`", with what was expected and what is similar.
+pub fn unknown_word(what: &str, text: &str, words: impl Iterator<Item = &'static str> + Clone) -> Diagnostic {
+    let wrong = Diagnostic::error(format!("unknown {what} {}", quoted(text)))
+        .label(format!("expected {}", quoted_list(words.clone())));
+    match closest(text, words) {
+        Some(similar) => wrong.help(format!("a {what} with a similar name exists: `{similar}`")),
+        None => wrong,
+    }
+}
+
+fn spot(file: u16, bytes: &Range<usize>) -> Spot {
+    Spot { file, start: bytes.start as u32, end: bytes.end as u32 }
+}

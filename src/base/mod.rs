@@ -9,6 +9,7 @@ pub mod library;
 pub mod net;
 pub mod operation;
 pub mod rate;
+pub mod request_id;
 pub mod room;
 pub mod secret;
 pub mod subject;

@@ -1,0 +1,312 @@
+//! How a refusal is said: its status, its headers, and a JSON body that is never empty.
+//!
+//! All three kinds of refusal end here, so that every client finds the same words: what the policy refuses, a request that
+//! is at fault, and generators that gave no good answer. Read [`Rejected`] first.
+//!
+//! The body is `{"code": <status>, "message", "error", "limit_label", "retry_after"?, "request_id", "reasons"?}`: Python and
+//! Node 2 show `message`, Node 1 reads `error`, both print `limit_label` before the text (contract 5). An empty body would
+//! make Python ask its user "Are you being detected by TikTok?", and one that is not JSON ends Node with a SyntaxError.
+//!
+//! **Deliberately absent:** the refusal of sign-a-URL as HTTP 200 with `code: 403` in the body. That is how Python is told
+//! of a *premium* feature, which we have none of; every refusal here has its status on the wire.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use crate::base::request_id::RequestId;
+use crate::base::time::{Timestamp, Wait};
+use crate::engine::decision::{Reason, Refusal};
+use crate::policy::set::PolicySet;
+
+use super::head::{Field, Head, Text};
+use super::ratelimit::{self, Limits, RemainingAs};
+
+/// A message in a body holds at most so many bytes of text; a longer one is cut, and ends in `…`.
+pub const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// A body names at most so many reasons.
+pub const REASONS_MAX: usize = 8;
+
+/// The wait of a 429 for which nobody gave one: clients of this status die without a number.
+const WAIT_UNKNOWN: Wait = Wait::of(Duration::from_secs(1));
+
+/// A request that gets no good answer: status, label, message, and perhaps a wait.
+///
+/// Borrows the policy and the decision; a fault that has nothing to do with them is `'static`.
+#[derive(Debug, Clone)]
+pub struct Rejected<'a> {
+    cause: Cause<'a>,
+    limits: Option<Limits<'a>>,
+}
+
+#[derive(Debug, Clone)]
+enum Cause<'a> {
+    Policy {
+        refusal: &'a Refusal,
+        policy: &'a PolicySet,
+    },
+    Own {
+        status: StatusCode,
+        label: &'static str,
+        message: Cow<'static, str>,
+        wait: Option<Wait>,
+        allow: Option<&'static str>,
+    },
+}
+
+/// In which way the generators failed a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unavailable {
+    /// 502: those that were asked gave no good answer.
+    Failed,
+    /// 503: none may be asked: all are ejected, all are busy, or load is shed.
+    NoCapacity,
+    /// 504: the deadline passed.
+    Late,
+}
+
+impl Unavailable {
+    /// Its status (RFC 9110 sections 15.6.3 to 15.6.5).
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Failed => StatusCode::BAD_GATEWAY,
+            Self::NoCapacity => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Late => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+}
+
+impl<'a> Rejected<'a> {
+    /// What the policy refuses.
+    pub const fn refused(refusal: &'a Refusal, limits: Limits<'a>) -> Self {
+        Self { cause: Cause::Policy { refusal, policy: limits.policy }, limits: Some(limits) }
+    }
+
+    /// A fault of the request: framing, sizes, an unknown path, two room ids that disagree. `status` is one of 400 to 499
+    /// (any other becomes 400: a refusal must never look like success).
+    ///
+    /// The message is read by its caller: it says what to change, and must hold no secret.
+    pub fn request(status: StatusCode, label: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        let status = if status.is_client_error() { status } else { StatusCode::BAD_REQUEST };
+        Self::own(status, label, message.into(), None)
+    }
+
+    /// A method that the path does not know; `allow` lists those that it does, separated by commas (RFC 9110 section
+    /// 15.5.6 wants them told).
+    pub fn method(allow: &'static str) -> Self {
+        let message = "this path is not asked with this method; see the `Allow` header";
+        let mut rejected =
+            Self::own(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message.into(), None);
+        if let Cause::Own { allow: slot, .. } = &mut rejected.cause {
+            *slot = Some(allow);
+        }
+        rejected
+    }
+
+    /// Too much at once, of something that no rule of the policy counts: connections of a source, keys tried.
+    pub fn throttled(label: &'static str, message: impl Into<Cow<'static, str>>, wait: Wait) -> Self {
+        Self::own(StatusCode::TOO_MANY_REQUESTS, label, message.into(), Some(wait))
+    }
+
+    /// Generators that gave no good answer. With a wait, the text ends in "; try again in …".
+    pub fn unavailable(
+        how: Unavailable,
+        label: &'static str,
+        message: impl Into<Cow<'static, str>>,
+        wait: Option<Wait>,
+    ) -> Self {
+        Self::own(how.status(), label, message.into(), wait)
+    }
+
+    /// Tells what is left of the caller's windows beside a refusal that is not the policy's.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: Limits<'a>) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    fn own(status: StatusCode, label: &'static str, message: Cow<'static, str>, wait: Option<Wait>) -> Self {
+        let unknown = status == StatusCode::TOO_MANY_REQUESTS && wait.is_none();
+        let wait = if unknown { Some(WAIT_UNKNOWN) } else { wait };
+        Self { cause: Cause::Own { status, label, message, wait, allow: None }, limits: None }
+    }
+
+    /// The status of the answer, and the `code` of its body.
+    pub fn status(&self) -> StatusCode {
+        match &self.cause {
+            Cause::Policy { refusal, .. } => status_of(refusal.first()),
+            Cause::Own { status, .. } => *status,
+        }
+    }
+
+    /// What clients print before the text, and what records and metrics call it.
+    pub fn label(&self) -> &str {
+        match &self.cause {
+            Cause::Policy { refusal, .. } => refusal.first().label(),
+            Cause::Own { label, .. } => label,
+        }
+    }
+
+    /// How long to wait, where waiting helps: the same number in every header and in the text.
+    pub fn wait(&self) -> Option<Wait> {
+        match &self.cause {
+            Cause::Policy { refusal, .. } => refusal.wait(),
+            Cause::Own { wait, .. } => *wait,
+        }
+    }
+
+    /// The text that an end user reads.
+    pub fn message(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| match &self.cause {
+            Cause::Policy { refusal, policy } => refusal.first().describe(policy).fmt(f),
+            Cause::Own { message, wait: None, .. } => f.write_str(message),
+            Cause::Own { message, wait: Some(wait), .. } => write!(f, "{message}; try again in {wait}"),
+        })
+    }
+
+    /// The whole answer.
+    pub fn answer(&self, id: RequestId, now: Timestamp, user_agent: &str) -> Response<Bytes> {
+        let mut response = Response::new(self.body(id));
+        *response.status_mut() = self.status();
+        *response.headers_mut() = self.head(id, now, RemainingAs::of_user_agent(user_agent)).finish();
+        response
+    }
+
+    fn head(&self, id: RequestId, now: Timestamp, remaining: RemainingAs) -> Head {
+        let mut head = Head::new();
+        head.set(Field::ContentType, "application/json");
+        head.set(Field::CacheControl, "no-store");
+        head.set_request_id(id);
+        match (&self.cause, self.limits) {
+            (Cause::Policy { refusal, .. }, Some(limits)) => {
+                ratelimit::write_refusal(&mut head, limits, refusal, now, remaining);
+            }
+            (_, Some(limits)) => ratelimit::write_standing(&mut head, limits, now),
+            (_, None) => {}
+        }
+        if let Cause::Own { wait: Some(wait), allow, .. } = &self.cause {
+            debug_assert!(allow.is_none(), "a method is not a matter of waiting");
+            if self.status() == StatusCode::TOO_MANY_REQUESTS {
+                ratelimit::write_wait(&mut head, *wait, now, remaining);
+            } else {
+                head.set_number(Field::RetryAfter, wait.secs());
+            }
+        }
+        if let Cause::Own { allow: Some(allow), .. } = &self.cause {
+            head.set(Field::Allow, allow);
+        }
+        if self.status() == StatusCode::UNAUTHORIZED {
+            // RFC 9110 section 11.6.1 wants a challenge; of the ways that a key may come (contract 1) only this one is a
+            // registered scheme. RFC 6750 section 3.1 has the word for a credential that is known to be no good.
+            head.set(Field::WwwAuthenticate, "Bearer realm=\"sign service\", error=\"invalid_token\"");
+        }
+        head
+    }
+
+    fn body(&self, id: RequestId) -> Bytes {
+        let mut body = Vec::with_capacity(1024);
+        body.extend_from_slice(b"{\"code\":");
+        body.extend_from_slice(self.status().as_str().as_bytes());
+        body.extend_from_slice(b",\"message\":");
+        let message = body.len();
+        write_json(&mut body, self.message());
+        let message = message..body.len();
+        body.extend_from_slice(b",\"error\":");
+        body.extend_from_within(message);
+        body.extend_from_slice(b",\"limit_label\":");
+        write_json(&mut body, self.label());
+        if let Some(wait) = self.wait() {
+            body.extend_from_slice(b",\"retry_after\":");
+            body.extend_from_slice(itoa::Buffer::new().format(wait.secs()).as_bytes());
+        }
+        body.extend_from_slice(b",\"request_id\":");
+        write_json(&mut body, id);
+        if let Cause::Policy { refusal, policy } = &self.cause
+            && refusal.reasons().nth(1).is_some()
+        {
+            write_reasons(&mut body, refusal, policy);
+        }
+        body.push(b'}');
+        Bytes::from(body)
+    }
+}
+
+/// The status of each finding (design 3, the order of checks). Whatever has a wait is a 429, for clients look for one there.
+const fn status_of(reason: &Reason) -> StatusCode {
+    match reason {
+        Reason::Blocked { .. }
+        | Reason::KeyProxy
+        | Reason::KeyRoom
+        | Reason::TargetNotListed
+        | Reason::SessionRefused => StatusCode::FORBIDDEN,
+        Reason::KeyUnknown | Reason::KeyExpired { .. } | Reason::KeyDisabled => StatusCode::UNAUTHORIZED,
+        Reason::KeyAttempts { .. }
+        | Reason::Quota { .. }
+        | Reason::Rate { .. }
+        | Reason::Concurrency { .. } => StatusCode::TOO_MANY_REQUESTS,
+    }
+}
+
+fn write_reasons(body: &mut Vec<u8>, refusal: &Refusal, policy: &PolicySet) {
+    let mut separator: &[u8] = b",\"reasons\":[";
+    for reason in refusal.reasons().take(REASONS_MAX) {
+        body.extend_from_slice(separator);
+        separator = b",";
+        body.extend_from_slice(b"{\"label\":");
+        write_json(body, reason.label());
+        body.extend_from_slice(b",\"message\":");
+        write_json(body, reason.describe(policy));
+        body.push(b'}');
+    }
+    body.push(b']');
+}
+
+/// Writes a JSON string (RFC 8259 section 7) of at most [`MESSAGE_BYTES_MAX`] bytes of text.
+fn write_json(body: &mut Vec<u8>, text: impl fmt::Display) {
+    body.push(b'"');
+    // Writing to a Vec cannot fail.
+    let _ = write!(JsonString { body, bytes_left: MESSAGE_BYTES_MAX, is_cut: false }, "{text}");
+    body.push(b'"');
+}
+
+struct JsonString<'a> {
+    body: &'a mut Vec<u8>,
+    bytes_left: usize,
+    is_cut: bool,
+}
+
+impl fmt::Write for JsonString<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.is_cut {
+            return Ok(());
+        }
+        let kept = &text[..text.floor_char_boundary(self.bytes_left)];
+        let mut plain = 0;
+        for (place, byte) in kept.bytes().enumerate() {
+            if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+                continue;
+            }
+            self.body.extend_from_slice(&kept.as_bytes()[plain..place]);
+            plain = place + 1;
+            match byte {
+                b'"' | b'\\' => self.body.extend_from_slice(&[b'\\', byte]),
+                b'\n' => self.body.extend_from_slice(b"\\n"),
+                _ => write!(Text(self.body), "\\u{byte:04x}")?,
+            }
+        }
+        self.body.extend_from_slice(&kept.as_bytes()[plain..]);
+        self.bytes_left -= kept.len();
+        if kept.len() < text.len() {
+            self.is_cut = true;
+            self.body.extend_from_slice("…".as_bytes());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

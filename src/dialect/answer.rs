@@ -1,0 +1,236 @@
+//! A good answer of a generator, as the client gets it: through an allow-list of headers, in the shape of its generation.
+//!
+//! Nothing that a generator says of itself goes out: no `Set-Cookie`, no `Server`, no `Via`, no addresses, and never its
+//! limit headers: its limits are between it and us, the client's are ours (`ratelimit`).
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::base::request_id::RequestId;
+use crate::base::time::Timestamp;
+
+use super::head::{Field, Head};
+use super::ratelimit::{self, Limits};
+
+/// What of a generator's header goes out.
+const PASSED: [(&[u8], Field); 6] = [
+    (b"content-type", Field::ContentType),
+    (b"x-set-tt-cookie", Field::SetTtCookie),
+    (b"x-room-id", Field::RoomId),
+    (b"x-agent-id", Field::AgentId),
+    (b"x-log-id", Field::LogId),
+    (b"x-log-code", Field::LogCode),
+];
+
+/// What became of a generator's body before it goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing: its `Content-Encoding` goes with it.
+    AsItCame,
+    /// It was decoded: a `Content-Encoding` would be a lie.
+    Decoded,
+    /// It was replaced by JSON of ours ([`SignedUrl::body`]): the generator's `Content-Type` too would be a lie.
+    Json,
+}
+
+/// The header of a good answer: of the generator's what is on the list, of ours the request's id, the limits, and
+/// `no-store` (a connect answer goes stale within 30 s, and every answer is one caller's own).
+///
+/// `headers` are the generator's, in any case and order; of a field that comes twice the first counts.
+pub fn head<'h>(
+    headers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    body: Body,
+    id: RequestId,
+    limits: Limits<'_>,
+    now: Timestamp,
+) -> Head {
+    let mut head = Head::new();
+    for (name, value) in headers {
+        let is_encoding = body == Body::AsItCame && name.eq_ignore_ascii_case(b"content-encoding");
+        let field = if is_encoding {
+            Some(Field::ContentEncoding)
+        } else {
+            PASSED.iter().find(|(passed, _)| name.eq_ignore_ascii_case(passed)).map(|(_, field)| *field)
+        };
+        if let Some(field) = field.filter(|field| !head.has(*field)) {
+            head.set(field, value);
+        }
+    }
+    if body == Body::Json {
+        head.set(Field::ContentType, "application/json");
+    }
+    head.set(Field::CacheControl, "no-store");
+    head.set_request_id(id);
+    ratelimit::write_standing(&mut head, limits, now);
+    head
+}
+
+/// How a signed URL is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignedShape {
+    /// `{code, response: {…}}`: generations A, B and C.
+    Nested,
+    /// `{signedUrl, "User-Agent", msToken}`: generation 0.
+    Flat,
+}
+
+/// A signed URL with what belongs to it, whatever generator it came from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SignedUrl {
+    /// The URL asked for, with its signature.
+    #[serde(deserialize_with = "null_as_default")]
+    pub signed_url: String,
+    /// The user agent that it was signed for: another one makes the platform refuse it.
+    #[serde(deserialize_with = "null_as_default")]
+    pub user_agent: String,
+    /// `navigator.appCodeName` of the browser that signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub browser_name: Option<String>,
+    /// The rest of its user agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub browser_version: Option<String>,
+    /// The signature's parts by their name in the query. Node needs at least one.
+    #[serde(deserialize_with = "null_as_default")]
+    pub tokens: BTreeMap<String, String>,
+    /// Headers to send along.
+    #[serde(deserialize_with = "null_as_default")]
+    pub request_headers: BTreeMap<String, String>,
+    /// Cookies to send along, each as name and value pairs.
+    #[serde(deserialize_with = "null_as_default")]
+    pub cookies: Vec<BTreeMap<String, String>>,
+}
+
+/// Why a body tells no signed URL.
+#[derive(Debug, thiserror::Error)]
+pub enum SignedUrlError {
+    /// Not JSON, or a field is of another type.
+    #[error("the answer is not the JSON of a signed URL")]
+    Json(#[from] serde_json::Error),
+    /// It says itself that it failed.
+    #[error("the answer says code {0}")]
+    Code(f64),
+    /// Neither form has its `signedUrl`.
+    #[error("the answer has no `signedUrl`")]
+    Missing,
+}
+
+/// The parameters of a signed URL that are its signature (contract 3: newer forms, then older ones).
+const TOKENS: [&str; 5] = ["X-Bogus", "X-Gnarly", "msToken", "_signature", "verifyFp"];
+
+/// Generators write `null` for what they do not have.
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Either form, as it is read. Fields that we do not know are left behind.
+#[derive(Deserialize)]
+struct Told {
+    code: Option<f64>,
+    response: Option<SignedUrl>,
+    #[serde(rename = "signedUrl")]
+    signed_url: Option<String>,
+    #[serde(rename = "User-Agent")]
+    user_agent: Option<String>,
+    #[serde(rename = "browserName")]
+    browser_name: Option<String>,
+    #[serde(rename = "browserVersion")]
+    browser_version: Option<String>,
+    #[serde(rename = "msToken")]
+    ms_token: Option<String>,
+    #[serde(rename = "X-Bogus")]
+    x_bogus: Option<String>,
+    #[serde(rename = "_signature")]
+    signature: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Nested<'a> {
+    code: u16,
+    response: &'a SignedUrl,
+}
+
+#[derive(Serialize)]
+struct Flat<'a> {
+    #[serde(rename = "signedUrl")]
+    signed_url: &'a str,
+    #[serde(rename = "User-Agent")]
+    user_agent: &'a str,
+    #[serde(rename = "msToken")]
+    ms_token: &'a str,
+}
+
+impl SignedUrl {
+    /// Of a URL and the user agent that it was signed for; the tokens are read from the URL.
+    pub fn new(signed_url: String, user_agent: String) -> Self {
+        let mut signed = Self { signed_url, user_agent, ..Self::default() };
+        signed.add_tokens_of_url();
+        signed
+    }
+
+    /// Reads either form. Whether the signature is any good is for the judge to say.
+    pub fn parse(body: &[u8]) -> Result<Self, SignedUrlError> {
+        let told: Told = serde_json::from_slice(body)?;
+        match (told.code, told.response, told.signed_url) {
+            (Some(code), ..) if (code - 200.0).abs() >= 1.0 => Err(SignedUrlError::Code(code)),
+            (_, Some(mut signed), _) if !signed.signed_url.is_empty() => {
+                signed.add_tokens_of_url();
+                Ok(signed)
+            }
+            (_, _, Some(signed_url)) if !signed_url.is_empty() => {
+                let tokens =
+                    [("msToken", told.ms_token), ("X-Bogus", told.x_bogus), ("_signature", told.signature)];
+                let tokens = tokens.into_iter().filter_map(|(name, token)| {
+                    token.filter(|token| !token.is_empty()).map(|token| (name.to_owned(), token))
+                });
+                let mut signed = Self {
+                    signed_url,
+                    user_agent: told.user_agent.unwrap_or_default(),
+                    browser_name: told.browser_name,
+                    browser_version: told.browser_version,
+                    tokens: tokens.collect(),
+                    ..Self::default()
+                };
+                signed.add_tokens_of_url();
+                Ok(signed)
+            }
+            _ => Err(SignedUrlError::Missing),
+        }
+    }
+
+    /// The body of the answer, in JSON, with status 200.
+    pub fn body(&self, shape: SignedShape) -> Bytes {
+        let body = match shape {
+            SignedShape::Nested => serde_json::to_vec(&Nested { code: 200, response: self }),
+            SignedShape::Flat => serde_json::to_vec(&Flat {
+                signed_url: &self.signed_url,
+                user_agent: &self.user_agent,
+                ms_token: self.tokens.get("msToken").map_or("", String::as_str),
+            }),
+        };
+        // Texts and maps of texts always serialise.
+        Bytes::from(body.unwrap_or_default())
+    }
+
+    /// Adds the tokens that stand in the URL and were not told apart.
+    fn add_tokens_of_url(&mut self) {
+        let Some((_, query)) = self.signed_url.split_once('?') else { return };
+        let query = query.split('#').next().unwrap_or_default();
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            if TOKENS.contains(&name) && !value.is_empty() && !self.tokens.contains_key(name) {
+                let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
+                self.tokens.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

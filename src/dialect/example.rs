@@ -34,16 +34,34 @@ pub(super) const PER_ROOM_COUNTER: u16 = 1;
 
 /// Five rules, among them two quotas with a `minute` each.
 pub(super) fn policy() -> PolicySet {
-    quotas_and_more(&[
+    PolicySet::new(anonymous_and_rooms())
+}
+
+/// The same with all rules in this mode.
+pub(super) fn with_mode(mode: Mode) -> PolicySet {
+    let mut parts = anonymous_and_rooms();
+    parts.counters.iter_mut().for_each(|counter| counter.mode = mode);
+    parts.rules.iter_mut().for_each(|rule| rule.mode = mode);
+    PolicySet::new(parts)
+}
+
+fn anonymous_and_rooms() -> Parts {
+    parts(&[
         ("anonymous", "proxy", &[("minute", 5), ("hour", 30), ("day", 100)]),
         ("rooms", "proxy+room", &[("minute", 2), ("30m", 4)]),
     ])
 }
 
 /// A policy of these quotas (name, scope, windows of name and maximum), one counter each, in this order.
-pub(super) fn quotas_and_more(quotas: &[(&str, &str, &[(&str, u32)])]) -> PolicySet {
-    let mut parts =
-        Parts { tiers: vec![tier("anonymous", TierClass::None)], ..Parts::default() };
+pub(super) fn quotas_and_more(quotas: &[Quota<'_>]) -> PolicySet {
+    PolicySet::new(parts(quotas))
+}
+
+type Quota<'a> = (&'a str, &'a str, &'a [(&'a str, u32)]);
+
+/// What such a policy is made of; its rate rule is called `burst`.
+pub(super) fn parts(quotas: &[Quota<'_>]) -> Parts {
+    let mut parts = Parts { tiers: vec![tier("anonymous", TierClass::None)], ..Parts::default() };
     parts.rules.push(rule(
         "datacentre",
         RuleKind::Blocklist { reason: Some("known view-bot \"proxies\"".into()), expires: None },
@@ -68,7 +86,7 @@ pub(super) fn quotas_and_more(quotas: &[(&str, &str, &[(&str, u32)])]) -> Policy
     parts.rules.push(rule("in-flight", RuleKind::Concurrency { counters: place + 1..place + 2 }));
     let label: Arc<str> = "rate_limit_proxy_concurrency".into();
     parts.counters.push(counter(index, proxy, Limit::Concurrency { max: 50, label }));
-    PolicySet::new(parts)
+    parts
 }
 
 pub(super) fn standing(counter: u16, window: u8, remaining: u32, resets_ms: Option<u64>) -> Standing {
@@ -98,7 +116,13 @@ fn counter(rule: RuleIndex, scopes: Scopes, limit: Limit) -> Counter {
 }
 
 fn rule(name: &str, kind: RuleKind) -> Rule {
-    Rule { name: RuleName::new(name).unwrap(), mode: Mode::Enforce, kind, file: "10-rules.toml".into(), line: 1 }
+    Rule {
+        name: RuleName::new(name).unwrap(),
+        mode: Mode::Enforce,
+        kind,
+        file: "10-rules.toml".into(),
+        line: 1,
+    }
 }
 
 fn tier(name: &str, class: TierClass) -> Tier {

@@ -284,7 +284,9 @@ fn write_parameter(text: &mut Vec<u8>, name: &str, value: u64) {
 
 /// The characters of an sf-string (RFC 9651 section 3.3.3); names hold nothing else but for an operator's odd window.
 fn write_string(text: &mut Vec<u8>, name: &str) {
-    text.extend(name.bytes().map(|b| if matches!(b, b' '..=b'~') && b != b'"' && b != b'\\' { b } else { b'_' }));
+    text.extend(
+        name.bytes().map(|b| if matches!(b, b' '..=b'~') && b != b'"' && b != b'\\' { b } else { b'_' }),
+    );
 }
 
 #[cfg(test)]

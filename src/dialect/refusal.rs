@@ -31,7 +31,7 @@ pub const MESSAGE_BYTES_MAX: usize = 1024;
 /// A body names at most so many reasons.
 pub const REASONS_MAX: usize = 8;
 
-/// The wait of a 429 for which nobody gave one: clients of this status die without a number.
+/// The wait of a 429 or 503 for which nobody gave one: Python dies of a 429 without a number.
 const WAIT_UNKNOWN: Wait = Wait::of(Duration::from_secs(1));
 
 /// A request that gets no good answer: status, label, message, and perhaps a wait.
@@ -112,7 +112,7 @@ impl<'a> Rejected<'a> {
         Self::own(StatusCode::TOO_MANY_REQUESTS, label, message.into(), Some(wait))
     }
 
-    /// Generators that gave no good answer. With a wait, the text ends in "; try again in …".
+    /// Generators that gave no good answer. With a wait (a 503 always has one), the text ends in "; try again in …".
     pub fn unavailable(
         how: Unavailable,
         label: &'static str,
@@ -130,8 +130,8 @@ impl<'a> Rejected<'a> {
     }
 
     fn own(status: StatusCode, label: &'static str, message: Cow<'static, str>, wait: Option<Wait>) -> Self {
-        let unknown = status == StatusCode::TOO_MANY_REQUESTS && wait.is_none();
-        let wait = if unknown { Some(WAIT_UNKNOWN) } else { wait };
+        let needs_wait = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let wait = wait.or(needs_wait.then_some(WAIT_UNKNOWN));
         Self { cause: Cause::Own { status, label, message, wait, allow: None }, limits: None }
     }
 
@@ -160,12 +160,8 @@ impl<'a> Rejected<'a> {
     }
 
     /// The text that an end user reads.
-    pub fn message(&self) -> impl fmt::Display {
-        fmt::from_fn(|f| match &self.cause {
-            Cause::Policy { refusal, policy } => refusal.first().describe(policy).fmt(f),
-            Cause::Own { message, wait: None, .. } => f.write_str(message),
-            Cause::Own { message, wait: Some(wait), .. } => write!(f, "{message}; try again in {wait}"),
-        })
+    pub fn message(&self) -> impl fmt::Display + '_ {
+        Message(&self.cause)
     }
 
     /// The whole answer.
@@ -188,8 +184,7 @@ impl<'a> Rejected<'a> {
             (_, Some(limits)) => ratelimit::write_standing(&mut head, limits, now),
             (_, None) => {}
         }
-        if let Cause::Own { wait: Some(wait), allow, .. } = &self.cause {
-            debug_assert!(allow.is_none(), "a method is not a matter of waiting");
+        if let Cause::Own { wait: Some(wait), .. } = &self.cause {
             if self.status() == StatusCode::TOO_MANY_REQUESTS {
                 ratelimit::write_wait(&mut head, *wait, now, remaining);
             } else {
@@ -232,6 +227,18 @@ impl<'a> Rejected<'a> {
         }
         body.push(b'}');
         Bytes::from(body)
+    }
+}
+
+struct Message<'a>(&'a Cause<'a>);
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Cause::Policy { refusal, policy } => write!(f, "{}", refusal.first().describe(policy)),
+            Cause::Own { message, wait: None, .. } => f.write_str(message),
+            Cause::Own { message, wait: Some(wait), .. } => write!(f, "{message}; try again in {wait}"),
+        }
     }
 }
 
@@ -284,7 +291,11 @@ impl fmt::Write for JsonString<'_> {
         if self.is_cut {
             return Ok(());
         }
-        let kept = &text[..text.floor_char_boundary(self.bytes_left)];
+        let mut end = text.len().min(self.bytes_left);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let kept = &text[..end];
         let mut plain = 0;
         for (place, byte) in kept.bytes().enumerate() {
             if byte >= 0x20 && byte != b'"' && byte != b'\\' {

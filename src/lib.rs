@@ -47,6 +47,8 @@
 //! - Time and randomness are passed in.
 
 pub mod base;
+pub mod dialect;
 pub mod engine;
+pub mod gateway;
 pub mod generator;
 pub mod policy;

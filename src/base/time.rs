@@ -106,16 +106,16 @@ impl Wait {
     }
 }
 
+/// `41 seconds`, and from two minutes on `182 seconds (about 3 minutes)`: the number in the text is the one in the headers.
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (hours, minutes, seconds) = (self.0 / 3600, self.0 / 60 % 60, self.0 % 60);
-        let plural = |n: u64| if n == 1 { "" } else { "s" };
-        match (hours, minutes, seconds) {
-            (0, 0, s) => write!(f, "{s} second{}", plural(s)),
-            (0, m, 0) => write!(f, "{m} minute{}", plural(m)),
-            (0, m, s) => write!(f, "{m} minute{} and {s} second{}", plural(m), plural(s)),
-            (h, 0, _) => write!(f, "{h} hour{}", plural(h)),
-            (h, m, _) => write!(f, "{h} hour{} and {m} minute{}", plural(h), plural(m)),
+        let secs = self.0;
+        write!(f, "{secs} second{}", if secs == 1 { "" } else { "s" })?;
+        match secs {
+            0..120 => Ok(()),
+            120..7_200 => write!(f, " (about {} minutes)", (secs + 30) / 60),
+            7_200..172_800 => write!(f, " (about {} hours)", (secs + 1_800) / 3_600),
+            _ => write!(f, " (about {} days)", (secs + 43_200) / 86_400),
         }
     }
 }
@@ -175,8 +175,12 @@ mod tests {
     #[test]
     fn a_wait_reads_as_a_person_says_it() {
         assert_eq!(Wait::of(Duration::from_secs(1)).to_string(), "1 second");
-        assert_eq!(Wait::of(Duration::from_secs(61)).to_string(), "1 minute and 1 second");
-        assert_eq!(Wait::of(Duration::from_secs(3 * 3600 + 120)).to_string(), "3 hours and 2 minutes");
+        assert_eq!(Wait::of(Duration::from_secs(61)).to_string(), "61 seconds");
+        assert_eq!(Wait::of(Duration::from_secs(182)).to_string(), "182 seconds (about 3 minutes)");
+        assert_eq!(
+            Wait::of(Duration::from_secs(3 * 3600 + 120)).to_string(),
+            "10920 seconds (about 3 hours)"
+        );
     }
 
     #[test]

@@ -65,7 +65,8 @@ fn meaning(set: &PolicySet) -> String {
     for (name, lists) in [("block", set.blocklists()), ("allow", set.allowlists())] {
         let of = |rules: &mut dyn Iterator<Item = RuleIndex>| rules.map(|rule| rule.0).collect::<Vec<_>>();
         for address in ["203.0.113.7", "203.0.113.9", "198.51.100.1", "2001:db8::1"] {
-            writeln!(text, "{name} {address} {:?}", of(&mut lists.of_address(address.parse().unwrap()))).unwrap();
+            writeln!(text, "{name} {address} {:?}", of(&mut lists.of_address(address.parse().unwrap())))
+                .unwrap();
         }
         let room = crate::base::room::Room::parse("@someone").unwrap();
         let key = crate::base::id::KeyId::new("k_1").unwrap();
@@ -102,7 +103,9 @@ fn the_shipped_policy_is_clean_and_says_what_the_reference_says() {
         });
         windows
             .flat_map(|(counter, windows)| {
-                windows.iter().map(|window| format!("{} {} {}", counter.mode.word(), window.label, window.max))
+                windows
+                    .iter()
+                    .map(|window| format!("{} {} {}", counter.mode.word(), window.label, window.max))
             })
             .collect()
     };
@@ -260,10 +263,15 @@ fn bounds_hold() {
         .map(|n| format!("[[rate]]\nname='r{n}'\nscope='total'\nrate='1/s'\noperations=[]\n"))
         .collect();
     let wrong = compile(&sources(&[("a.toml", &rules), FULL[0]]), now()).unwrap_err();
-    assert!(render(&wrong).contains("1001 rules are too many: at most 1000 are possible"), "{}", render(&wrong));
+    assert!(
+        render(&wrong).contains("1001 rules are too many: at most 1000 are possible"),
+        "{}",
+        render(&wrong)
+    );
 
     let bad_feed = "nonsense\n".repeat(100_000);
-    let wrong = compile(&sources(&[FULL[0], FULL[1], FULL[2], ("feeds/x.netset", &bad_feed)]), now()).unwrap_err();
+    let wrong =
+        compile(&sources(&[FULL[0], FULL[1], FULL[2], ("feeds/x.netset", &bad_feed)]), now()).unwrap_err();
     assert_eq!(wrong.len(), 101);
     assert_eq!(wrong.last().unwrap().message, "99900 more errors not shown");
 }
@@ -338,7 +346,8 @@ fn the_doubtful_sets_are_warned_of() {
     snapshots(DIRECTORY).bind(|| {
         for (name, text) in corpus(DIRECTORY) {
             let text = String::from_utf8(text).unwrap();
-            let compiled = compile(&corpus_case(&text), now()).unwrap_or_else(|wrong| panic!("{name}: {}", render(&wrong)));
+            let compiled = compile(&corpus_case(&text), now())
+                .unwrap_or_else(|wrong| panic!("{name}: {}", render(&wrong)));
             assert!(!compiled.warnings.is_empty(), "{name}");
             insta::assert_snapshot!(name, render(&compiled.warnings));
         }

@@ -1,0 +1,102 @@
+//! Unknown keys, throttled per proxy before any look-up: whoever guesses keys gets 20 tries a minute.
+//!
+//! governor counts the failures; a proxy that has used them up is barred until governor would let it fail again. Both
+//! maps are capped and swept: what is forgotten at the cap is a count of failures, never a quota.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use governor::clock::{Clock as _, DefaultClock};
+use governor::state::keyed::DefaultKeyedStateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::base::net::Prefix;
+use crate::base::time::{Timestamp, Wait};
+
+/// Failures in a minute before a proxy has to wait.
+const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).unwrap();
+
+/// So many proxies are remembered at most.
+const PROXIES_MAX: usize = 65_536;
+
+/// Who showed too many unknown keys.
+#[derive(Debug)]
+pub struct KeyAttempts {
+    failures: RateLimiter<Prefix, DefaultKeyedStateStore<Prefix>, DefaultClock>,
+    barred: DashMap<Prefix, Timestamp, foldhash::fast::RandomState>,
+    /// How many are barred: while there are none, which is nearly always, nobody looks.
+    barred_count: AtomicUsize,
+}
+
+impl Default for KeyAttempts {
+    fn default() -> Self {
+        Self {
+            failures: RateLimiter::keyed(Quota::per_minute(FAILURES_PER_MINUTE)),
+            barred: DashMap::default(),
+            barred_count: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl KeyAttempts {
+    /// How long keys of this proxy are not looked up; `None` where they are.
+    pub fn barred(&self, proxy: Prefix, now: Timestamp) -> Option<Wait> {
+        if self.barred_count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let until = *self.barred.get(&proxy)?;
+        (until > now).then(|| Wait::of(until.since(now)))
+    }
+
+    /// Notes an unknown key; the proxy is barred where that was one too many.
+    pub fn failed(&self, proxy: Prefix, now: Timestamp) {
+        if self.failures.len() >= PROXIES_MAX {
+            self.failures.retain_recent();
+            if self.failures.len() >= PROXIES_MAX {
+                return;
+            }
+        }
+        if let Err(not_until) = self.failures.check_key(&proxy) {
+            let wait: Duration = not_until.wait_time_from(DefaultClock::default().now());
+            if self.barred.len() < PROXIES_MAX {
+                self.barred.insert(proxy, now + wait);
+                self.barred_count.store(self.barred.len(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Forgets what is over; called by the sweeper.
+    pub fn sweep(&self, now: Timestamp) {
+        self.failures.retain_recent();
+        self.failures.shrink_to_fit();
+        self.barred.retain(|_, until| *until > now);
+        self.barred_count.store(self.barred.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_twenty_first_failure_bars_one_proxy_and_no_other() {
+        let attempts = KeyAttempts::default();
+        let proxy = |text: &str| Prefix::proxy(text.parse().unwrap());
+        let (guesser, other) = (proxy("203.0.113.7"), proxy("203.0.113.8"));
+        let now = Timestamp::from_secs(1_800_000_000);
+        for _ in 0..20 {
+            attempts.failed(guesser, now);
+            assert_eq!(attempts.barred(guesser, now), None);
+        }
+        attempts.failed(guesser, now);
+        let wait = attempts.barred(guesser, now).expect("barred");
+        assert!((1..=3).contains(&wait.secs()), "{wait}: one more try every 3 s");
+        assert_eq!(attempts.barred(other, now), None);
+        let later = now + Duration::from_secs(4);
+        assert_eq!(attempts.barred(guesser, later), None, "the wait was true");
+        attempts.sweep(later);
+        assert_eq!(attempts.barred_count.load(Ordering::Relaxed), 0);
+    }
+}

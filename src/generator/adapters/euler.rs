@@ -1,0 +1,35 @@
+//! A generator that speaks the sign API: asked in the client's own words, with the generator's own key.
+
+use tokio::time::Instant;
+
+use crate::base::secret::Secret;
+use crate::generator::Question;
+use crate::generator::reply::Reply;
+use crate::generator::wire::{Pool, Repeat, Request, WireError};
+
+/// So many headers go on at most: the dialect's allow-list is shorter.
+const HEADERS_MAX: usize = 16;
+
+/// Asks once.
+pub async fn ask(
+    pool: &Pool,
+    key: Option<&Secret>,
+    question: &Question<'_>,
+    deadline: Instant,
+) -> Result<Reply, WireError> {
+    let mut headers = [("", ""); HEADERS_MAX];
+    let mut count = question.headers.len().min(HEADERS_MAX - 1);
+    headers[..count].copy_from_slice(&question.headers[..count]);
+    if let Some(key) = key {
+        headers[count] = ("x-api-key", key.reveal());
+        count += 1;
+    }
+    let request = Request {
+        method: question.method,
+        target: question.target,
+        headers: &headers[..count],
+        body: question.body,
+        repeat: if question.operation.may_be_repeated() { Repeat::Allowed } else { Repeat::Never },
+    };
+    pool.send(&request, deadline).await.map(Reply::Wire)
+}

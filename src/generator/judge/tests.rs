@@ -1,0 +1,110 @@
+use std::io::Write;
+
+use super::*;
+use crate::generator::wire::Method;
+
+/// The smallest body that TikTokLive 7.0.1 and the connector 2.5.0 both accept (`contract.md` section 3).
+const SMALLEST: &str = "1201633a060a0161120162521777733a2f2f3132372e302e302e313a32313030322f77735801";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    hex.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+fn question(operation: Operation) -> Question<'static> {
+    Question {
+        operation,
+        room: None,
+        url: Some("https://webcast.tiktok.com/webcast/im/fetch/?room_id=7"),
+        user_agent: "",
+        method: Method::Get,
+        target: "/",
+        headers: &[],
+        body: None,
+    }
+}
+
+fn made(headers: &[(&'static str, &str)], body: &[u8]) -> Reply {
+    let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    Reply::Made { headers, body: Bytes::copy_from_slice(body) }
+}
+
+const COOKIE: (&str, &str) = ("x-set-tt-cookie", "ttwid=1");
+
+fn fault_of(operation: Operation, reply: Reply) -> Option<Fault> {
+    match judge(&question(operation), reply) {
+        Judgement::Good(_) => None,
+        Judgement::Bad(fault) => Some(fault),
+        Judgement::BlamesRequest(status) => panic!("blames the request with {status}"),
+    }
+}
+
+#[test]
+fn the_smallest_good_connect_is_good() {
+    assert_eq!(fault_of(Operation::Connect, made(&[COOKIE], &bytes(SMALLEST))), None);
+}
+
+#[test]
+fn a_200_that_is_not_success_is_named() {
+    let smallest = bytes(SMALLEST);
+    let cases: [(&[(&'static str, &str)], &[u8], Fault); 9] = [
+        (&[COOKIE], b"", Fault::EmptyBody),
+        (&[], &smallest, Fault::NoCookie),
+        (&[("x-set-tt-cookie", "ttwid=")], &smallest, Fault::NoCookie),
+        (&[COOKIE], b"<html>sorry</html>", Fault::NotProtobuf),
+        (&[COOKIE], &smallest[..20], Fault::NotProtobuf),
+        (&[COOKIE], &smallest[3..], Fault::NoCursor),
+        (&[COOKIE], &smallest[..11], Fault::NoPushServer),
+        (&[COOKIE, ("content-encoding", "br")], &smallest, Fault::UnreadableCoding),
+        (&[COOKIE, ("content-encoding", "gzip")], &smallest, Fault::UnreadableCoding),
+    ];
+    for (headers, body, fault) in cases {
+        assert_eq!(fault_of(Operation::Connect, made(headers, body)), Some(fault));
+    }
+    let mut no_route = smallest.clone();
+    no_route.drain(3..11);
+    assert_eq!(fault_of(Operation::Connect, made(&[COOKIE], &no_route)), Some(Fault::NoRouteParams));
+}
+
+#[test]
+fn a_packed_answer_is_judged_by_what_is_in_it_and_never_unpacks_without_end() {
+    let pack = |body: &[u8]| {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(body).unwrap();
+        packer.finish().unwrap()
+    };
+    let gzip = ("content-encoding", "gzip");
+    assert_eq!(fault_of(Operation::Connect, made(&[COOKIE, gzip], &pack(&bytes(SMALLEST)))), None);
+    let bomb = pack(&vec![0; 64 * 1024 * 1024]);
+    assert_eq!(fault_of(Operation::Connect, made(&[COOKIE, gzip], &bomb)), Some(Fault::UnreadableCoding));
+}
+
+#[test]
+fn a_signed_url_is_the_one_that_was_asked_for_and_is_signed() {
+    let answer = |url: &str| format!(r#"{{"code":200,"response":{{"signedUrl":"{url}"}}}}"#);
+    let judge = |body: &str| fault_of(Operation::SignUrl, made(&[], body.as_bytes()));
+    let good = "https://webcast.tiktok.com/webcast/im/fetch/?room_id=7&X-Bogus=abc&msToken=x";
+    assert_eq!(judge(&answer(good)), None);
+    for (body, fault) in [
+        (answer("https://webcast.tiktok.com/webcast/im/fetch/?room_id=7"), Fault::Unsigned),
+        (answer("https://webcast.tiktok.com/webcast/im/fetch/?X-Bogus="), Fault::Unsigned),
+        (answer("https://evil.example/webcast/im/fetch/?X-Bogus=abc"), Fault::OtherUrl),
+        (answer("https://webcast.tiktok.com/webcast/other/?X-Bogus=abc"), Fault::OtherUrl),
+        (answer("not a url"), Fault::NoSignedUrl),
+        (answer(""), Fault::NoSignedUrl),
+        (r#"{"code":403,"message":"premium"}"#.into(), Fault::FailureCode),
+        ("<html>".into(), Fault::NotJson),
+    ] {
+        assert_eq!(judge(&body), Some(fault), "{body}");
+    }
+}
+
+#[test]
+fn other_answers_are_json_that_does_not_say_it_failed() {
+    let judge = |body: &str| fault_of(Operation::RoomId, made(&[], body.as_bytes()));
+    assert_eq!(judge(r#"{"code":200,"room_id":"7"}"#), None);
+    assert_eq!(judge(r#"{"code":500}"#), Some(Fault::FailureCode));
+    assert_eq!(judge("[]"), Some(Fault::NotJson));
+}

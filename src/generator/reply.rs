@@ -1,0 +1,68 @@
+//! What came back, from the wire or made here: one face for the judge and the answer.
+
+use bytes::Bytes;
+
+use super::wire::{Answer, Wanted};
+
+/// The headers of an answer that are looked at; all others are dropped unread.
+pub const WANTED: Wanted = Wanted::new(&[
+    "content-type",
+    "content-encoding",
+    "x-set-tt-cookie",
+    "x-room-id",
+    "x-agent-id",
+    "x-log-id",
+    "x-log-code",
+]);
+
+/// The names in [`WANTED`] that may go on to the client.
+pub const PASSED: [&str; 6] =
+    ["content-type", "x-set-tt-cookie", "x-room-id", "x-agent-id", "x-log-id", "x-log-code"];
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// From a generator over the wire.
+    Wire(Answer),
+    /// Made in this process, with status 200.
+    Made {
+        /// Names in lower case.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: Bytes,
+    },
+}
+
+impl Reply {
+    /// The status, 200 to 599.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Wire(answer) => answer.status().as_u16(),
+            Self::Made { .. } => 200,
+        }
+    }
+
+    /// A header of [`WANTED`], by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        match self {
+            Self::Wire(answer) => answer.header(name),
+            Self::Made { headers, .. } => {
+                headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_bytes())
+            }
+        }
+    }
+
+    /// The body, in whatever content coding it came.
+    pub fn body(&self) -> Bytes {
+        match self {
+            // Cloning an answer copies no bytes.
+            Self::Wire(answer) => answer.clone().into_body(),
+            Self::Made { body, .. } => body.clone(),
+        }
+    }
+
+    /// The headers that may go on to the client.
+    pub fn passed(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        PASSED.iter().filter_map(|name| self.header(name).map(|value| (name.as_bytes(), value)))
+    }
+}

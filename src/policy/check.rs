@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 use super::diagnostic::{Diagnostic, closest, quoted, quoted_list};
 use super::file::{CountedForm, Forms, LimitForm, ListForm, ListKind};
 use super::reader::{At, Report, Spot};
-use super::set::{Mode, Tier, TierClass, TierIndex};
+use super::set::{Mode, Tier, TierClass, TierIndex, window_name};
 use crate::base::id::TierName;
-use crate::base::rate::LengthText;
 use crate::base::subject::{Scope, Scopes};
 use crate::base::time::Timestamp;
 
@@ -35,12 +34,14 @@ pub fn check(forms: &Forms, now: Timestamp, report: &Report<'_>) -> Vec<Tier> {
     bounds(forms, report);
     names_are_unique(forms, report);
     let tiers = tiers(forms, report);
-    accounts_and_keys(forms, &tiers, now, report);
+    let accounts = sorted(forms.accounts.iter().map(|account| account.id.value.as_str()));
+    let keys = sorted(forms.keys.iter().map(|key| key.id.value.as_str()));
+    accounts_and_keys(forms, &tiers, &accounts, now, report);
     for rule in &forms.counted {
         counted(rule, &tiers, report);
     }
     for list in &forms.lists {
-        self::list(list, forms, now, report);
+        self::list(list, &accounts, &keys, now, report);
     }
     single_tables(forms, report);
     tiers
@@ -76,7 +77,7 @@ fn names_are_unique(forms: &Forms, report: &Report<'_>) {
         if let Some((id, first)) = hashes.insert(key.hash.value, (&key.id.value, key.hash.spot)) {
             report.error(key.hash.spot, || {
                 Diagnostic::error("two keys have the same hash")
-                    .label("is one key with two owners")
+                    .label("one key cannot have two ids")
                     .help(format!("the other is {} at {}", quoted(id.as_str()), report.place(first)))
             });
         }
@@ -152,7 +153,7 @@ fn undefined<'k>(
     }
 }
 
-fn accounts_and_keys(forms: &Forms, tiers: &[Tier], now: Timestamp, report: &Report<'_>) {
+fn accounts_and_keys(forms: &Forms, tiers: &[Tier], accounts: &[&str], now: Timestamp, report: &Report<'_>) {
     for account in &forms.accounts {
         let Some(tier) = &account.tier else { continue };
         known_tier(tiers, tier, report);
@@ -166,9 +167,8 @@ fn accounts_and_keys(forms: &Forms, tiers: &[Tier], now: Timestamp, report: &Rep
             });
         }
     }
-    let accounts = sorted(forms.accounts.iter().map(|account| account.id.value.as_str()));
     for key in &forms.keys {
-        known_account(&accounts, key.account.value.as_str(), key.account.spot, report);
+        known_account(accounts, key.account.value.as_str(), key.account.spot, report);
         if let Some(expires) = key.expires.filter(|expires| !key.disabled && expires.value <= now) {
             report.warn(expires.spot, || {
                 Diagnostic::warning(format!("key {} has expired", quoted(key.id.value.as_str())))
@@ -245,10 +245,10 @@ fn counted(rule: &CountedForm, tiers: &[Tier], report: &Report<'_>) {
     }
     if let LimitForm::Windows(windows) = &rule.limit {
         for pair in windows.windows(2).filter(|pair| pair[1].max.value < pair[0].max.value) {
-            let (short, long) = (LengthText(pair[0].length.value), LengthText(pair[1].length.value));
+            let (short, long) = (window_name(pair[0].length.value), window_name(pair[1].length.value));
             report.warn(pair[1].max.spot, || {
-                Diagnostic::warning(format!("fewer are admitted in {long} than in {short}"))
-                    .label(format!("so that the {} in {short} are never reached", pair[0].max.value))
+                Diagnostic::warning(format!("fewer are admitted per {long} than per {short}"))
+                    .label(format!("so that the {} per {short} are never reached", pair[0].max.value))
             });
         }
     }
@@ -260,18 +260,14 @@ fn needs_key(scopes: Scopes) -> bool {
     of_key(scopes.first) || scopes.second.is_some_and(of_key)
 }
 
-fn list(list: &ListForm, forms: &Forms, now: Timestamp, report: &Report<'_>) {
+fn list(list: &ListForm, accounts: &[&str], keys: &[&str], now: Timestamp, report: &Report<'_>) {
     let name = || quoted(list.head.name.value.as_str());
     let matchers = &list.matchers;
-    if !matchers.accounts.is_empty() {
-        let accounts = sorted(forms.accounts.iter().map(|account| account.id.value.as_str()));
-        for account in &matchers.accounts {
-            known_account(&accounts, account.value.as_str(), account.spot, report);
-        }
+    for account in &matchers.accounts {
+        known_account(accounts, account.value.as_str(), account.spot, report);
     }
-    if !matchers.keys.is_empty() {
-        let keys = sorted(forms.keys.iter().map(|key| key.id.value.as_str()));
-        for key in matchers.keys.iter().filter(|key| keys.binary_search(&key.value.as_str()).is_err()) {
+    for key in &matchers.keys {
+        if keys.binary_search(&key.value.as_str()).is_err() {
             report.warn(key.spot, || {
                 Diagnostic::warning(format!("no `[[key]]` has the id {}", quoted(key.value.as_str())))
                     .label("matches no request until there is such a key")
@@ -293,14 +289,14 @@ fn list(list: &ListForm, forms: &Forms, now: Timestamp, report: &Report<'_>) {
     }
     match list.kind {
         ListKind::Block(_) if list.head.mode == Mode::Enforce => {
-            let everybody =
-                matchers.prefixes.iter().filter(|prefix| prefix.value.prefix_len() == 0).map(|at| at.spot);
-            let any_agent =
+            let everybody = matchers.prefixes.iter().filter(|prefix| prefix.value.prefix_len() == 0);
+            let everybody = everybody.map(|at| (at.spot, "matches every address of its family"));
+            let agents =
                 matchers.user_agents.iter().filter(|at| at.value.as_str().bytes().all(|byte| byte == b'*'));
-            for spot in everybody.chain(any_agent.map(|at| at.spot)) {
+            let agents = agents.map(|at| (at.spot, "matches every user agent"));
+            for (spot, label) in everybody.chain(agents) {
                 report.warn(spot, || {
-                    Diagnostic::warning(format!("rule {} refuses everybody", name()))
-                        .label("matches every address of its kind")
+                    Diagnostic::warning(format!("rule {} refuses everybody", name())).label(label)
                 });
             }
         }

@@ -23,7 +23,6 @@ use super::set::{
 use super::sources::{FEED_BYTES_MAX, FILES_MAX, Sources, TOML_BYTES_MAX, is_toml};
 use super::target::Target;
 use crate::base::operation::Operation;
-use crate::base::rate::LengthText;
 use crate::base::subject::{Scope, Subject};
 use crate::base::time::Timestamp;
 

@@ -122,19 +122,7 @@ impl<'s> Report<'s> {
     ) -> Option<T> {
         let text = &self.texts[usize::from(file)];
         let (document, errors) = DeTable::parse_recoverable(text.text());
-        let mut last = None;
-        for error in errors
-            .iter()
-            .filter(|error| last.replace(error.span()) != Some(error.span()))
-            .take(SYNTAX_ERRORS_MAX)
-        {
-            let (message, expected) = match error.message().split_once(", expected ") {
-                Some((message, expected)) => (message, format!("expected {expected}")),
-                None => (error.message(), String::new()),
-            };
-            let bytes = error.span().unwrap_or(0..0);
-            self.push(Diagnostic::error(message).at(text, bytes).label(expected));
-        }
+        self.syntax_errors(text, &errors);
         if !errors.is_empty() {
             return None;
         }
@@ -146,10 +134,45 @@ impl<'s> Report<'s> {
             table: document.get_ref(),
             asked: Vec::new(),
             secret: false,
+            top: true,
         };
         let result = read(&mut table);
         table.refuse_unknown();
         Some(result)
+    }
+}
+
+impl Report<'_> {
+    /// The first error of each line, a few lines: recovery from one mistake mostly makes echoes of it.
+    fn syntax_errors(&self, text: &SourceText<'_>, errors: &[toml::de::Error]) {
+        let mut errors: Vec<_> =
+            errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
+        errors.sort_by_key(|(bytes, _)| (bytes.start, bytes.end));
+        errors.dedup_by_key(|(bytes, _)| text.line(bytes.start));
+        for (bytes, message) in errors.into_iter().take(SYNTAX_ERRORS_MAX) {
+            let (message, expected) = in_our_words(message, bytes.is_empty());
+            let label = expected.map_or(String::new(), |expected| format!("expected {expected}"));
+            self.error_placed(|| Diagnostic::error(message).at(text, bytes).label(label));
+        }
+    }
+}
+
+/// What toml says, in an operator's words where those of its grammar mislead: `key` means something else to us.
+fn in_our_words(message: &str, nothing_there: bool) -> (&str, Option<&str>) {
+    let (message, expected) = match message.split_once(", expected ") {
+        Some((message, expected)) => (message, Some(expected)),
+        None => (message, None),
+    };
+    match message {
+        "string values must be quoted" if nothing_there => {
+            ("a value is missing", Some("a value after the `=`"))
+        }
+        "string values must be quoted" => ("a text has no quotes", Some("a text in quotes")),
+        "duplicate key" => ("a name is given twice", Some("each field and each `[table]` once")),
+        "key with no value" => ("a field has no value", expected),
+        "invalid unquoted key" => ("a field's name is not plain", expected),
+        "invalid basic string" | "invalid literal string" => ("a text is not well-formed", expected),
+        _ => (message, expected),
     }
 }
 
@@ -161,6 +184,7 @@ pub struct Table<'r> {
     table: &'r DeTable<'r>,
     asked: Vec<&'static str>,
     secret: bool,
+    top: bool,
 }
 
 impl<'r> Table<'r> {
@@ -217,6 +241,11 @@ impl<'r> Table<'r> {
     /// Whether the field is there.
     pub fn has(&self, field: &str) -> bool {
         self.table.contains_key(field)
+    }
+
+    /// Whether there is a field that has not been asked for so far.
+    pub fn has_unknown(&self) -> bool {
+        self.table.keys().any(|key| !self.asked.contains(&key.get_ref().as_ref()))
     }
 
     /// Refuses a field or a table that a later version will know: nothing is accepted that is not enforced.
@@ -290,19 +319,20 @@ impl<'r> Table<'r> {
             if self.asked.contains(&name) {
                 continue;
             }
-            let is_table = match value.get_ref() {
-                DeValue::Table(_) => true,
-                DeValue::Array(items) => {
-                    matches!(items.iter().next().map(Spanned::get_ref), Some(DeValue::Table(_)))
-                }
-                _ => false,
-            };
+            let is_table = self.top
+                && match value.get_ref() {
+                    DeValue::Table(_) => true,
+                    DeValue::Array(items) => {
+                        matches!(items.iter().next().map(Spanned::get_ref), Some(DeValue::Table(_)))
+                    }
+                    _ => false,
+                };
             let kind = if is_table { "table" } else { "field" };
             let make = || {
                 let wrong = Diagnostic::error(format!("unknown {kind} {} in {}", quoted(name), self.what))
-                    .label(format!("expected one of {}", quoted_list(self.asked.iter().copied())));
+                    .label(format!("expected {}", quoted_list(self.asked.iter().copied())));
                 match closest(name, self.asked.iter().copied()) {
-                    Some(similar) => wrong.help(format!("a {kind} with a similar name exists: `{similar}`")),
+                    Some(similar) => wrong.help(similar_exists(kind, similar)),
                     None => wrong,
                 }
             };
@@ -319,11 +349,12 @@ pub struct Value<'r> {
     field: &'r str,
     value: &'r DeValue<'r>,
     spot: Spot,
+    item: bool,
 }
 
 impl<'r> Value<'r> {
     fn new(report: &'r Report<'r>, field: &'r str, value: &'r Spanned<DeValue<'r>>, file: u16) -> Self {
-        Self { report, field, value: value.get_ref(), spot: spot(file, &value.span()) }
+        Self { report, field, value: value.get_ref(), spot: spot(file, &value.span()), item: false }
     }
 
     /// Where it stands.
@@ -345,10 +376,10 @@ impl<'r> Value<'r> {
 
     fn wrong_type(self, expected: &str, help: impl FnOnce() -> Option<String>) {
         self.report.error(self.spot, || {
-            let article = if self.value.type_str().starts_with(['a', 'i']) { "an" } else { "a" };
-            let message = format!("{} is {article} {}", quoted(self.field), self.value.type_str());
-            let help = help();
-            Diagnostic { help, ..Diagnostic::error(message).label(format!("expected {expected}")) }
+            let field = quoted(self.field);
+            let subject = if self.item { format!("an item of {field}") } else { field };
+            let wrong = Diagnostic::error(format!("{subject} is {}", type_word(self.value)));
+            Diagnostic { help: help(), ..wrong.label(format!("expected {expected}")) }
         });
     }
 
@@ -371,8 +402,11 @@ impl<'r> Value<'r> {
 
     /// One of some words.
     pub fn word<T: Copy>(self, what: &str, words: &[(&'static str, T)]) -> Option<T> {
-        let text = self.text()?;
-        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
+        let DeValue::String(text) = self.value else {
+            self.wrong_type(&quoted_list(words.iter().map(|(word, _)| *word)), || None);
+            return None;
+        };
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| text == word) {
             return Some(*meaning);
         }
         self.refuse(|| unknown_word(what, text, words.iter().map(|(word, _)| *word)))
@@ -466,7 +500,8 @@ impl<'r> Value<'r> {
                     .label(format!("expected at most {count_max}"))
             });
         }
-        let items = items.iter().map(|item| Value::new(self.report, self.field, item, self.spot.file));
+        let item = |item| Value { item: true, ..Value::new(self.report, self.field, item, self.spot.file) };
+        let items = items.iter().map(item);
         let read: Vec<_> = items.map(|item| read(item).map(|value| At { value, spot: item.spot })).collect();
         read.into_iter().collect()
     }
@@ -477,8 +512,15 @@ impl<'r> Value<'r> {
             self.wrong_type("a table", || None);
             return None;
         };
-        let mut table =
-            Table { report: self.report, what, spot: self.spot, table, asked: Vec::new(), secret: false };
+        let mut table = Table {
+            report: self.report,
+            what,
+            spot: self.spot,
+            table,
+            asked: Vec::new(),
+            secret: false,
+            top: false,
+        };
         let result = read(&mut table);
         table.refuse_unknown();
         result
@@ -491,7 +533,27 @@ impl<'r> Value<'r> {
             return None;
         };
         let what = self.field.into();
-        read(&Table { report: self.report, what, spot: self.spot, table, asked: Vec::new(), secret: false })
+        read(&Table {
+            report: self.report,
+            what,
+            spot: self.spot,
+            table,
+            asked: Vec::new(),
+            secret: false,
+            top: false,
+        })
+    }
+}
+
+fn type_word(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text in quotes",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
     }
 }
 
@@ -508,9 +570,15 @@ pub fn unknown_word(what: &str, text: &str, words: impl Iterator<Item = &'static
     let wrong = Diagnostic::error(format!("unknown {what} {}", quoted(text)))
         .label(format!("expected {}", quoted_list(words.clone())));
     match closest(text, words) {
-        Some(similar) => wrong.help(format!("a {what} with a similar name exists: `{similar}`")),
+        Some(similar) => wrong.help(similar_exists(what, similar)),
         None => wrong,
     }
+}
+
+/// "a scope with a similar name exists: `proxy`".
+pub fn similar_exists(what: &str, similar: &str) -> String {
+    let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {what} with a similar name exists: `{similar}`")
 }
 
 fn spot(file: u16, bytes: &Range<usize>) -> Spot {

@@ -89,7 +89,7 @@ impl Sources {
     /// The TOML files that are text and not too long.
     pub(super) fn texts(&self) -> impl Iterator<Item = super::diagnostic::SourceText<'_>> {
         let toml = self.files.iter().filter(|(name, bytes)| is_toml(name) && bytes.len() <= TOML_BYTES_MAX);
-        toml.filter_map(|(name, bytes)| {
+        toml.take(FILES_MAX).filter_map(|(name, bytes)| {
             let text = std::str::from_utf8(bytes).ok()?;
             Some(super::diagnostic::SourceText::new(self.display_name(name), text))
         })

@@ -251,13 +251,18 @@ fn feeds_are_named_before_they_are_read() {
 fn bounds_hold() {
     let long = " ".repeat(TOML_BYTES_MAX + 1);
     let wrong = compile(&sources(&[("a.toml", &long)]), now()).unwrap_err();
-    insta::assert_snapshot!(render(&wrong), @"");
+    insta::assert_snapshot!(render(&wrong), @r"
+    error: the file has 1048577 bytes: at most 1048576 are possible
+     --> policies/a.toml
+    help: spread its tables over several files
+    ");
 
     let mut many = Sources::new("policies");
     for n in 0..=FILES_MAX {
         many.insert(format!("{n}.toml"), "format = 1");
     }
-    insta::assert_snapshot!(render(&compile(&many, now()).unwrap_err()), @"");
+    let wrong = compile(&many, now()).unwrap_err();
+    insta::assert_snapshot!(render(&wrong), @"error: 1025 files are too many: at most 1024 are possible");
 
     let rules: String = (0..=1000)
         .map(|n| format!("[[rate]]\nname='r{n}'\nscope='total'\nrate='1/s'\noperations=[]\n"))
@@ -289,7 +294,7 @@ fn corpus_case(text: &str) -> Sources {
             Some(next) => {
                 let body = std::mem::take(&mut body);
                 if !body.is_empty() {
-                    sources.insert(name, body);
+                    sources.insert(name.as_str(), body);
                 }
                 next.clone_into(&mut name);
             }
@@ -297,7 +302,7 @@ fn corpus_case(text: &str) -> Sources {
         }
     }
     if !body.is_empty() {
-        sources.insert(name, body);
+        sources.insert(name.as_str(), body);
     }
     sources
 }

@@ -9,12 +9,12 @@ use super::{
     TierForm, WindowForm,
 };
 use crate::base::operation::Operation;
-use crate::base::rate::{LENGTH_MAX, LengthText, Rate};
+use crate::base::rate::{LENGTH_MAX, Rate};
 use crate::base::subject::Scopes;
 use crate::base::time::Timestamp;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::reader::{At, Table, Value};
-use crate::policy::set::{Exemptions, Mode, SessionMode, TierClass};
+use crate::policy::set::{Exemptions, Mode, SessionMode, TierClass, window_name};
 
 /// A quota may have at most so many windows.
 const WINDOWS_MAX: usize = 12;
@@ -121,7 +121,7 @@ fn windows(table: &Table<'_>) -> Option<Vec<WindowForm>> {
             complete = false;
             table.error(pair[1].length.spot, || {
                 Diagnostic::error("one window has two limits")
-                    .label(format!("{} is named a second time", LengthText(pair[1].length.value)))
+                    .label(format!("`{}` is limited a second time", window_name(pair[1].length.value)))
             });
         }
     }
@@ -192,7 +192,8 @@ fn list(table: &mut Table<'_>, kind: impl FnOnce(&mut Table<'_>) -> Option<ListK
         .any(|field| table.has(field));
     let matchers = matchers(table);
     table.unsupported("asns", "asns");
-    if !written {
+    // An unknown field is told by itself, and is what was meant to be listed.
+    if !written && !table.has_unknown() {
         table.error(table.spot(), || {
             Diagnostic::error(format!("{} lists nothing", table.what()))
                 .label("expected some of `prefixes`, `rooms`, `accounts`, `keys`, `user-agents`, `libraries`, `file`")

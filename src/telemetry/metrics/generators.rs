@@ -1,0 +1,66 @@
+//! What is counted per generator.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+
+use super::{InFlight, series};
+
+/// The families that carry a generator's name.
+#[derive(Debug)]
+pub(super) struct Families {
+    durations: HistogramVec,
+    answers: IntCounterVec,
+    in_flight: IntGaugeVec,
+}
+
+impl Families {
+    pub(super) fn new(registry: &Registry) -> Self {
+        Self {
+            durations: series::GENERATOR_DURATION.histograms(registry),
+            answers: series::GENERATOR_ANSWERS.counters(registry),
+            in_flight: series::GENERATOR_IN_FLIGHT.gauges(registry),
+        }
+    }
+
+    pub(super) fn resolve(&self, name: &str, reasons: &'static [&'static str]) -> GeneratorMetrics {
+        debug_assert!(prefix_free(reasons), "two series could become one: {reasons:?}");
+        GeneratorMetrics {
+            duration: self.durations.with_label_values(&[name]),
+            answers: reasons.iter().map(|reason| self.answers.with_label_values(&[*reason, name])).collect(),
+            in_flight: self.in_flight.with_label_values(&[name]),
+        }
+    }
+}
+
+/// Whether no word begins with another: see [`series`].
+pub(super) fn prefix_free(words: &[&str]) -> bool {
+    words.iter().enumerate().all(|(place, word)| {
+        words.iter().enumerate().all(|(other, longer)| place == other || !longer.starts_with(word))
+    })
+}
+
+/// The handles of one generator.
+#[derive(Debug, Clone)]
+pub struct GeneratorMetrics {
+    duration: Histogram,
+    answers: Box<[IntCounter]>,
+    in_flight: IntGauge,
+}
+
+impl GeneratorMetrics {
+    /// One exchange ended: what the judge said of it, as its place among the words that the handles were resolved for,
+    /// and how long it took.
+    pub fn answered(&self, reason: usize, took: Duration) {
+        if let Some(answers) = self.answers.get(reason) {
+            answers.inc();
+        }
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// A request is under way to it until the guard is dropped.
+    pub fn enter(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+}

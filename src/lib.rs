@@ -52,3 +52,4 @@ pub mod engine;
 pub mod gateway;
 pub mod generator;
 pub mod policy;
+pub mod telemetry;

@@ -1,0 +1,310 @@
+//! The access record: one request, one JSON object a line, the input of replay (design 7).
+//!
+//! A worker writes an [`AccessRecord`] into its [`Recorder`]'s own buffer without allocating or waiting; full buffers go
+//! to one writer thread over a bounded queue. Where that thread falls behind, lines are lost and counted, and requests
+//! are not held up. Secrets cannot get in: the target is redacted as it is written ([`redact_target`]), keys and
+//! sessions come as their public ids and hashes. Read [`AccessRecord`] first.
+
+mod json;
+mod recorder;
+mod redact;
+mod rotation;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::base::operation::Operation;
+use crate::base::room::Room;
+use crate::base::secret::SessionHash;
+use crate::base::time::Timestamp;
+use crate::engine::decision::{Decision, Refusal, Verdict};
+use crate::engine::facts::TargetClaim;
+use crate::policy::PolicySet;
+use crate::policy::set::Digest;
+
+use super::outcome::Outcome;
+use json::Object;
+
+pub use recorder::{Recorder, Share};
+pub use redact::redact_target;
+pub use writer::{Destination, RecordError, RecordLog, RecordSettings};
+
+/// A user agent is kept up to so many bytes.
+const USER_AGENT_BYTES_MAX: usize = 256;
+
+/// Other texts of strangers are kept up to so many bytes; they are shorter in all that we have seen.
+const WORD_BYTES_MAX: usize = 64;
+
+/// At most so many reasons are written.
+const REASONS_MAX: usize = 16;
+
+/// What is known of a request when it is over. Borrows everything.
+#[derive(Debug, Clone, Copy)]
+pub struct AccessRecord<'a> {
+    /// When it was decided, not when it ended: replay must not see the future.
+    pub time: Timestamp,
+    /// Tells the order of decisions of one moment.
+    pub seq: u64,
+    /// From the decision until the answer was sent, or the client was gone.
+    pub duration: Duration,
+    /// What the client was told as `X-Request-ID`.
+    pub request_id: &'a str,
+    /// The client's address, where its source named one.
+    pub client: Option<IpAddr>,
+    /// As the request line had it.
+    pub method: &'a str,
+    /// Path and query as the request line had them: redacted here, as they are written.
+    pub target: &'a str,
+    /// The URL to be signed, where it stood in the body; `None` else.
+    pub url: TargetClaim<'a>,
+    /// The header; empty where there is none.
+    pub user_agent: &'a str,
+    /// The session that came along.
+    pub session: Option<SessionHash>,
+    /// The room as resolved at the decision, wherever it stood.
+    pub room: Option<Room>,
+    /// The room as the good answer named it.
+    pub answer_room: Option<Room>,
+    /// `None` where the request was refused before it was known.
+    pub operation: Option<Operation>,
+    /// Of the answer; 0 where none was sent.
+    pub status: u16,
+    /// What was decided, and by whom.
+    pub ruling: Ruling<'a>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The generator that answered last.
+    pub generator: Option<&'a str>,
+    /// How many generators were asked.
+    pub attempts: u8,
+    /// Whether the charge was taken back.
+    pub refunded: bool,
+    /// How long it waited for a generator with room for it.
+    pub queue: Duration,
+    /// How long generators took, all attempts together.
+    pub generator_time: Duration,
+    /// Bytes of the request's body.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body.
+    pub bytes_out: u64,
+}
+
+/// What was decided, and by whom.
+#[derive(Debug, Clone, Copy)]
+pub enum Ruling<'a> {
+    /// By a policy set.
+    Policy {
+        /// The decision.
+        decision: &'a Decision,
+        /// The set that it was made with.
+        policy: &'a PolicySet,
+    },
+    /// By the gateway itself, before any policy was asked: framing, sizes, unknown path or method.
+    Gateway {
+        /// The set in force, where there is one.
+        policy: Option<Digest>,
+        /// Why, in one word of the gateway's own.
+        reason: &'static str,
+    },
+}
+
+impl Ruling<'_> {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Policy { decision, .. } => decision.verdict(),
+            Self::Gateway { .. } => Verdict::Deny,
+        }
+    }
+
+    fn shadow_verdict(&self) -> Verdict {
+        match self {
+            Self::Policy { decision, .. } => decision.shadow_verdict(),
+            Self::Gateway { .. } => Verdict::Deny,
+        }
+    }
+
+    /// Whether both the enforced rules and those in shadow mode admit it.
+    fn admits(&self) -> bool {
+        self.verdict() == Verdict::Allow && self.shadow_verdict() == Verdict::Allow
+    }
+}
+
+impl AccessRecord<'_> {
+    /// Appends one line with its newline. Allocates nothing but room in `out`; adds at most about 8 KiB.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        self.write_line(None, out);
+    }
+
+    /// As [`write_json`](Self::write_json), with the share of such requests that is recorded, where it is not all.
+    fn write_line(&self, share: Option<f64>, out: &mut Vec<u8>) {
+        let mut line = Object::begin(out);
+        line.number("time", self.time.as_millis());
+        line.number("seq", self.seq);
+        milliseconds(line.field("duration_ms"), self.duration);
+        self.write_policy(&mut line);
+        json::string_bounded(line.field("request_id"), self.request_id, WORD_BYTES_MAX);
+        if let Some(client) = self.client {
+            line.plain("client", client);
+        }
+        self.write_key(&mut line);
+        json::string_bounded(line.field("method"), self.method, WORD_BYTES_MAX);
+        let target = line.field("target");
+        target.push(b'"');
+        redact::redact_target(self.target, target);
+        target.push(b'"');
+        if let TargetClaim::Url { host, path } = self.url {
+            let url = line.field("url");
+            url.extend_from_slice(b"\"https://");
+            redact::redact_host_and_path(host, path, url);
+            url.push(b'"');
+        }
+        json::string_bounded(line.field("user_agent"), self.user_agent, USER_AGENT_BYTES_MAX);
+        if let Some(session) = self.session {
+            line.plain("session", session);
+        }
+        if let Some(room) = self.room {
+            line.plain("room", room);
+        }
+        if let Some(room) = self.answer_room {
+            line.plain("answer_room", room);
+        }
+        if let Some(operation) = self.operation {
+            line.text("operation", operation.word());
+        }
+        line.number("status", u64::from(self.status));
+        self.write_ruling(&mut line);
+        line.text("outcome", self.outcome.word());
+        if let Some(generator) = self.generator {
+            json::string_bounded(line.field("generator"), generator, WORD_BYTES_MAX);
+        }
+        line.number("attempts", u64::from(self.attempts));
+        line.boolean("refunded", self.refunded);
+        milliseconds(line.field("queue_ms"), self.queue);
+        milliseconds(line.field("generator_ms"), self.generator_time);
+        line.number("bytes_in", self.bytes_in);
+        line.number("bytes_out", self.bytes_out);
+        if let Some(share) = share {
+            // Writing into a vector does not fail.
+            let _ = write!(line.field("share"), "{share}");
+        }
+        line.end();
+        out.push(b'\n');
+    }
+
+    fn write_policy(&self, line: &mut Object<'_>) {
+        let digest = match self.ruling {
+            Ruling::Policy { policy, .. } => Some(policy.digest()),
+            Ruling::Gateway { policy, .. } => policy,
+        };
+        if let Some(Digest(bytes)) = digest {
+            json::hex(line.field("policy"), &bytes);
+        }
+    }
+
+    fn write_key(&self, line: &mut Object<'_>) {
+        let identity = match &self.ruling {
+            Ruling::Policy { decision, policy } => decision
+                .caller
+                .identity
+                .as_ref()
+                .map(|(account, key)| (account, key, decision.caller.tier, policy)),
+            Ruling::Gateway { .. } => None,
+        };
+        let out = line.field("key");
+        let Some((account, key, tier, policy)) = identity else {
+            out.extend_from_slice(b"null");
+            return;
+        };
+        let mut object = Object::begin(out);
+        object.text("id", key.as_str());
+        object.text("account", account.as_str());
+        object.text("tier", policy.tier(tier).name.as_str());
+        object.end();
+    }
+
+    /// Verdicts, the deciding rule, all reasons (of a refusal, else of what shadow mode would refuse), the wait.
+    fn write_ruling(&self, line: &mut Object<'_>) {
+        line.text("verdict", self.ruling.verdict().word());
+        line.text("shadow", self.ruling.shadow_verdict().word());
+        match self.ruling {
+            Ruling::Gateway { reason, .. } => {
+                line.text("rule", reason);
+                let out = line.field("reasons");
+                out.push(b'[');
+                json::string(out, reason);
+                out.push(b']');
+            }
+            Ruling::Policy { decision, policy } => {
+                if let Some(refusal) = &decision.refusal {
+                    line.text("rule", refusal.first().rule_name(policy));
+                    write_reasons(line.field("reasons"), refusal, policy);
+                    if let Some(wait) = refusal.wait() {
+                        line.number("wait", wait.secs());
+                    }
+                }
+                if let Some(refusal) = &decision.shadow {
+                    write_reasons(line.field("shadow_reasons"), refusal, policy);
+                }
+            }
+        }
+    }
+}
+
+fn write_reasons(out: &mut Vec<u8>, refusal: &Refusal, policy: &PolicySet) {
+    out.push(b'[');
+    for (place, reason) in refusal.reasons().take(REASONS_MAX).enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        json::string(out, reason.rule_name(policy));
+    }
+    out.push(b']');
+}
+
+/// Milliseconds with three places, so that what the gateway itself takes can be seen.
+fn milliseconds(out: &mut Vec<u8>, length: Duration) {
+    let micros = u64::try_from(length.as_micros()).unwrap_or(u64::MAX);
+    json::integer(out, micros / 1000);
+    let rest = micros % 1000;
+    if rest > 0 {
+        out.push(b'.');
+        out.extend([rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit as u8));
+    }
+}
+
+/// Something other than a request that changed what is decided: a line of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a> {
+    /// When it took effect.
+    pub time: Timestamp,
+    /// Its place among the decisions of that moment.
+    pub seq: u64,
+    /// What happened, in one word: `start`, `reload`, `stop`.
+    pub event: &'static str,
+    /// The policy in force from then on.
+    pub policy: Option<Digest>,
+    /// What more there is to say of it; bounded, and never a secret.
+    pub detail: Option<&'a str>,
+}
+
+impl Event<'_> {
+    /// Appends one line with its newline.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        let mut line = Object::begin(out);
+        line.number("time", self.time.as_millis());
+        line.number("seq", self.seq);
+        line.text("event", self.event);
+        if let Some(Digest(bytes)) = self.policy {
+            json::hex(line.field("policy"), &bytes);
+        }
+        if let Some(detail) = self.detail {
+            json::string_bounded(line.field("detail"), detail, USER_AGENT_BYTES_MAX);
+        }
+        line.end();
+        out.push(b'\n');
+    }
+}

@@ -1,0 +1,251 @@
+//! A request's target as it may be kept: what decided, and none of what was secret.
+//!
+//! Keys, sessions and tokens ride in queries (`contract.md` section 2), some under names that nobody has thought of yet.
+//! So nothing is struck out here; a few named parameters are let through, and of these only values that look like what
+//! they are for. Idempotent: what was redacted stays as it is.
+
+use percent_encoding::percent_decode;
+
+use crate::base::secret::KEY_PREFIX;
+
+/// The parameters that are kept: those that facts are made from.
+const KEPT: [&str; 8] =
+    ["room_id", "unique_id", "uniqueId", "client", "uuc", "device_id", "platform", "type"];
+
+/// The parameter that holds a URL, which is kept as far as its path and room.
+const URL: &str = "url";
+
+/// What stands for a value that is not shown.
+const REMOVED: u8 = b'-';
+
+/// A kept value holds at most so many bytes.
+const VALUE_BYTES_MAX: usize = 64;
+
+/// A segment of a path holds at most so many bytes: words, room ids and handles do. Shorter than a key of ours.
+const SEGMENT_BYTES_MAX: usize = 40;
+
+/// At most so many parameters and so many segments are kept: two that contradict each other are worth seeing, a thousand
+/// are not.
+const PARTS_MAX: usize = 16;
+
+/// Appends `target` (path and query, as the request line had it) with everything left out that may be secret. Adds at
+/// most about 4 KiB, only printable ASCII without quotes and backslashes.
+pub fn redact_target(target: &str, out: &mut Vec<u8>) {
+    let target = target.split('#').next().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    redact_path(path.as_bytes(), out);
+    let mut separator = b'?';
+    for pair in query.split('&').take(1024).filter(|pair| is_kept(pair)).take(PARTS_MAX) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        out.push(separator);
+        separator = b'&';
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'=');
+        if name == URL {
+            redact_url(value, out);
+        } else {
+            redact_value(value.as_bytes(), out);
+        }
+    }
+}
+
+fn is_kept(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    name == URL || KEPT.contains(&name)
+}
+
+/// Appends host and path of a URL to be signed, with the path's odd segments left out.
+pub(super) fn redact_host_and_path(host: &str, path: &str, out: &mut Vec<u8>) {
+    if is_plain(host.as_bytes(), 255) {
+        out.extend_from_slice(host.as_bytes());
+    } else {
+        out.push(REMOVED);
+    }
+    redact_path(path.as_bytes(), out);
+}
+
+fn redact_path(path: &[u8], out: &mut Vec<u8>) {
+    for (place, segment) in path.split(|byte| *byte == b'/').take(PARTS_MAX).enumerate() {
+        if place > 0 {
+            out.push(b'/');
+        }
+        redact_bounded(segment, SEGMENT_BYTES_MAX, out);
+    }
+}
+
+fn redact_value(value: &[u8], out: &mut Vec<u8>) {
+    redact_bounded(value, VALUE_BYTES_MAX, out);
+}
+
+/// Appends the text as it stands where it is plain and no key of ours, else one `-`.
+fn redact_bounded(text: &[u8], bytes_max: usize, out: &mut Vec<u8>) {
+    if is_plain(text, bytes_max) { out.extend_from_slice(text) } else { out.push(REMOVED) }
+}
+
+/// Whether a text, percent-decoded, is made of what words, numbers and handles are made of.
+fn is_plain(text: &[u8], bytes_max: usize) -> bool {
+    let well_formed = |at: usize| {
+        text[at] != b'%' || text.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+    };
+    text.len() <= bytes_max
+        && (0..text.len()).all(well_formed)
+        && percent_decode(text).all(is_plain_byte)
+        && !starts_like_a_key(text)
+}
+
+/// A key may stand where a room should: somebody mixed up two fields of a form.
+fn starts_like_a_key(text: &[u8]) -> bool {
+    let mut decoded = percent_decode(text);
+    text.len() > 16 && KEY_PREFIX.bytes().all(|byte| decoded.next() == Some(byte))
+}
+
+const fn is_plain_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'@' | b':' | b',')
+}
+
+/// Appends a percent-encoded URL as `scheme://host/path?room_id=…`, percent-encoded again; `-` where it is none.
+fn redact_url(encoded: &str, out: &mut Vec<u8>) {
+    const DECODED_BYTES_MAX: usize = 4096;
+    const NAME: &[u8] = b"room_id=";
+    // Decoded into a fixed buffer: the record is written without allocating.
+    let mut buffer = [0; DECODED_BYTES_MAX];
+    let mut decoded = percent_decode(encoded.as_bytes());
+    let mut length = 0;
+    for (to, byte) in buffer.iter_mut().zip(&mut decoded) {
+        *to = byte;
+        length += 1;
+    }
+    let mut url = &buffer[..length];
+    if decoded.next().is_some() {
+        // Cut within its last parameter, which could read as another room: that one is left out.
+        url = &url[..url.iter().rposition(|byte| *byte == b'&').unwrap_or(0)];
+    }
+    let start = out.len();
+    let Some((scheme, rest)) = [&b"https://"[..], b"http://"]
+        .into_iter()
+        .find_map(|scheme| url.strip_prefix(scheme).map(|rest| (scheme, rest)))
+    else {
+        out.push(REMOVED);
+        return;
+    };
+    let end = rest.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(rest.len());
+    let (address, query) = rest.split_at(end);
+    let host_end = address.iter().position(|byte| *byte == b'/').unwrap_or(address.len());
+    let (host, path) = address.split_at(host_end);
+    // A name before the host may be a name and a password.
+    if host.is_empty() || host.contains(&b'@') || !is_plain(host, 255) || host.contains(&b'%') {
+        out.push(REMOVED);
+        return;
+    }
+    out.extend_from_slice(scheme);
+    out.extend_from_slice(host);
+    redact_path(path, out);
+    let query = query.strip_prefix(b"?").unwrap_or_default();
+    let room = query.split(|byte| *byte == b'&').find_map(|pair| pair.strip_prefix(NAME));
+    if let Some(room) = room.filter(|room| room.len() <= 20 && room.iter().all(u8::is_ascii_digit)) {
+        out.push(b'?');
+        out.extend_from_slice(NAME);
+        out.extend_from_slice(room);
+    }
+    encode_from(out, start);
+}
+
+/// Percent-encodes what was appended since `start`, in place: everything but unreserved characters (RFC 3986 section 2.3).
+fn encode_from(out: &mut Vec<u8>, start: usize) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    let mut from = out.len();
+    let mut to = from + 2 * out[start..].iter().filter(|byte| !unreserved(**byte)).count();
+    out.resize(to, 0);
+    // From the end, so that nothing is overwritten before it was read.
+    while from > start {
+        from -= 1;
+        let byte = out[from];
+        if unreserved(byte) {
+            to -= 1;
+            out[to] = byte;
+        } else {
+            to -= 3;
+            let code = [b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+            out[to..to + 3].copy_from_slice(&code);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn redacted(target: &str) -> String {
+        let mut out = Vec::new();
+        redact_target(target, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_decides_is_kept() {
+        for target in [
+            "/webcast/fetch?client=ttlive-python&room_id=7300000000000000001&platform=web",
+            "/webcast/rooms/7300000000000000001/connect?client=ttlive-node",
+            "/webcast/anchors/%40some.name_1/room_id",
+            "/webcast/room_id?uniqueId=@some.name_1&device_id=7123",
+            "/accounts/me/rate_limits?type=day",
+            "//webcast/fetch/?uuc=3",
+            "/webcast/sign_url?url=https%3A%2F%2Fwebcast.tiktok.com%2Fwebcast%2Fim%2Ffetch%2F%3Froom_id%3D7300000000000000001&client=ttlive-node",
+        ] {
+            assert_eq!(redacted(target), target);
+        }
+    }
+
+    #[test]
+    fn what_is_secret_is_not() {
+        let key = "sg_abcdefghijklmnopqrstuvwxyz234567abcdefgh";
+        for (target, expected) in [
+            (format!("/webcast/fetch?apiKey={key}&session_id=s3cret&room_id=7"), "/webcast/fetch?room_id=7"),
+            (format!("/webcast/fetch?room_id={key}"), "/webcast/fetch?room_id=-"),
+            ("/webcast/fetch?room_id=7%26apiKey%3Ds3cret".into(), "/webcast/fetch?room_id=-"),
+            (format!("/webcast/{key}/connect"), "/webcast/-/connect"),
+            ("/webcast/rooms/7;sessionid=s3cret/connect".into(), "/webcast/rooms/-/connect"),
+            ("/webcast/fetch#s3cret".into(), "/webcast/fetch"),
+            ("/webcast/fetch?msToken=s3cret&cookie=s3cret".into(), "/webcast/fetch"),
+            ("/webcast/sign_url?url=https%3A%2F%2Fh.example%2Fp%3FmsToken%3Ds3cret%26room_id%3D7%26sessionid%3Ds3cret".into(),
+                "/webcast/sign_url?url=https%3A%2F%2Fh.example%2Fp%3Froom_id%3D7"),
+            ("/webcast/sign_url?url=https%3A%2F%2Fuser%3As3cret%40h.example%2Fp".into(), "/webcast/sign_url?url=-"),
+            ("/webcast/sign_url?url=https%3A%2F%2Fh.example%5C%40s3cret%2Fp".into(), "/webcast/sign_url?url=-"),
+            ("/webcast/sign_url?url=s3cret".into(), "/webcast/sign_url?url=-"),
+            ("/webcast/sign_url?url=https%3A%2F%2Fh.example%2F%3Froom_id%3Ds3cret".into(),
+                "/webcast/sign_url?url=https%3A%2F%2Fh.example%2F"),
+        ] {
+            assert_eq!(redacted(&target), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn redacting_is_idempotent_bounded_and_plain(target in "\\PC{0,300}") {
+            let once = redacted(&target);
+            prop_assert_eq!(redacted(&once), once.clone());
+            prop_assert!(once.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\'));
+        }
+
+        #[test]
+        fn no_secret_comes_through(
+            name in "(apiKey|session_id|sessionid|msToken|x-jwt-key|[a-z_]{1,12})",
+            before in "(/webcast/fetch\\?room_id=7&|/webcast/sign_url\\?url=https%3A%2F%2Fh%2F%3F|/a/b\\?)",
+            after in "(&client=x|%26room_id%3D7)?",
+        ) {
+            prop_assume!(!KEPT.contains(&name.as_str()) && name != URL);
+            let target = format!("{before}{name}=s3cretvalue{after}");
+            prop_assert!(!redacted(&target).contains("s3cretvalue"), "{}", redacted(&target));
+            let encoded = format!("{before}{name}%3Ds3cretvalue{after}");
+            prop_assert!(!redacted(&encoded).contains("s3cretvalue"), "{}", redacted(&encoded));
+        }
+
+        #[test]
+        fn targets_of_the_api_stay_small(parts in proptest::collection::vec("[a-z%/?&=]{0,200}", 0..40)) {
+            prop_assert!(redacted(&parts.join("&room_id=7&")).len() < 4096);
+        }
+    }
+}

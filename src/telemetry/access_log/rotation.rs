@@ -1,0 +1,261 @@
+//! The record's file: appended to by whole lines, set aside when it is large or old, removed when it has been kept long
+//! enough.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::base::time::Timestamp;
+
+/// A file is rotated at this age, whatever its size: otherwise a quiet gateway would keep addresses for ever.
+const AGE_MAX: Duration = Duration::from_secs(86_400);
+
+/// What a write goes to. A file, and in tests one that fails.
+pub(super) trait Medium: Write {
+    /// Shortens it to `length` bytes.
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+}
+
+impl Medium for File {
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+}
+
+/// Appends whole lines, or nothing: of a write that failed half-way (a full disk) the begun part is cut off again.
+/// `length` is what the medium holds.
+pub(super) fn append_whole(medium: &mut impl Medium, length: &mut u64, lines: &[u8]) -> io::Result<()> {
+    match medium.write_all(lines) {
+        Ok(()) => {
+            *length += lines.len() as u64;
+            Ok(())
+        }
+        Err(error) => {
+            // Where even this fails, the caller opens the file anew before it writes again, which cuts a torn line off.
+            medium.cut(*length)?;
+            Err(error)
+        }
+    }
+}
+
+/// The file that is being written, and those set aside.
+pub(super) struct RotatingFile {
+    path: PathBuf,
+    rotate_bytes: u64,
+    keep: Duration,
+    open: Option<Open>,
+    /// Not to be rotated again before: a directory that refuses is not asked for every chunk.
+    rotate_after: Timestamp,
+    prune_after: Timestamp,
+}
+
+struct Open {
+    file: File,
+    length: u64,
+    since: Timestamp,
+}
+
+impl RotatingFile {
+    pub(super) fn open(path: PathBuf, rotate_bytes: u64, keep: Duration, now: Timestamp) -> io::Result<Self> {
+        let (rotate_after, prune_after) = (Timestamp::EPOCH, Timestamp::EPOCH);
+        let mut file = Self { path, rotate_bytes, keep, open: None, rotate_after, prune_after };
+        file.reopen(now)?;
+        Ok(file)
+    }
+
+    /// Closes it, and opens what has its name now.
+    pub(super) fn reopen(&mut self, now: Timestamp) -> io::Result<()> {
+        self.open = None;
+        if let Some(directory) = self.path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+            fs::create_dir_all(directory)?;
+        }
+        self.open = Some(open(&self.path, now)?);
+        Ok(())
+    }
+
+    /// Appends whole lines.
+    pub(super) fn append(&mut self, lines: &[u8], now: Timestamp) -> io::Result<()> {
+        if self.open.is_none() {
+            self.reopen(now)?;
+        }
+        let Some(open) = &mut self.open else { return Ok(()) };
+        if open.length == 0 {
+            open.since = now;
+        }
+        let before = open.length;
+        let appended = append_whole(&mut open.file, &mut open.length, lines);
+        if appended.is_err() && open.file.metadata().is_ok_and(|metadata| metadata.len() != before) {
+            self.open = None;
+        }
+        appended
+    }
+
+    /// Rotates and removes what is due.
+    pub(super) fn housekeep(&mut self, now: Timestamp) -> io::Result<()> {
+        const PAUSE: Duration = Duration::from_secs(60);
+        let due = self.open.as_ref().is_some_and(|open| {
+            open.length >= self.rotate_bytes
+                || (open.length > 0 && now.since(open.since) >= AGE_MAX.min(self.keep))
+        });
+        if due && now >= self.rotate_after {
+            self.rotate_after = now + PAUSE;
+            self.rotate(now)?;
+            self.rotate_after = now;
+            self.prune_after = now;
+        }
+        if now >= self.prune_after {
+            self.prune_after = now + PAUSE;
+            self.prune(now)?;
+        }
+        Ok(())
+    }
+
+    /// Renames the file, which is atomic: whoever reads it sees all of it under one name or the other.
+    fn rotate(&mut self, now: Timestamp) -> io::Result<()> {
+        let mut place = 0;
+        let aside = loop {
+            let aside = aside_name(&self.path, now, place);
+            if !aside.try_exists()? {
+                break aside;
+            }
+            place += 1;
+        };
+        fs::rename(&self.path, aside)?;
+        self.reopen(now)
+    }
+
+    fn prune(&self, now: Timestamp) -> io::Result<()> {
+        let directory = match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            if set_aside_at(&self.path, &path).is_some_and(|at| now.since(at) > self.keep) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open(path: &Path, now: Timestamp) -> io::Result<Open> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    {
+        // Addresses of people: for the operator and her group.
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o640);
+    }
+    let mut file = options.open(path)?;
+    let length = cut_torn_line(&file)?;
+    let since = first_time(&mut file).filter(|_| length > 0).unwrap_or(now);
+    Ok(Open { file, length, since })
+}
+
+/// Cuts off what stands after the last newline: a process that was killed may have left half a line.
+fn cut_torn_line(mut file: &File) -> io::Result<u64> {
+    const TAIL: u64 = 64 << 10;
+    let length = file.metadata()?.len();
+    let from = length.saturating_sub(TAIL);
+    file.seek(SeekFrom::Start(from))?;
+    let mut tail = Vec::new();
+    Read::by_ref(&mut file).take(TAIL).read_to_end(&mut tail)?;
+    let whole = match tail.iter().rposition(|byte| *byte == b'\n') {
+        Some(place) => from + place as u64 + 1,
+        None if from == 0 => 0,
+        // No line of ours is that long: not our file's end, so nothing of it is taken away.
+        None => length,
+    };
+    if whole < length {
+        file.set_len(whole)?;
+    }
+    Ok(whole)
+}
+
+/// The time of the file's first line: `{"time":1795342463123,`.
+fn first_time(file: &mut File) -> Option<Timestamp> {
+    let mut head = [0; 32];
+    file.seek(SeekFrom::Start(0)).ok()?;
+    let length = file.read(&mut head).ok()?;
+    let text = std::str::from_utf8(&head[..length]).ok()?;
+    let digits = text.strip_prefix("{\"time\":")?.split(',').next()?;
+    digits.parse().ok().map(Timestamp::from_millis)
+}
+
+/// `access.jsonl.2026-11-22T10:14:23.123Z`, without the colons, which some file systems refuse, and with `-1` and so on
+/// where that is taken.
+fn aside_name(path: &Path, now: Timestamp, place: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", now.to_string().replace(':', "")));
+    if place > 0 {
+        name.push(format!("-{place}"));
+    }
+    name.into()
+}
+
+/// When a file was set aside, where its name says that it is one of `path`'s.
+fn set_aside_at(path: &Path, candidate: &Path) -> Option<Timestamp> {
+    let name = candidate.file_name()?.to_str()?;
+    let stamp = name.strip_prefix(path.file_name()?.to_str()?)?.strip_prefix('.')?;
+    let stamp = stamp.get(..22)?;
+    let (date, time) = stamp.split_once('T')?;
+    let time = format!("{date}T{}:{}:{}", time.get(..2)?, time.get(2..4)?, time.get(4..)?);
+    Timestamp::parse_rfc3339(&time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes and then fails, as a full disk does.
+    struct Full {
+        held: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.room - self.held.len());
+            self.held.extend_from_slice(&bytes[..taken]);
+            if taken == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(taken) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Medium for Full {
+        fn cut(&mut self, length: u64) -> io::Result<()> {
+            self.held.truncate(length as usize);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_tears_no_line() {
+        let mut disk = Full { held: Vec::new(), room: 10 };
+        let mut length = 0;
+        append_whole(&mut disk, &mut length, b"1234\n").unwrap();
+        assert!(append_whole(&mut disk, &mut length, b"567890\n").is_err());
+        assert_eq!(disk.held, b"1234\n");
+        append_whole(&mut disk, &mut length, b"567\n").unwrap();
+        assert_eq!((disk.held.as_slice(), length), (&b"1234\n567\n"[..], 9));
+    }
+
+    #[test]
+    fn names_say_when_a_file_was_set_aside() {
+        let path = Path::new("data/access.jsonl");
+        let now = Timestamp::parse_rfc3339("2026-11-22T10:14:23.123Z").unwrap();
+        let name = aside_name(path, now, 0);
+        assert_eq!(name, Path::new("data/access.jsonl.2026-11-22T101423.123Z"));
+        assert_eq!(set_aside_at(path, &name), Some(now));
+        assert_eq!(set_aside_at(path, &aside_name(path, now, 2)), Some(now));
+        for other in ["data/access.jsonl", "data/access.jsonl.gz", "data/access.jsonl.2026-11-22", "data/x"] {
+            assert_eq!(set_aside_at(path, Path::new(other)), None, "{other}");
+        }
+    }
+}

@@ -1,3 +1,3 @@
-//! The data path.
-pub mod address;
-pub mod key_attempts;
+//! The data path, from a client's socket to the answer.
+
+pub mod listener;

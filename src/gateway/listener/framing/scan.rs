@@ -1,0 +1,158 @@
+//! The byte classes of a head, and a search that looks at eight bytes at a time.
+//!
+//! This runs over every head in addition to hyper's own parse, so it is written for speed; it is plain safe code
+//! because the instructions that it saves over a SIMD parser with the same checks are few.
+
+const LANES: u64 = u64::from_ne_bytes([1; 8]);
+const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+
+/// Index of the first byte at or after `from` that ends a line or may not stand in one: below 0x20 except HTAB, or DEL.
+#[inline]
+pub(super) fn find_control(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    let mut rest = bytes.get(from..)?;
+    while let Some((eight, after)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*eight);
+        // The classic "has a byte less than n" and "has a zero byte"; of their hits the lowest is always true.
+        let below = word.wrapping_sub(LANES * 0x20) & !word;
+        let del = word ^ (LANES * 0x7f);
+        let del = del.wrapping_sub(LANES) & !del;
+        let hits = (below | del) & HIGH;
+        if hits == 0 {
+            at += 8;
+            rest = after;
+            continue;
+        }
+        let lane = (hits.trailing_zeros() / 8) as usize;
+        if eight[lane] != b'\t' {
+            return Some(at + lane);
+        }
+        at += lane + 1;
+        rest = &rest[lane + 1..];
+    }
+    rest.iter().position(|&byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f).map(|index| at + index)
+}
+
+/// Whether every byte may stand unencoded in a path and query here.
+///
+/// RFC 3986 and the few more that careless clients send raw and http's `Uri` takes (`{`, `}`, `|`, `^`); never
+/// `#`, `"`, `<`, `>`, backtick or backslash, nor anything beyond ASCII. No early exit, so that it vectorises.
+#[inline]
+pub(super) fn is_plain_target(target: &[u8]) -> bool {
+    let bad = target.iter().fold(0, |bad, &byte| {
+        bad | u8::from(byte <= b' ')
+            | u8::from(byte >= 0x7f)
+            | u8::from(byte == b'#')
+            | u8::from(byte == b'"')
+            | u8::from(byte == b'<')
+            | u8::from(byte == b'>')
+            | u8::from(byte == b'`')
+            | u8::from(byte == b'\\')
+    });
+    bad == 0
+}
+
+/// What a byte may be part of.
+static CLASSES: [u8; 256] = classes();
+const NAME: u8 = 1;
+const TOKEN: u8 = 2;
+const HOST: u8 = 4;
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'0'..=b'9'
+            | b'a'..=b'z'
+            | b'A'..=b'Z'
+            | b'-'
+            | b'.'
+            | b'~'
+            | b'!'
+            | b'$'
+            | b'%'
+            | b'&'
+            | b'\''
+            | b'*'
+            | b'+' => NAME | TOKEN | HOST,
+            b'_' => TOKEN | HOST,
+            b'#' | b'^' | b'`' | b'|' => NAME | TOKEN,
+            b':' | b'[' | b']' | b'(' | b')' | b';' | b'=' => HOST,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+}
+
+/// Length of the header name at the start of `line`: token bytes (RFC 9110 section 5.6.2) without the underscore.
+#[inline]
+pub(super) fn name_length(line: &[u8]) -> usize {
+    line.iter().position(|&byte| CLASSES[byte as usize] & NAME == 0).unwrap_or(line.len())
+}
+
+/// Whether `text` is a token of at least one byte.
+#[inline]
+pub(super) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|&byte| CLASSES[byte as usize] & TOKEN != 0)
+}
+
+/// Whether `text` consists of bytes that a `uri-host [":" port]` can have, the comma excepted; at least one.
+#[inline]
+pub(super) fn is_host(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|&byte| CLASSES[byte as usize] & HOST != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn find_control_agrees_with_the_plain_definition() {
+        for length in 0..40 {
+            for place in 0..length {
+                for byte in 0..=255u8 {
+                    let mut bytes = vec![b'a'; length];
+                    bytes[place] = byte;
+                    let plain = (byte < 0x20 && byte != b'\t') || byte == 0x7f;
+                    assert_eq!(
+                        find_control(&bytes, 0),
+                        plain.then_some(place),
+                        "{byte:#x} at {place} of {length}"
+                    );
+                }
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn find_control_finds_the_first_in_any_mixture(bytes: Vec<u8>, from in 0..64usize) {
+            let plain = |byte: u8| (byte < 0x20 && byte != b'\t') || byte == 0x7f;
+            let expected = (from..bytes.len()).find(|&index| plain(bytes[index]));
+            proptest::prop_assert_eq!(find_control(&bytes, from), expected);
+        }
+    }
+
+    #[test]
+    fn every_plain_target_is_one_for_http() {
+        for byte in 0..=255u8 {
+            for target in [vec![b'/', byte], vec![b'/', b'?', byte]] {
+                if is_plain_target(&target) {
+                    assert!(http::Uri::try_from(&target[..]).is_ok(), "{byte:#x}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_header_name_is_one_for_http() {
+        for byte in 0..=255u8 {
+            if name_length(&[byte]) == 1 {
+                assert!(http::HeaderName::from_bytes(&[byte]).is_ok(), "{byte:#x}");
+            }
+        }
+        assert_eq!(name_length(b"x_forwarded"), 1);
+    }
+}

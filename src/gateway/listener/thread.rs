@@ -1,0 +1,162 @@
+//! What all connections of one thread share: settings, counts, a coarse clock, and the list of themselves.
+//!
+//! No request registers a timer or reads a clock. One task a thread advances [`ListenerThread`]'s clock every [`TICK`]
+//! and looks through its connections, whose deadlines are numbers in cells; 10,000 of them take well under a millisecond.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+use super::{
+    connection::ConnectionState,
+    counts::{Deadline, ListenerCounts},
+    settings::ListenerSettings,
+};
+
+/// How often a thread looks at the clock. A deadline of `d` is met between `d` and `d` plus two ticks.
+pub const TICK: Duration = Duration::from_millis(250);
+
+/// How far a thread is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Serving.
+    Open,
+    /// Serving open connections, each answer with `Connection: close`.
+    LameDuck,
+    /// Closing connections as soon as they have nothing in flight.
+    Closing,
+}
+
+/// One listener thread.
+#[derive(Debug)]
+pub struct ListenerThread {
+    settings: Arc<ListenerSettings>,
+    counts: Arc<ListenerCounts>,
+    started: Instant,
+    now_ms: Cell<u64>,
+    stage: Cell<Stage>,
+    connections: RefCell<Connections>,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    slots: Vec<Option<Rc<ConnectionState>>>,
+    free: Vec<usize>,
+}
+
+impl ListenerThread {
+    /// A thread with no connections. Its clock stands until [`ListenerThread::keep_time`] runs.
+    pub fn new(settings: Arc<ListenerSettings>) -> Rc<Self> {
+        Rc::new(Self {
+            settings,
+            counts: Arc::default(),
+            started: Instant::now(),
+            now_ms: Cell::new(0),
+            stage: Cell::new(Stage::Open),
+            connections: RefCell::default(),
+        })
+    }
+
+    /// The settings of this listener.
+    pub fn settings(&self) -> &ListenerSettings {
+        &self.settings
+    }
+
+    /// This thread's numbers; clone the `Arc` to read them elsewhere.
+    pub fn counts(&self) -> &Arc<ListenerCounts> {
+        &self.counts
+    }
+
+    /// How far this thread is on its way out.
+    pub fn stage(&self) -> Stage {
+        self.stage.get()
+    }
+
+    /// Advances the clock and enforces deadlines, for ever. Run one beside the connections.
+    pub async fn keep_time(self: Rc<Self>) -> ! {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            let now = ticks.tick().await.max(Instant::now());
+            self.now_ms.set(now.duration_since(self.started).as_millis() as u64);
+            for connection in self.connections.borrow().slots.iter().flatten() {
+                connection.tick(self.now_ms.get());
+            }
+        }
+    }
+
+    /// Goes out gracefully; call it after accepting has stopped. Returns when no connection is left.
+    ///
+    /// Connections that were just accepted have sent nothing that we could have seen, and a client that has just been
+    /// told nothing of a shutdown may be sending on an idle one: both get the time of a lame duck to be served, then
+    /// idle ones are closed, then what is left is cut.
+    pub async fn drain(&self) {
+        self.stage.set(Stage::LameDuck);
+        sleep(self.settings.deadlines.lame_duck).await;
+        self.stage.set(Stage::Closing);
+        self.each(ConnectionState::wake);
+        if timeout(self.settings.deadlines.drain, self.emptied()).await.is_err() {
+            self.each(|connection| connection.cut(Deadline::Drain));
+            self.emptied().await;
+        }
+    }
+
+    async fn emptied(&self) {
+        // A poll and not a signal: this happens once in a process's life.
+        while !self.is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        let connections = self.connections.borrow();
+        connections.free.len() == connections.slots.len()
+    }
+
+    fn each(&self, action: impl Fn(&ConnectionState)) {
+        for connection in self.connections.borrow().slots.iter().flatten() {
+            action(connection);
+        }
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.now_ms.get()
+    }
+
+    /// When `limit` from now is over: one tick later than the clock says, which may be one tick behind.
+    pub(super) fn deadline_ms(&self, limit: Duration) -> u64 {
+        self.now_ms.get().saturating_add((TICK + limit).as_millis() as u64)
+    }
+
+    /// Puts a connection on the list for as long as the returned value lives.
+    pub(super) fn register(self: &Rc<Self>, connection: Rc<ConnectionState>) -> Registered {
+        let mut connections = self.connections.borrow_mut();
+        let slot = connections.free.pop().unwrap_or_else(|| {
+            connections.slots.push(None);
+            connections.slots.len() - 1
+        });
+        connections.slots[slot] = Some(connection);
+        self.counts.accepted.add(1);
+        Registered { thread: Rc::clone(self), slot }
+    }
+}
+
+/// A connection's place on its thread's list.
+pub(super) struct Registered {
+    thread: Rc<ListenerThread>,
+    slot: usize,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut connections = self.thread.connections.borrow_mut();
+        connections.slots[self.slot] = None;
+        connections.free.push(self.slot);
+        self.thread.counts.closed.add(1);
+    }
+}

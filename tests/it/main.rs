@@ -1,1 +1,3 @@
 //! x
+mod corpus;
+mod framing;

@@ -48,6 +48,8 @@ pub struct ConnectionState {
     begun: Cell<u32>,
     /// Requests that the service has answered.
     answered: Cell<u32>,
+    /// Whether an answer was given that is not with the kernel yet.
+    unwritten: Cell<bool>,
     /// The violation that ends this connection, and the number of the request that it belongs to.
     refused: Cell<Option<(u32, Refused)>>,
     /// Whether the client has finished sending.
@@ -73,6 +75,7 @@ impl ConnectionState {
             heads: Cell::new(0),
             begun: Cell::new(0),
             answered: Cell::new(0),
+            unwritten: Cell::new(false),
             refused: Cell::new(None),
             peer_finished: Cell::new(false),
             phase: Cell::new(Phase::Head),
@@ -88,8 +91,13 @@ impl ConnectionState {
     }
 
     /// Whether hyper holds a request that is not answered yet.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(super) fn is_unanswered(&self) -> bool {
         self.answered.get() < self.heads.get()
+    }
+
+    /// Whether there is a request that is not answered yet, or an answer that is not written yet.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_unanswered() || self.unwritten.get()
     }
 
     pub(super) fn has_had_a_head(&self) -> bool {
@@ -136,22 +144,13 @@ impl ConnectionState {
     /// Notes that a request was answered; true when the answer has to be the connection's last.
     pub(super) fn answer(&self) -> bool {
         self.answered.set(self.answered.get().wrapping_add(1));
-        if self.is_busy() {
-            return false;
-        }
-        let last = self.refused.get().is_some()
-            || self.peer_finished.get()
-            // What is left of a body that nobody read would be taken for the next request.
-            || matches!(self.position.get(), Position::Body | Position::End)
-            || self.thread.stage() != Stage::Open;
-        if last {
-            self.enter(Phase::Serving);
-            // hyper may wait for bytes of a socket that nobody reads any more.
-            self.wake();
-        } else {
-            self.settle();
-        }
-        last
+        self.unwritten.set(true);
+        !self.is_unanswered()
+            && (self.refused.get().is_some()
+                || self.peer_finished.get()
+                // What is left of a body that nobody read would be taken for the next request.
+                || matches!(self.position.get(), Position::Body | Position::End)
+                || self.thread.stage() != Stage::Open)
     }
 
     /// Starts the deadline for what the connection now waits for, if that is something new.
@@ -193,9 +192,16 @@ impl ConnectionState {
         }
     }
 
-    /// Stops the writing deadline: all that was to be written is with the kernel.
+    /// Notes that all that was to be written is with the kernel.
     pub(super) fn written(&self) {
         self.write_deadline_ms.set(NEVER);
+        if self.unwritten.replace(false) {
+            self.settle();
+            if self.peer_finished.get() || self.position.get() == Position::End {
+                // hyper now is to be told the end of input, and waits for a socket that nobody reads any more.
+                self.wake();
+            }
+        }
     }
 
     /// Looks at the clock; wakes the connection where a deadline has passed.

@@ -197,12 +197,12 @@ impl<S> Guard<S> {
 
     /// What hyper reads when nothing more is read from the client.
     fn poll_ended(&self) -> Poll<io::Result<()>> {
-        // hyper takes an end of input while it serves for a client that hung up, and drops the request. Whoever was
-        // refused or has half-closed still waits for answers, so the end is kept from hyper until they are given.
+        // hyper takes an end of input while it serves or writes for a client that hung up, and drops everything. Whoever
+        // was refused or has half-closed still waits for answers, so the end is kept from hyper until they are written.
         if !self.state.is_busy() {
             return Poll::Ready(Ok(()));
         }
-        if self.state.peer_finished.get() {
+        if self.state.peer_finished.get() && self.state.is_unanswered() {
             self.state.enter(Phase::HalfClosed);
             if self.state.expired() == Some(Phase::HalfClosed) {
                 self.state.thread.counts().count_deadline(Deadline::HalfClosed);

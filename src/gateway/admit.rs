@@ -1,0 +1,294 @@
+//! The path of a request, top to bottom.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use http_body_util::Full;
+use tokio::time::Instant;
+
+use super::address::client_address;
+use super::exchange::Exchange;
+use super::listener::{Arrival, Origin, Rejection, read_body};
+use super::respond;
+use super::shared::{PATIENCE, PATIENCE_JAVA, PATIENCE_NODE_1, Shared};
+use crate::base::library::LibraryName;
+use crate::base::operation::Operation;
+use crate::dialect::forward::Scratch;
+use crate::dialect::limits::{self, LoadShedding};
+use crate::dialect::ratelimit::Limits;
+use crate::dialect::route::{Generation, Method};
+use crate::dialect::{Fault, Request};
+use crate::engine::facts::Facts;
+use crate::generator::fleet::{Attempt, End, Fleet};
+use crate::generator::{Failure, Question, wire};
+use crate::telemetry::access_log::Recorder;
+use crate::telemetry::metrics::GeneratorMetrics;
+
+/// One thread of the data path.
+#[derive(Debug)]
+pub struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) fleet: Fleet,
+    pub(super) recorder: Recorder,
+    pub(super) seed: [u64; 2],
+    generator_metrics: Box<[GeneratorMetrics]>,
+    scratches: RefCell<Vec<Scratch>>,
+    texts: RefCell<Vec<String>>,
+    draining: Cell<bool>,
+}
+
+/// Why a request gets no good answer.
+pub(super) enum Stop {
+    /// There was no request.
+    Framing(Rejection),
+    /// The request is at fault.
+    Fault(Fault),
+    /// The policy refuses it; the exchange holds the decision.
+    Refused,
+    /// A generator says that the request is at fault.
+    Blamed(u16),
+    /// The generators failed.
+    Failed(Failure),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Worker {
+    /// A thread's own part. `seed` makes its request ids.
+    pub fn new(shared: Arc<Shared>, fleet: Fleet, recorder: Recorder, seed: [u64; 2]) -> Self {
+        let handles = |name: &str| shared.metrics.generator(name, &RESULTS);
+        let generator_metrics = fleet.generators().iter().map(|generator| handles(&generator.name)).collect();
+        Self {
+            shared,
+            fleet,
+            recorder,
+            seed,
+            generator_metrics,
+            scratches: RefCell::default(),
+            texts: RefCell::default(),
+            draining: Cell::new(false),
+        }
+    }
+
+    /// Answers one arrival, and records it.
+    pub async fn handle(&self, arrival: Arrival) -> Response<Full<Bytes>> {
+        if let Some(healthy) = self.health_check(&arrival) {
+            return healthy.map(Full::new);
+        }
+        let mut exchange = Exchange::begin(self);
+        let mut user_agent = UserAgent::default();
+        let response = match self.admit(arrival, &mut exchange, &mut user_agent).await {
+            Ok(response) => response,
+            Err(stop) => respond::refusal(&mut exchange, &stop, user_agent.as_str()),
+        };
+        exchange.answered(&response);
+        response.map(Full::new)
+    }
+
+    async fn admit(
+        &self,
+        arrival: Arrival,
+        exchange: &mut Exchange<'_>,
+        user_agent: &mut UserAgent,
+    ) -> Result<Response<Bytes>, Stop> {
+        // accept
+        let origin = arrival.origin;
+        let (head, body) = match arrival.request {
+            Ok(request) => request.into_parts(),
+            Err(rejection) => {
+                exchange.came(self.client_of(&HeaderMap::new(), &origin), &http::Method::GET, "", "");
+                return Err(Stop::Framing(rejection));
+            }
+        };
+
+        // identify: the head
+        let client = self.client_of(&head.headers, &origin);
+        user_agent.set(&head.headers);
+        let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        exchange.came(client, &head.method, target, user_agent.as_str());
+        let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let mut request = Request::read(head.method.as_str(), target, headers, &self.shared.hash_key)?;
+
+        // identify: the body, for a request that may still be admitted
+        if request.awaits_body() {
+            let facts = exchange.facts(&request, client);
+            exchange.identified(&request, &facts);
+            let early = self.shared.engine.assess(&exchange.live.policy, &facts, exchange.now);
+            if early.refusal.is_some() {
+                exchange.decide_free(early);
+                return Err(Stop::Refused);
+            }
+            let started = self.shared.clock.now();
+            let bytes = read_body(body, &origin).await.map_err(Stop::Framing)?;
+            exchange.read_body(bytes.len(), self.shared.clock.now().since(started));
+            request.read_body(&bytes)?;
+        }
+        request.complete()?;
+
+        // assess
+        let facts = exchange.facts(&request, client);
+        exchange.identified(&request, &facts);
+        let assessment = self.shared.engine.assess(&exchange.live.policy, &facts, exchange.now);
+        if facts.operation == Operation::Limits {
+            return if exchange.decide_free(assessment) { Ok(self.limits(exchange, &facts)) } else { Err(Stop::Refused) };
+        }
+
+        // charge, conclude
+        if !exchange.decide(assessment) {
+            return Err(Stop::Refused);
+        }
+
+        // forward, judge
+        exchange.asking();
+        let mut scratch = self.scratches.borrow_mut().pop().unwrap_or_default();
+        let forwarded = request.forward(exchange.live.policy.sessions(), None, &mut scratch);
+        let browser = request.browser_user_agent();
+        let question = Question {
+            operation: facts.operation,
+            room: facts.room,
+            url: request.target().map(crate::dialect::target::SignTarget::as_str),
+            user_agent: browser.as_deref().unwrap_or_default(),
+            method: match forwarded.method {
+                Method::Get => wire::Method::Get,
+                Method::Post => wire::Method::Post,
+            },
+            target: forwarded.target,
+            headers: forwarded.headers.as_slice(),
+            body: forwarded.body,
+        };
+        let patience = patience(&request);
+        let asked = self.fleet.ask(&question, Instant::now() + patience).await;
+        self.keep_scratch(scratch);
+
+        // observe, respond; the record is written when the exchange is dropped
+        exchange.observe(&asked);
+        match asked.end {
+            End::Good(good, place) => {
+                let generator = &self.fleet.generators()[place];
+                Ok(respond::good(exchange, &good, &generator.alias, request.route().generation()))
+            }
+            End::BlamesRequest(status) => Err(Stop::Blamed(status)),
+            End::Failed(failure) => Err(Stop::Failed(failure)),
+        }
+    }
+
+    /// The client's address, from the one configured source.
+    fn client_of(&self, headers: &HeaderMap, origin: &Origin) -> IpAddr {
+        let settings = &self.shared.settings;
+        let values = settings.address_source.header().map(|name| headers.get_all(name).iter());
+        let values = values.into_iter().flatten().map(http::HeaderValue::as_bytes);
+        let values: Vec<&[u8]> = values.collect();
+        let peer = origin.peer().ip();
+        client_address(settings.address_source, &settings.trusted_proxies, peer, origin.proxied(), values.into_iter())
+    }
+
+    /// Answers a load balancer's question whether the data path lives; neither counted nor recorded.
+    fn health_check(&self, arrival: &Arrival) -> Option<Response<Bytes>> {
+        let path = self.shared.settings.health_path.as_deref()?;
+        let request = arrival.request.as_ref().ok()?;
+        (request.uri().path() == path).then(|| respond::health(self.draining.get()))
+    }
+
+    fn limits(&self, exchange: &mut Exchange<'_>, facts: &Facts<'_>) -> Response<Bytes> {
+        let (policy, now) = (&exchange.live.policy, exchange.now);
+        let proxy = crate::base::net::Prefix::proxy(facts.client);
+        let caller = exchange.decision().and_then(|decision| decision.caller.identity.as_ref()).map(|(_, key)| key);
+        let body = self.shared.poll(proxy, caller, now, || {
+            let standings = self.shared.engine.standings(policy, facts, now);
+            limits::body(Limits { policy, standings: &standings }, LoadShedding::NONE, now)
+        });
+        let response = respond::with(limits::head(exchange.id), body);
+        exchange.served_here();
+        response
+    }
+
+    /// Work of the quarter of a second: hands records on, closes connections that idled too long.
+    pub fn tick(&self) {
+        self.recorder.flush();
+        self.fleet.prune();
+    }
+
+    /// Looks up the generators' names before the first request needs them.
+    pub fn warm_up(&self) {
+        self.fleet.warm_up();
+    }
+
+    /// From now on the health path says that this gateway is on its way out.
+    pub fn drain(&self) {
+        self.draining.set(true);
+    }
+
+    pub(super) fn count_attempt(&self, attempt: &Attempt) {
+        let result = RESULTS.iter().position(|result| *result == attempt.result);
+        if let (Some(metrics), Some(result)) = (self.generator_metrics.get(attempt.generator), result) {
+            metrics.answered(result, attempt.took);
+        }
+    }
+
+    pub(super) fn spare_text(&self) -> String {
+        self.texts.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(super) fn keep_text(&self, text: String) {
+        let mut texts = self.texts.borrow_mut();
+        if texts.len() < SPARES_MAX && text.capacity() <= SPARE_BYTES_MAX {
+            texts.push(text);
+        }
+    }
+
+    fn keep_scratch(&self, scratch: Scratch) {
+        let mut scratches = self.scratches.borrow_mut();
+        if scratches.len() < SPARES_MAX {
+            scratches.push(scratch);
+        }
+    }
+}
+
+/// So many buffers are kept for the next requests, and none that has grown beyond so many bytes.
+const SPARES_MAX: usize = 64;
+const SPARE_BYTES_MAX: usize = 64 << 10;
+
+/// Every result that an attempt can have, as the metrics' labels: `good` first, as it is looked for most.
+static RESULTS: LazyLock<Box<[&'static str]>> = LazyLock::new(|| {
+    use crate::generator::judge::Fault;
+    let wire = wire::WireError::reasons();
+    ["good", "blames the request"].into_iter().chain(Fault::ALL.iter().map(|fault| fault.text())).chain(wire).collect()
+});
+
+/// How long the client of a request waits for its answer.
+fn patience(request: &Request<'_>) -> Duration {
+    match (request.library().name, request.route().generation()) {
+        (LibraryName::Java, _) => PATIENCE_JAVA,
+        (_, Generation::Zero) => PATIENCE_NODE_1,
+        _ => PATIENCE,
+    }
+}
+
+/// The `User-Agent` of a request, kept for the answer: refusals to TikTokLive are worded for it.
+#[derive(Default)]
+pub(super) struct UserAgent {
+    text: [u8; 32],
+    length: usize,
+}
+
+impl UserAgent {
+    /// The first bytes are enough to know a library by.
+    fn set(&mut self, headers: &HeaderMap) {
+        let value = headers.get(http::header::USER_AGENT).map(http::HeaderValue::as_bytes).unwrap_or_default();
+        self.length = value.len().min(self.text.len());
+        self.text[..self.length].copy_from_slice(&value[..self.length]);
+    }
+
+    fn as_str(&self) -> &str {
+        let bytes = &self.text[..self.length];
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+}

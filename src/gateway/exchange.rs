@@ -1,0 +1,314 @@
+//! What is known of one request, until it is recorded. Every exit passes through here, also a client's hanging up.
+//!
+//! An exchange owns what it knows, so that dropping it at any point still books, counts and records the request.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+
+use super::admit::Worker;
+use super::shared::Live;
+use crate::base::net::Prefix;
+use crate::base::operation::Operation;
+use crate::base::request_id::RequestId;
+use crate::base::room::Room;
+use crate::base::secret::SessionHash;
+use crate::base::time::Timestamp;
+use crate::dialect::Request;
+use crate::engine::Ending;
+use crate::engine::assess::Assessment;
+use crate::engine::book::{Plan, Receipt};
+use crate::engine::decision::{Decision, Reason, Standing};
+use crate::engine::facts::{Credential, Facts, TargetClaim};
+use crate::generator::fleet::{self, End};
+use crate::generator::{Failure, wire};
+use crate::telemetry::access_log::{AccessRecord, Ruling, redact_target};
+use crate::telemetry::metrics::InFlight;
+use crate::telemetry::outcome::Outcome;
+
+/// One request, from its first look to its record.
+pub struct Exchange<'w> {
+    worker: &'w Worker,
+    /// The one policy set that this request sees.
+    pub live: Arc<Live>,
+    /// What the client is told as `X-Request-ID`.
+    pub id: RequestId,
+    /// When it was decided.
+    pub now: Timestamp,
+    sequence: u64,
+    client: Option<IpAddr>,
+    operation: Option<Operation>,
+    room: Option<Room>,
+    session: Option<SessionHash>,
+    method: &'static str,
+    /// The public form of the target, then the user agent.
+    text: String,
+    user_agent_from: usize,
+    decision: Option<Decision>,
+    plan: Plan,
+    receipt: Option<Receipt>,
+    /// The gateway's own reason, where no policy was asked.
+    own_reason: &'static str,
+    outcome: Outcome,
+    generator: Option<usize>,
+    attempts: u8,
+    generator_time: Duration,
+    /// Spent waiting for the request's body: not the gateway's own time.
+    body_time: Duration,
+    refunded: bool,
+    answer_room: Option<Room>,
+    bytes_in: u64,
+    answered: Option<(u16, u64)>,
+    _in_flight: InFlight,
+}
+
+impl<'w> Exchange<'w> {
+    /// Takes up a request.
+    pub fn begin(worker: &'w Worker) -> Self {
+        let shared = &worker.shared;
+        let now = shared.clock.now();
+        let sequence = shared.next_sequence();
+        Self {
+            worker,
+            live: shared.live.load_full(),
+            id: RequestId::new(now, sequence, worker.seed),
+            now,
+            sequence,
+            client: None,
+            operation: None,
+            room: None,
+            session: None,
+            method: "",
+            text: worker.spare_text(),
+            user_agent_from: 0,
+            decision: None,
+            plan: Plan::default(),
+            receipt: None,
+            own_reason: "",
+            // Until something else is known: dropped now, the client has hung up.
+            outcome: Outcome::ClientGone,
+            generator: None,
+            attempts: 0,
+            generator_time: Duration::ZERO,
+            body_time: Duration::ZERO,
+            refunded: false,
+            answer_room: None,
+            bytes_in: 0,
+            answered: None,
+            _in_flight: shared.metrics.enter(),
+        }
+    }
+
+    /// Notes where it comes from and what its line says, before anything of it is believed.
+    pub fn came(&mut self, client: IpAddr, method: &http::Method, target: &str, user_agent: &str) {
+        self.client = Some(client);
+        self.method = known_method(method);
+        let mut text = std::mem::take(&mut self.text).into_bytes();
+        text.clear();
+        redact_target(target, &mut text);
+        self.text = String::from_utf8(text).unwrap_or_default();
+        self.note_user_agent(user_agent);
+    }
+
+    fn note_user_agent(&mut self, user_agent: &str) {
+        self.user_agent_from = self.text.len();
+        let mut cut = user_agent.len().min(USER_AGENT_BYTES_MAX);
+        while !user_agent.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        self.text.push_str(&user_agent[..cut]);
+    }
+
+    /// Notes what was read of it; again when the body has told more.
+    pub fn identified(&mut self, request: &Request<'_>, facts: &Facts<'_>) {
+        self.operation = Some(facts.operation);
+        self.room = facts.room;
+        self.session = facts.session;
+        self.text.clear();
+        request.write_public_target(&mut self.text);
+        self.note_user_agent(facts.user_agent);
+    }
+
+    /// The facts of `request`. A key is not looked up where its proxy showed too many unknown ones.
+    pub fn facts<'r>(&self, request: &'r Request<'_>, client: IpAddr) -> Facts<'r> {
+        let mut facts = request.facts(client, None);
+        if matches!(facts.credential, Credential::Presented(_))
+            && let Some(wait) = self.worker.shared.key_attempts.barred(Prefix::proxy(client), self.now)
+        {
+            facts.credential = Credential::Unchecked(wait);
+        }
+        facts
+    }
+
+    /// Decides: charges what the assessment planned and concludes. True where the request is admitted.
+    pub fn decide(&mut self, assessment: Assessment) -> bool {
+        let engine = &self.worker.shared.engine;
+        self.plan = assessment.plan;
+        let charge = engine.charge(&self.live.policy, &assessment, self.now);
+        let (decision, receipt) = engine.conclude(assessment, charge);
+        self.receipt = receipt;
+        self.concluded(decision)
+    }
+
+    /// Decides without charging: for a request that is refused before its body is read, and for one that costs nothing.
+    pub fn decide_free(&mut self, assessment: Assessment) -> bool {
+        let Assessment { caller, refusal, shadow, plan } = assessment;
+        self.plan = plan;
+        self.concluded(Decision { caller, refusal, shadow })
+    }
+
+    fn concluded(&mut self, decision: Decision) -> bool {
+        let admitted = decision.refusal.is_none();
+        if let Some(refusal) = &decision.refusal {
+            self.outcome = Outcome::Refused;
+            if let (Reason::KeyUnknown, Some(client)) = (refusal.first(), self.client) {
+                self.worker.shared.key_attempts.failed(Prefix::proxy(client), self.now);
+            }
+        }
+        if let Some(operation) = self.operation {
+            self.live.rules.count(operation, &decision);
+        }
+        self.decision = Some(decision);
+        admitted
+    }
+
+    /// The decision, once there is one.
+    pub fn decision(&self) -> Option<&Decision> {
+        self.decision.as_ref()
+    }
+
+    /// How the windows stand that this request met.
+    pub fn standings(&self) -> Vec<Standing> {
+        let (shared, policy) = (&self.worker.shared, &self.live.policy);
+        match &self.receipt {
+            Some(receipt) => receipt.standings(policy, self.now).collect(),
+            None => shared.engine.standings_of(policy, &self.plan, self.now),
+        }
+    }
+
+    /// Notes a body that was read, and how long that took.
+    pub fn read_body(&mut self, bytes: usize, took: Duration) {
+        self.bytes_in = bytes as u64;
+        self.body_time = took;
+    }
+
+    /// Notes that the request itself is at fault.
+    pub fn invalid(&mut self, reason: &'static str) {
+        self.outcome = Outcome::Invalid;
+        self.own_reason = reason;
+    }
+
+    /// Notes an answer that the gateway made by itself.
+    pub fn served_here(&mut self) {
+        self.outcome = Outcome::Good;
+    }
+
+    /// From here on a client that hangs up is charged: a generator is being asked. Released is only what was in flight.
+    pub fn asking(&mut self) {
+        self.outcome = Outcome::ClientGone;
+    }
+
+    /// Takes in how asking ended; gives back what was booked where the generators are to blame.
+    pub fn observe(&mut self, asked: &fleet::Outcome) {
+        for attempt in asked.attempts.iter().flatten() {
+            self.attempts += 1;
+            self.generator = Some(attempt.generator);
+            self.generator_time += attempt.took;
+            self.worker.count_attempt(attempt);
+        }
+        self.outcome = match &asked.end {
+            End::Good(good, _) => {
+                self.answer_room = good.room;
+                Outcome::Good
+            }
+            End::BlamesRequest(_) => Outcome::RequestBlamed,
+            End::Failed(Failure::NoCapacity | Failure::NoneConfigured) => Outcome::NoCapacity,
+            End::Failed(Failure::Wire(wire::WireError::TimedOut(_))) => Outcome::TimedOut,
+            End::Failed(_) => Outcome::GeneratorFailed,
+        };
+        self.settle(if matches!(asked.end, End::Failed(_)) { Ending::Refunded } else { Ending::Charged });
+    }
+
+    fn settle(&mut self, ending: Ending) {
+        if let Some(receipt) = self.receipt {
+            let shared = &self.worker.shared;
+            // Once: a second release would free somebody else's place.
+            self.refunded |= shared.engine.observe(&self.live.policy, &receipt, ending, shared.clock.now());
+        }
+    }
+
+    /// Notes the answer that goes out.
+    pub fn answered(&mut self, response: &Response<Bytes>) {
+        self.answered = Some((response.status().as_u16(), response.body().len() as u64));
+    }
+}
+
+/// A user agent is kept up to so many bytes.
+const USER_AGENT_BYTES_MAX: usize = 256;
+
+/// The methods that have a meaning here; a record says `other` of the rest.
+fn known_method(method: &http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "POST" => "POST",
+        "HEAD" => "HEAD",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        _ => "other",
+    }
+}
+
+/// Every exit passes through here: what was booked is settled, and the request is counted and recorded.
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        let shared = &self.worker.shared;
+        if self.receipt.is_some() && self.outcome == Outcome::ClientGone {
+            self.settle(Ending::Charged);
+        }
+        let duration = shared.clock.now().since(self.now);
+        let (status, bytes_out) = self.answered.unwrap_or_default();
+        match self.answered {
+            Some((status, _)) => shared.metrics.answered(self.operation, status, self.outcome),
+            None => shared.metrics.unanswered(self.operation, self.outcome),
+        }
+        shared.metrics.took(self.operation, duration.saturating_sub(self.generator_time + self.body_time));
+        if let (true, Some(operation)) = (self.refunded, self.operation) {
+            shared.metrics.refunded(operation);
+        }
+        let (target, user_agent) = self.text.split_at(self.user_agent_from);
+        self.worker.recorder.record(&AccessRecord {
+            time: self.now,
+            seq: self.sequence,
+            duration,
+            request_id: self.id.text().as_str(),
+            client: self.client,
+            method: self.method,
+            target,
+            url: TargetClaim::None,
+            user_agent,
+            session: self.session,
+            room: self.room,
+            answer_room: self.answer_room,
+            operation: self.operation,
+            status,
+            ruling: match &self.decision {
+                Some(decision) => Ruling::Policy { decision, policy: &self.live.policy },
+                None => Ruling::Gateway { policy: Some(self.live.policy.digest()), reason: self.own_reason },
+            },
+            outcome: self.outcome,
+            generator: self.generator.map(|place| &*self.worker.fleet.generators()[place].name),
+            attempts: self.attempts,
+            refunded: self.refunded,
+            queue: Duration::ZERO,
+            generator_time: self.generator_time,
+            bytes_in: self.bytes_in,
+            bytes_out,
+        });
+        self.worker.keep_text(std::mem::take(&mut self.text));
+    }
+}

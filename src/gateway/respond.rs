@@ -1,0 +1,123 @@
+//! The words of every answer.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use super::admit::Stop;
+use super::exchange::Exchange;
+use crate::base::time::Wait;
+use crate::dialect::answer::{self, Body, SignedShape};
+use crate::dialect::head::{Field, Head};
+use crate::dialect::ratelimit::Limits;
+use crate::dialect::refusal::{Rejected, Unavailable};
+use crate::dialect::route::Generation;
+use crate::generator::Failure;
+use crate::generator::judge::Good;
+use crate::generator::wire::WireError;
+
+/// A good answer, in the shape of the client's generation.
+pub(super) fn good(exchange: &Exchange<'_>, good: &Good, alias: &str, generation: Generation) -> Response<Bytes> {
+    let standings = exchange.standings();
+    let limits = Limits { policy: &exchange.live.policy, standings: &standings };
+    let mut head = answer::head(good.reply.passed(), Body::Rewritten, exchange.id, limits, exchange.now);
+    if !head.has(Field::AgentId) {
+        head.set(Field::AgentId, alias);
+    }
+    let body = match &good.signed {
+        None => good.body.clone(),
+        Some(signed) => {
+            head.set(Field::ContentType, "application/json");
+            signed.body(match generation {
+                Generation::Zero => SignedShape::Flat,
+                _ => SignedShape::Nested,
+            })
+        }
+    };
+    with(head, body)
+}
+
+/// Says why there is no good answer, and notes it.
+pub(super) fn refusal(exchange: &mut Exchange<'_>, stop: &Stop, user_agent: &str) -> Response<Bytes> {
+    let standings = match stop {
+        Stop::Framing(_) | Stop::Fault(_) => Vec::new(),
+        Stop::Refused | Stop::Blamed(_) | Stop::Failed(_) => exchange.standings(),
+    };
+    match stop {
+        Stop::Framing(rejection) => exchange.invalid(rejection.label),
+        Stop::Fault(fault) => exchange.invalid(fault.label()),
+        Stop::Refused | Stop::Blamed(_) | Stop::Failed(_) => {}
+    }
+    let limits = Limits { policy: &exchange.live.policy, standings: &standings };
+    let rejected = match stop {
+        Stop::Framing(rejection) => Rejected::request(rejection.status, rejection.label, rejection.message),
+        Stop::Fault(fault) => match fault.allow() {
+            Some(allow) => Rejected::method(allow),
+            None => {
+                let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_REQUEST);
+                Rejected::request(status, fault.label(), fault.to_string())
+            }
+        },
+        Stop::Refused => match exchange.decision().and_then(|decision| decision.refusal.as_ref()) {
+            Some(refusal) => Rejected::refused(refusal, limits),
+            // Nobody stops for a refusal without having one.
+            None => Rejected::request(StatusCode::FORBIDDEN, "refused", "this request is refused"),
+        },
+        Stop::Blamed(status) => blamed(*status).with_limits(limits),
+        Stop::Failed(failure) => unavailable(*failure).with_limits(limits),
+    };
+    rejected.answer(exchange.id, exchange.now, user_agent)
+}
+
+/// What a generator says against a request, in our words: its own could name it.
+fn blamed(status: u16) -> Rejected<'static> {
+    let (status, label, message) = match status {
+        404 | 410 => (StatusCode::NOT_FOUND, "not_found", "the sign service does not find this room or streamer; is the streamer live?"),
+        402 => (StatusCode::PAYMENT_REQUIRED, "premium", "the sign service offers this only to paying customers"),
+        413 => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the sign service finds this request too large"),
+        _ => (StatusCode::BAD_REQUEST, "bad_request", "the sign service cannot use this request; check its parameters"),
+    };
+    Rejected::request(status, label, message)
+}
+
+/// How the generators failed, in words that name none of them.
+fn unavailable(failure: Failure) -> Rejected<'static> {
+    let (how, label, message) = match failure {
+        Failure::NoCapacity => (Unavailable::NoCapacity, "no_capacity", "all signature generators are busy"),
+        Failure::NoneConfigured => {
+            (Unavailable::NoCapacity, "no_generator", "no signature generator of this sign service can do this")
+        }
+        Failure::Wire(WireError::TimedOut(_)) => {
+            (Unavailable::Late, "generator_timeout", "the signature generator did not answer in time")
+        }
+        Failure::Wire(WireError::NotConnected(_)) => {
+            (Unavailable::NoCapacity, "generator_unreachable", "the signature generator cannot be reached")
+        }
+        Failure::Wire(_) => (Unavailable::Failed, "generator_failed", "the signature generator gave no complete answer"),
+        Failure::Judged(_) => {
+            (Unavailable::Failed, "generator_failed", "the signature generator gave an answer that would not have worked")
+        }
+    };
+    Rejected::unavailable(how, label, message, Some(Wait::of(WAIT_FOR_GENERATORS)))
+}
+
+/// What a caller is told to wait for generators: nobody knows, and most failures are over sooner.
+const WAIT_FOR_GENERATORS: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// The answer of the health path.
+pub(super) fn health(draining: bool) -> Response<Bytes> {
+    let mut head = Head::new();
+    head.set(Field::ContentType, "application/json");
+    head.set(Field::CacheControl, "no-store");
+    let mut response = with(head, Bytes::from_static(if draining { b"{\"status\":\"stopping\"}" } else { b"{\"status\":\"ok\"}" }));
+    if draining {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+/// Head and body with status 200.
+pub(super) fn with(head: Head, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.headers_mut() = head.finish();
+    response
+}

@@ -25,7 +25,8 @@ macro_rules! fields {
 
             /// Its name on the wire.
             pub const fn name(self) -> HeaderName {
-                match self { $(Self::$field => $name,)* }
+                // Made when this is compiled: `from_static` looks at each byte.
+                match self { $(Self::$field => const { $name },)* }
             }
         }
     };

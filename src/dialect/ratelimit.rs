@@ -8,14 +8,13 @@
 //! in shadow mode are never told: they do not act. Where no window applies, nothing is written.
 
 use std::cmp::Reverse;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::base::time::{Timestamp, Wait};
 use crate::engine::decision::{Reason, Refusal, Standing};
 use crate::policy::set::{Limit, Mode, PolicySet, RuleIndex, RuleKind, WindowLimit};
 
-use super::head::{Field, Head, Text};
+use super::head::{Field, Head};
 
 /// `RateLimit-Policy` lists at most so many windows, and the told one: some clients cut a head at 8 KiB.
 const LISTED_MAX: usize = 16;
@@ -278,8 +277,10 @@ impl<'a> Limits<'a> {
 }
 
 fn write_parameter(text: &mut Vec<u8>, name: &str, value: u64) {
-    // Writing to a Vec cannot fail.
-    let _ = write!(Text(text), ";{name}={}", itoa::Buffer::new().format(value));
+    text.push(b';');
+    text.extend_from_slice(name.as_bytes());
+    text.push(b'=');
+    text.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// The characters of an sf-string (RFC 9651 section 3.3.3); names hold nothing else but for an operator's odd window.

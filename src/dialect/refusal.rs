@@ -181,15 +181,15 @@ impl<'a> Rejected<'a> {
             (Cause::Policy { refusal, .. }, Some(limits)) => {
                 ratelimit::write_refusal(&mut head, limits, refusal, now, remaining);
             }
+            // The windows have nothing to do with this wait: told beside it they would contradict it.
+            (Cause::Own { status: StatusCode::TOO_MANY_REQUESTS, wait: Some(wait), .. }, _) => {
+                ratelimit::write_wait(&mut head, *wait, now, remaining);
+            }
             (_, Some(limits)) => ratelimit::write_standing(&mut head, limits, now),
             (_, None) => {}
         }
-        if let Cause::Own { wait: Some(wait), .. } = &self.cause {
-            if self.status() == StatusCode::TOO_MANY_REQUESTS {
-                ratelimit::write_wait(&mut head, *wait, now, remaining);
-            } else {
-                head.set_number(Field::RetryAfter, wait.secs());
-            }
+        if let Some(wait) = self.wait() {
+            head.set_number(Field::RetryAfter, wait.secs());
         }
         if let Cause::Own { allow: Some(allow), .. } = &self.cause {
             head.set(Field::Allow, allow);
@@ -213,13 +213,13 @@ impl<'a> Rejected<'a> {
         body.extend_from_slice(b",\"error\":");
         body.extend_from_within(message);
         body.extend_from_slice(b",\"limit_label\":");
-        write_json(&mut body, self.label());
+        write_json_text(&mut body, self.label());
         if let Some(wait) = self.wait() {
             body.extend_from_slice(b",\"retry_after\":");
             body.extend_from_slice(itoa::Buffer::new().format(wait.secs()).as_bytes());
         }
         body.extend_from_slice(b",\"request_id\":");
-        write_json(&mut body, id);
+        write_json_text(&mut body, id.text().as_str());
         if let Cause::Policy { refusal, policy } = &self.cause
             && refusal.reasons().nth(1).is_some()
         {
@@ -264,7 +264,7 @@ fn write_reasons(body: &mut Vec<u8>, refusal: &Refusal, policy: &PolicySet) {
         body.extend_from_slice(separator);
         separator = b",";
         body.extend_from_slice(b"{\"label\":");
-        write_json(body, reason.label());
+        write_json_text(body, reason.label());
         body.extend_from_slice(b",\"message\":");
         write_json(body, reason.describe(policy));
         body.push(b'}');
@@ -277,6 +277,13 @@ fn write_json(body: &mut Vec<u8>, text: impl fmt::Display) {
     body.push(b'"');
     // Writing to a Vec cannot fail.
     let _ = write!(JsonString { body, bytes_left: MESSAGE_BYTES_MAX, is_cut: false }, "{text}");
+    body.push(b'"');
+}
+
+/// The same without the machinery of formatting.
+fn write_json_text(body: &mut Vec<u8>, text: &str) {
+    body.push(b'"');
+    let _ = JsonString { body, bytes_left: MESSAGE_BYTES_MAX, is_cut: false }.write_str(text);
     body.push(b'"');
 }
 
@@ -297,16 +304,15 @@ impl fmt::Write for JsonString<'_> {
         }
         let kept = &text[..end];
         let mut plain = 0;
-        for (place, byte) in kept.bytes().enumerate() {
-            if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-                continue;
-            }
+        let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+        while let Some(length) = kept.as_bytes()[plain..].iter().position(is_special) {
+            let place = plain + length;
             self.body.extend_from_slice(&kept.as_bytes()[plain..place]);
             plain = place + 1;
-            match byte {
-                b'"' | b'\\' => self.body.extend_from_slice(&[b'\\', byte]),
+            match kept.as_bytes()[place] {
+                byte @ (b'"' | b'\\') => self.body.extend_from_slice(&[b'\\', byte]),
                 b'\n' => self.body.extend_from_slice(b"\\n"),
-                _ => write!(Text(self.body), "\\u{byte:04x}")?,
+                byte => write!(Text(self.body), "\\u{byte:04x}")?,
             }
         }
         self.body.extend_from_slice(&kept.as_bytes()[plain..]);

@@ -19,6 +19,13 @@ pub struct Scratch {
     body: Vec<u8>,
 }
 
+/// Lengths alone: what was written holds secrets.
+impl std::fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Scratch({} bytes)", self.target.len() + self.body.len())
+    }
+}
+
 /// A request as a generator is to be sent it. Framing, `Host` and the base path are the sender's.
 #[derive(Clone, Copy)]
 pub struct Forwarded<'f> {

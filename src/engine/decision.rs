@@ -336,7 +336,12 @@ impl fmt::Display for Described<'_> {
                 write!(f, "requests come faster than they are allowed to; try again in {}", Wait::of(*wait))
             }
             Reason::Concurrency { max, .. } => {
-                write!(f, "{max} requests are under way already, which is as many as are allowed at a time; try again when one has ended")
+                write!(
+                    f,
+                    "{max} {} under way already, as many as are allowed at a time; try again in {}",
+                    if *max == 1 { "request is" } else { "requests are" },
+                    Wait::of(CONCURRENCY_WAIT)
+                )
             }
         }
     }

@@ -19,20 +19,13 @@ use crate::generator::wire::WireError;
 pub(super) fn good(exchange: &Exchange<'_>, good: &Good, alias: &str, generation: Generation) -> Response<Bytes> {
     let standings = exchange.standings();
     let limits = Limits { policy: &exchange.live.policy, standings: &standings };
-    let mut head = answer::head(good.reply.passed(), Body::Rewritten, exchange.id, limits, exchange.now);
+    let form = if good.signed.is_some() { Body::Json } else { Body::Decoded };
+    let mut head = answer::head(good.reply.passed(), form, exchange.id, limits, exchange.now);
     if !head.has(Field::AgentId) {
         head.set(Field::AgentId, alias);
     }
-    let body = match &good.signed {
-        None => good.body.clone(),
-        Some(signed) => {
-            head.set(Field::ContentType, "application/json");
-            signed.body(match generation {
-                Generation::Zero => SignedShape::Flat,
-                _ => SignedShape::Nested,
-            })
-        }
-    };
+    let shape = if generation == Generation::Zero { SignedShape::Flat } else { SignedShape::Nested };
+    let body = good.signed.as_ref().map_or_else(|| good.body.clone(), |signed| signed.body(shape));
     with(head, body)
 }
 

@@ -45,6 +45,17 @@ impl WireError {
         matches!(self, Self::Unsendable(_) | Self::NotConnected(_) | Self::TimedOut(Phase::Connect))
     }
 
+    /// Every [`reason`](Self::reason) that there is, for metrics that are resolved beforehand.
+    pub fn reasons() -> impl Iterator<Item = &'static str> {
+        let unsendable = Unsendable::ALL.iter().map(|why| why.text());
+        let not_connected = NotConnected::ALL.iter().map(|why| why.text());
+        let timed_out = Phase::ALL.iter().map(|phase| phase.text());
+        let malformed = Malformed::ALL.iter().map(|why| why.text());
+        let too_large = TooLarge::ALL.iter().map(|what| what.text());
+        let own = [Self::ClosedEarly.reason(), Self::CutShort.reason()];
+        unsendable.chain(not_connected).chain(timed_out).chain(malformed).chain(too_large).chain(own)
+    }
+
     /// A short static text for logs and metric labels: the innermost reason.
     pub fn reason(self) -> &'static str {
         match self {

@@ -72,6 +72,7 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 5);
         // Moved on while its entry is long past.
         alarm.set(start + Duration::from_secs(60));
+        assert_eq!(alarm.bound(tokio::task::yield_now()).await, Ok(()), "armed anew");
         // And nearer again.
         alarm.set(start + Duration::from_secs(7));
         assert_eq!(alarm.bound(pending::<()>()).await, Err(Elapsed));

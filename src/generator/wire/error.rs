@@ -151,9 +151,10 @@ texts! {
     /// How an answer breaks the grammar, or could be read in two ways.
     ///
     /// hyper's client accepts what these refuse, ours is stricter: [`Self::LengthBesideCoding`], [`Self::Coding`],
-    /// [`Self::BareNewline`], [`Self::Status`], [`Self::NoBodyFraming`], [`Self::Upgrade`], [`Self::LengthNotNumber`]
-    /// for lists (`5, 5`) and for answers without a body, [`Self::CodingInOldVersion`] for answers without a body,
-    /// [`Self::ChunkSize`] for white space, [`Self::ChunkExtension`].
+    /// [`Self::BareNewline`], [`Self::Status`], [`Self::NoBodyFraming`], [`Self::Upgrade`], [`Self::ChunkExtension`];
+    /// in part [`Self::StatusLine`] (empty lines before it), [`Self::LengthNotNumber`] (lists such as `5, 5`; any on an
+    /// answer without a body, and so [`Self::LengthsDiffer`]), [`Self::CodingInOldVersion`] (on an answer without a
+    /// body), [`Self::ChunkSize`] (white space after it). The others hyper refuses too.
     Malformed {
         /// The first line is not `HTTP/1.0` or `HTTP/1.1`, three digits, reason.
         StatusLine = "status line is not http/1",

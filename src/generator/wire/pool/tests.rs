@@ -194,7 +194,7 @@ async fn an_answer_that_began_is_not_retried() {
 
 #[tokio::test]
 async fn what_must_not_be_repeated_goes_to_a_fresh_connection() {
-    let generator = Generator::start(&[&[Say(OK), Wait], &[Swallow], &[Say(OK)]]).await;
+    let generator = Generator::start(&[&[Say(OK), Say(OK)], &[Swallow], &[Say(OK)]]).await;
     let pool = generator.pool(Settings::default());
     get(&pool).await.unwrap();
     let once = Request { repeat: Repeat::Never, ..GET };
@@ -277,13 +277,17 @@ async fn the_youngest_is_used_first() {
 
 #[tokio::test]
 async fn nothing_is_dialled_for_what_cannot_be_sent() {
-    let generator = Generator::start(&[&[Say(OK)]]).await;
+    let generator = Generator::start(&[&[Say(OK), Wait]]).await;
     let pool = generator.pool(Settings::default());
     let evil = Request { target: "/a\r\nX: y", ..GET };
     assert_eq!(pool.send(&evil, soon()).await.err(), Some(WireError::Unsendable(Unsendable::Target)));
     let late = pool.send(&GET, Instant::now()).await;
     assert_eq!(late.err(), Some(WireError::TimedOut(Phase::Connect)));
     assert_eq!(pool.counts(), Counts::default());
+    get(&pool).await.unwrap();
+    let late = pool.send(&GET, Instant::now()).await;
+    assert_eq!(late.err(), Some(WireError::TimedOut(Phase::Connect)), "nor put on an idle connection");
+    assert_eq!((pool.counts().reused, pool.idle()), (0, 1));
 }
 
 /// A port on loopback where nobody listens.
@@ -305,6 +309,53 @@ async fn addresses_are_tried_in_turn_and_the_good_one_is_remembered() {
     assert_eq!(get(&pool).await.unwrap(), "hello");
     assert_eq!(pool.preferred.get(), Some(generator.address));
     assert_eq!(get(&pool).await.unwrap(), "hello");
+}
+
+/// An address that swallows: a listener whose queue is full, so that the system drops what comes.
+fn swallowing() -> (SocketAddr, Vec<std::net::TcpStream>, socket2::Socket) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let queued = (0..16)
+        .map_while(|_| std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok())
+        .collect();
+    (address, queued, socket)
+}
+
+#[tokio::test]
+async fn an_address_that_swallows_uses_up_its_share_only() {
+    let (deaf, _queued, _socket) = swallowing();
+    let generator = Generator::start(&[&[Say(OK)]]).await;
+    let addresses = vec![deaf, generator.address];
+    let resolver = Resolver::with_lookup(move || std::future::ready(Ok(addresses.clone())));
+    let pool =
+        named(resolver, Settings { connect_timeout: Duration::from_millis(500), ..Settings::default() });
+    assert_eq!(get(&pool).await.unwrap(), "hello");
+
+    let resolver = Resolver::with_lookup(move || std::future::ready(Ok(vec![deaf])));
+    let pool =
+        named(resolver, Settings { connect_timeout: Duration::from_millis(100), ..Settings::default() });
+    assert_eq!(get(&pool).await, Err(WireError::TimedOut(Phase::Connect)));
+}
+
+#[tokio::test]
+async fn the_name_is_looked_up_again_while_in_use() {
+    for (resolve_interval, lookups) in [(Duration::ZERO, 3), (Duration::from_secs(30), 1)] {
+        let generator = Generator::start(&[&[Say(OK), Say(OK), Say(OK), Wait]]).await;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (count, address) = (Arc::clone(&asked), generator.address);
+        let resolver = Resolver::with_lookup(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(Ok(vec![address]))
+        });
+        let pool = named(resolver, Settings { resolve_interval, ..Settings::default() });
+        for _ in 0..3 {
+            get(&pool).await.unwrap();
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), lookups, "every {resolve_interval:?}");
+        assert_eq!(pool.counts().dialled, 1);
+    }
 }
 
 #[tokio::test]
@@ -333,7 +384,7 @@ async fn the_dial_has_a_deadline_of_its_own() {
 
 #[tokio::test]
 async fn a_connection_to_an_address_that_is_no_more_is_not_used_again() {
-    let old = Generator::start(&[&[Say(OK), Wait]]).await;
+    let old = Generator::start(&[&[Say(OK), Say(OK), Say(OK)]]).await;
     let new = Generator::start(&[&[Say(OK), Say(OK), Wait]]).await;
     let asked = Arc::new(AtomicUsize::new(0));
     let (count, answers) = (Arc::clone(&asked), [old.address, new.address]);

@@ -82,7 +82,7 @@ fn files(sources: &Sources, report: &Report<'_>) -> bool {
                 .push(Diagnostic::error(message).in_file(&file).help("spread its tables over several files"));
         } else if let Err(error) = std::str::from_utf8(bytes) {
             let before = &bytes[..error.valid_up_to()];
-            let line = before.iter().filter(|byte| **byte == b'\n').count() as u32 + 1;
+            let line = before.split(|byte| *byte == b'\n').count() as u32;
             let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
             let line_end = bytes[line_start..]
                 .iter()
@@ -92,7 +92,7 @@ fn files(sources: &Sources, report: &Report<'_>) -> bool {
             let at = before.len() - line_start;
             let wrong =
                 Diagnostic::error("the file is not UTF-8").label("expected text in UTF-8").in_file(&file);
-            report.push(Diagnostic { span: Some(line_span(line, &text, at..at + 1)), ..wrong });
+            report.push(Diagnostic { span: Some(Box::new(line_span(line, &text, at..at + 1))), ..wrong });
         }
     }
     if policy_files == 0 {

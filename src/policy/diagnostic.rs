@@ -58,7 +58,7 @@ pub struct Diagnostic {
     /// The file, as the operator knows it; `None` where it is about all files together.
     pub file: Option<Arc<str>>,
     /// Where in the file; `None` where it is about the whole file.
-    pub span: Option<Span>,
+    pub span: Option<Box<Span>>,
     /// What stands beside the caret: mostly what was expected. May be empty.
     pub label: String,
     /// What to do about it, on a line of its own.
@@ -91,7 +91,7 @@ impl Diagnostic {
     #[must_use]
     pub fn at(mut self, source: &SourceText<'_>, bytes: Range<usize>) -> Self {
         self.file = Some(Arc::clone(source.name()));
-        self.span = Some(source.span(bytes));
+        self.span = Some(Box::new(source.span(bytes)));
         self
     }
 
@@ -218,25 +218,30 @@ impl<'s> SourceText<'s> {
 
     /// The place of some bytes. Bytes beyond the text or amid a character are taken for the nearest before.
     pub fn span(&self, bytes: Range<usize>) -> Span {
-        let start = self.text.floor_char_boundary(bytes.start);
+        let start = boundary(self.text, bytes.start);
         let line = self.line(start);
         let line_start = self.line_starts[line as usize - 1];
         let rest = &self.text[line_start..];
         let text = rest.find('\n').map_or(rest, |end| &rest[..end]);
         let text = text.strip_suffix('\r').unwrap_or(text);
-        let end = self.text.floor_char_boundary(bytes.end.max(start)).min(line_start + text.len());
+        let end = boundary(self.text, bytes.end.max(start)).min(line_start + text.len());
         line_span(line, text, start.min(line_start + text.len()) - line_start..end.max(start) - line_start)
     }
 }
 
 /// The place of some bytes of one line, whose text is given without its newline.
 pub fn line_span(line: u32, text: &str, bytes: Range<usize>) -> Span {
-    let start = text.floor_char_boundary(bytes.start.min(text.len()));
-    let end = text.floor_char_boundary(bytes.end.clamp(start, text.len()));
+    let start = boundary(text, bytes.start.min(text.len()));
+    let end = boundary(text, bytes.end.clamp(start, text.len()));
     let before = text[..start].chars().count();
     let length = text[start..end].chars().count().max(1);
     let quote = quote(&masked(text), before, length);
     Span { line, column: before as u32 + 1, length: length as u32, quote: Some(quote) }
+}
+
+/// The last character boundary that is not behind the byte.
+fn boundary(text: &str, byte: usize) -> usize {
+    (0..=byte.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
 }
 
 /// Cuts a window out of the line around the place, and escapes it.
@@ -299,7 +304,7 @@ fn escaped(text: &str, chars_max: usize) -> String {
 /// A user's text in backticks, bounded, escaped and masked: how messages repeat it.
 pub fn quoted(text: &str) -> String {
     // Masked in the part that can be shown, and a little beyond: a key cut in two must still be known for one.
-    let end = text.floor_char_boundary(text.len().min(WORD_CHARS_MAX * 8));
+    let end = boundary(text, text.len().min(WORD_CHARS_MAX * 8));
     format!("`{}`", escaped(&masked(&text[..end]), WORD_CHARS_MAX))
 }
 

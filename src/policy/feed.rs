@@ -27,7 +27,7 @@ pub fn read(file: &Arc<str>, bytes: &[u8], report: &Report<'_>) -> Vec<IpNet> {
                 let start = line.len() - line.trim_ascii_start().len();
                 let (line, entry_end) = (String::from_utf8_lossy(line), start + entry.len());
                 let span = line_span(number, line.trim_end_matches('\r'), start..entry_end);
-                Diagnostic { span: Some(span), ..make().in_file(file) }
+                Diagnostic { span: Some(Box::new(span)), ..make().in_file(file) }
             });
         };
         let Ok(text) = std::str::from_utf8(entry) else {

@@ -87,7 +87,7 @@ impl Sources {
     }
 
     /// The TOML files that are text and not too long.
-    pub(super) fn texts(&self) -> impl Iterator<Item = super::diagnostic::SourceText<'_>> {
+    pub(crate) fn texts(&self) -> impl Iterator<Item = super::diagnostic::SourceText<'_>> {
         let toml = self.files.iter().filter(|(name, bytes)| is_toml(name) && bytes.len() <= TOML_BYTES_MAX);
         toml.take(FILES_MAX).filter_map(|(name, bytes)| {
             let text = std::str::from_utf8(bytes).ok()?;
@@ -98,5 +98,5 @@ impl Sources {
 
 /// Whether a file of that name is read as a policy.
 pub fn is_toml(name: &str) -> bool {
-    name.len() > 5 && name.ends_with(".toml")
+    name.strip_suffix(".toml").is_some_and(|stem| !stem.is_empty())
 }

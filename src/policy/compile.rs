@@ -318,8 +318,10 @@ fn list(parts: &mut Parts, rule: RuleIndex, form: &ListForm, feeds: &Feeds<'_>) 
 /// A request books its counters in one step of bounded size, so a policy may not need more of them.
 fn too_many_counters(set: &PolicySet, forms: &Forms, report: &Report<'_>) {
     for (place, tier) in (0u16..).zip(set.tiers()) {
+        // Of several, the first: `max_by_key` keeps the last.
         let busiest = Operation::ALL
             .into_iter()
+            .rev()
             .max_by_key(|operation| set.applicable(TierIndex(place), *operation).len());
         let Some(operation) = busiest else { continue };
         let counters = set.applicable(TierIndex(place), operation);

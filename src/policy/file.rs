@@ -2,9 +2,9 @@
 //!
 //! A table that lacks something that it must have is complained of and left out; tiers and accounts are kept by their names,
 //! so that one mistake in them is not told again by everything that names them. The forms are looked at across files by
-//! [`check`](super::check), and become a [`PolicySet`](super::PolicySet) in [`compile`](super::compile).
+//! [`check`](super::check), and become a [`PolicySet`](super::PolicySet) in [`compile`](mod@super::compile).
 //!
-//! Read [`Forms`] first; [`tables`] reads each kind of table, [`words`] the words in them.
+//! Read [`Forms`] first; `tables` reads each kind of table, `words` the words in them.
 
 mod tables;
 mod words;

@@ -1,6 +1,11 @@
 //! Policies: text in, a checked and compiled set out. Reads no files itself: it is handed their names and bytes.
 //!
-//! Read [`set`] first: it is what everything here is for.
+//! ```text
+//! Sources --reader, file--> Forms --check, feed--> (no errors) --compile--> PolicySet
+//!                              \____ Diagnostics, all of them at once ____/
+//! ```
+//!
+//! Read [`set`] first: it is what everything here is for. Then [`mod@file`], the collected form, and [`mod@compile`].
 
 pub mod check;
 pub mod compile;

@@ -227,6 +227,16 @@ fn one_of_everything_compiles_to_what_was_written() {
     assert_eq!((rule.name.as_str(), &*rule.file, rule.line), ("agents", "policies/30.toml", 8));
 }
 
+/// A client polls its limits: a rule that names the operation must not make it cost.
+#[test]
+fn asking_for_limits_is_free_whatever_a_rule_says() {
+    let base = std::fs::read_to_string(root().join("tests/policies/base.toml")).unwrap();
+    let rule = "[[rate]]\nname = 'r'\nscope = 'proxy'\nrate = '1/s'\noperations = ['connect', 'limits']\n";
+    let set = compile(&sources(&[("00.toml", &base), ("10.toml", rule)]), now()).unwrap().set;
+    assert_eq!(set.applicable(set.anonymous(), Operation::Limits), [] as [u16; 0]);
+    assert_eq!(set.applicable(set.anonymous(), Operation::Connect), [0]);
+}
+
 #[test]
 fn the_digest_is_of_names_and_bytes() {
     let of = |files: &[(&str, &str)]| sources(files).digest();

@@ -120,7 +120,7 @@ impl<'r> Table<'r> {
         match value.found {
             DeValue::Array(items) => {
                 for item in items {
-                    let item = Value::new(self.report, field, item, self.spot.file);
+                    let item = Value { item: true, ..Value::new(self.report, field, item, self.spot.file) };
                     item.open(what.clone(), &mut read);
                 }
             }

@@ -46,7 +46,11 @@
 //! - Keys, addresses and rooms are never metric labels.
 //! - Time and randomness are passed in.
 
+pub mod admin;
 pub mod base;
+pub mod cli;
+pub mod config;
+pub mod control;
 pub mod dialect;
 pub mod engine;
 pub mod gateway;

@@ -1,3 +1,73 @@
 //! The command line: one file a verb.
+//!
+//! stdout is for data, stderr for talk. Exit codes: 0 yes, 1 a well-formed no, 2 could not do it.
 
+pub mod check;
+pub mod keys;
 pub mod keys_file;
+pub mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A gateway in front of signature generators: it knows who asks, holds each to a quota, passes only answers that work,
+/// and says why it refuses.
+///
+/// Without a command it serves, as `signgate serve` does: on http://127.0.0.1:8080, with the stand-in generator and the
+/// policies in ./policies, or the shipped ones where there is no such folder.
+#[derive(Debug, Parser)]
+#[command(name = "signgate", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    serve: serve::ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve clients until told to stop
+    ///
+    /// SIGTERM and SIGINT stop it without losing a request; SIGHUP reads the policies again and reopens the access
+    /// record. Changed policy files are taken within two seconds by themselves; a set with errors leaves the one before
+    /// in force.
+    Serve(serve::ServeArgs),
+    /// Check a policy directory: exit code 0 where it is clean, 1 with diagnostics, 2 where it cannot be read
+    Check(check::CheckArgs),
+    /// Make, list, rotate and disable API keys in the policy files, whose comments stay
+    Keys(keys::KeysArgs),
+}
+
+/// Reads the command line and does what it says.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.verb {
+        None => serve::run(cli.serve),
+        Some(Verb::Serve(args)) => serve::run(args),
+        Some(Verb::Check(args)) => check::run(&args),
+        Some(Verb::Keys(args)) => keys::run(args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+/// Random bytes of the system.
+fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

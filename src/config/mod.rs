@@ -1,1 +1,98 @@
-//! x
+//! The deployment file `signgate.toml`: where to listen, what to keep, which generators to ask.
+//!
+//! What is decided per request stands in the policies; what is decided once per process stands here. The file is read
+//! whole and checked whole, flags win over it, it wins over the defaults ([`Settings::default`]), and every complaint
+//! names its line. Relative paths are relative to the working directory, in the file as on the command line. Read
+//! [`Settings`] first: what everything here is for; then [`load`].
+
+mod file;
+mod flags;
+mod settings;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::policy::diagnostic::{Diagnostic, SourceText};
+use crate::policy::reader::Report;
+
+pub use flags::{Flags, GeneratorFlag};
+pub use settings::{
+    Admin, ClientAddress, Generator, GeneratorKind, Listen, Policies, Record, RecordTo, Role, Settings,
+    Store, Token,
+};
+
+/// The file that is read where none is named, if there is one.
+pub const DEFAULT_FILE: &str = "./signgate.toml";
+
+/// No file of a person is longer.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// What a process runs with, and what its operator should hear about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What to run with.
+    pub settings: Settings,
+    /// What was probably not meant.
+    pub warnings: Vec<Diagnostic>,
+    /// The file that was read, if one was.
+    pub file: Option<PathBuf>,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// What it says cannot be used: at least one error, and warnings, by line
+    /// ([`render`](crate::policy::diagnostic::render) prints them).
+    #[error("the deployment file has errors")]
+    Wrong(Vec<Diagnostic>),
+}
+
+/// Reads `path`, or without one [`DEFAULT_FILE`] if it exists, and puts the flags over it.
+pub fn load(path: Option<&Path>, flags: &Flags) -> Result<Loaded, ConfigError> {
+    let (path, named) = path.map_or((Path::new(DEFAULT_FILE), false), |path| (path, true));
+    let error = |source| ConfigError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    match std::fs::File::open(path) {
+        Ok(file) => file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(error)?,
+        Err(missing) if missing.kind() == ErrorKind::NotFound && !named => {
+            let loaded = parse(DEFAULT_FILE, "", flags)?;
+            return Ok(Loaded { file: None, ..loaded });
+        }
+        Err(source) => return Err(error(source)),
+    };
+    let name = path.display().to_string();
+    let wrong = |message: &str| {
+        ConfigError::Wrong(vec![Diagnostic::error(message).in_file(&Arc::from(name.as_str()))])
+    };
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(wrong("the file is longer than 1 MiB"));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| wrong("the file is not UTF-8"))?;
+    let loaded = parse(&name, text, flags)?;
+    Ok(Loaded { file: Some(path.to_owned()), ..loaded })
+}
+
+/// As [`load`], of a text; `name` is what complaints call it. Reads the key files that the text names.
+pub fn parse(name: &str, text: &str, flags: &Flags) -> Result<Loaded, ConfigError> {
+    let report = Report::new(vec![SourceText::new(name.into(), text)]);
+    let raw = report.read(0, "the deployment file", file::read);
+    let settings = raw.map(|raw| settle::settle(raw, flags, &report));
+    let failed = report.has_errors();
+    let found = report.into_sorted();
+    match settings {
+        Some(settings) if !failed => Ok(Loaded { settings, warnings: found, file: None }),
+        _ => Err(ConfigError::Wrong(found)),
+    }
+}

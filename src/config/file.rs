@@ -1,0 +1,251 @@
+//! The file as it was written: each value checked by itself, and where it stands. What values mean together is checked in
+//! `settle`, once the flags are known.
+
+#![expect(
+    clippy::result_large_err,
+    reason = "a complaint is made once for a file, and its size does not matter"
+)]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use url::Url;
+
+use super::settings::{ClientAddress, RecordTo, Role, Store, Token};
+use crate::base::id::is_name;
+use crate::base::rate::parse_length;
+use crate::base::secret::KeyHash;
+use crate::policy::diagnostic::{Diagnostic, quoted};
+use crate::policy::reader::{At, Spot, Table, Value};
+
+/// Prefixes in `trusted-proxies`: a cloud's load balancers need hundreds.
+const TRUSTED_PROXIES_MAX: usize = 4096;
+
+/// What the file says; `None` where it says nothing, or something wrong, which has been told then.
+#[derive(Debug, Default)]
+pub(super) struct RawSettings {
+    pub(super) listen_address: Option<At<SocketAddr>>,
+    pub(super) client_address: Option<At<ClientAddress>>,
+    pub(super) trusted_proxies: Option<At<Vec<At<IpNet>>>>,
+    pub(super) names_trusted_proxies: bool,
+    pub(super) health_path: Option<At<String>>,
+    pub(super) admin_address: Option<At<SocketAddr>>,
+    pub(super) admin_socket: Option<At<PathBuf>>,
+    pub(super) tokens: Vec<At<Token>>,
+    pub(super) policies: Option<At<PathBuf>>,
+    pub(super) store: Option<At<Store>>,
+    pub(super) record_to: Option<At<RecordTo>>,
+    pub(super) rotate_bytes: Option<At<u32>>,
+    pub(super) keep: Option<At<Duration>>,
+    pub(super) allowed_share: Option<At<f64>>,
+    pub(super) generators: Vec<RawGenerator>,
+    /// Whether there is any `[[generator]]`, sound or not: the default must not stand in for a broken one.
+    pub(super) names_generators: bool,
+}
+
+/// One `[[generator]]`.
+#[derive(Debug)]
+pub(super) struct RawGenerator {
+    pub(super) spot: Spot,
+    pub(super) name: Option<At<String>>,
+    pub(super) alias: Option<At<String>>,
+    pub(super) kind: Option<At<KindWord>>,
+    pub(super) url: Option<At<Url>>,
+    pub(super) has_url: bool,
+    pub(super) key_file: Option<At<PathBuf>>,
+    pub(super) in_flight_max: Option<At<u32>>,
+    pub(super) ca: Option<At<PathBuf>>,
+}
+
+/// What `kind` may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KindWord {
+    Euler,
+    Carcabot,
+    StandIn,
+}
+
+impl KindWord {
+    pub(super) const WORDS: [(&'static str, Self); 3] =
+        [("euler", Self::Euler), ("carcabot", Self::Carcabot), ("stand-in", Self::StandIn)];
+}
+
+/// Reads the whole file.
+pub(super) fn read(top: &mut Table<'_>) -> RawSettings {
+    let mut raw = RawSettings::default();
+    section(top, "listen", |table| {
+        raw.listen_address = table.optional("address", |value| value.parsed(address));
+        raw.client_address = table.optional("client-address", |value| {
+            value.word("source of client addresses", &ClientAddress::WORDS)
+        });
+        raw.names_trusted_proxies = table.has("trusted-proxies");
+        raw.trusted_proxies = table
+            .optional("trusted-proxies", |value| value.list(TRUSTED_PROXIES_MAX, |item| item.parsed(prefix)));
+        raw.health_path = table.optional("health-path", |value| value.parsed(health_path));
+    });
+    section(top, "admin", |table| {
+        raw.admin_address = table.optional("address", |value| value.parsed(address));
+        raw.admin_socket = table.optional("socket", path);
+        table.many("token", |table| raw.tokens.extend(token(table)));
+    });
+    section(top, "policies", |table| raw.policies = table.optional("directory", path));
+    section(top, "store", |table| {
+        raw.store =
+            table.optional("path", |value| value.parsed(|text| text.parse().map_err(Diagnostic::error)));
+    });
+    section(top, "record", |table| {
+        raw.record_to = table.optional("path", record_to);
+        // A file that is set aside for every few lines helps nobody; more than 4 GiB is hard to open.
+        raw.rotate_bytes = table.optional("rotate-bytes", |value| value.whole(1 << 16..=u32::MAX));
+        raw.keep = table.optional("keep", |value| value.parsed(length));
+        raw.allowed_share = table.optional("allowed-share", Value::share);
+    });
+    raw.names_generators = top.has("generator");
+    top.many("generator", |table| raw.generators.push(generator(table)));
+    top.unsupported("shared", "[shared]");
+    raw
+}
+
+/// Reads `[name]`, if it is there.
+fn section<'r>(top: &mut Table<'r>, name: &'static str, read: impl FnOnce(&mut Table<'r>)) {
+    top.optional(name, |value| {
+        value.table(format!("`[{name}]`"), |table| {
+            read(table);
+            Some(())
+        })
+    });
+}
+
+fn generator(table: &mut Table<'_>) -> RawGenerator {
+    // A key written here instead of in its file must not be shown.
+    table.hide_unknown();
+    RawGenerator {
+        spot: table.spot(),
+        name: table.required("name", |value| value.parsed(name)),
+        alias: table.optional("alias", |value| value.parsed(name)),
+        kind: table.required("kind", |value| value.word("kind of generator", &KindWord::WORDS)),
+        has_url: table.has("url"),
+        url: table.optional("url", |value| {
+            // Not quoted: people put keys into URLs.
+            check_url(value.text()?).map_or_else(|why| value.refuse_unquoted(|| Diagnostic::error(why)), Some)
+        }),
+        key_file: table.optional("key-file", path),
+        in_flight_max: table.optional("in-flight-max", |value| value.whole(1..=u32::from(u16::MAX))),
+        ca: table.optional("ca", path),
+    }
+}
+
+fn token(table: &mut Table<'_>) -> Option<At<Token>> {
+    table.hide_unknown();
+    let spot = table.spot();
+    let name = table.required("name", |value| value.parsed(name));
+    let hash = table.required("hash", |value| {
+        // Not quoted: the token itself may stand here by mistake.
+        KeyHash::parse(value.text()?).or_else(|| {
+            value.refuse_unquoted(|| {
+                Diagnostic::error("this is not the hash of a token")
+                    .label("expected `blake3:` and 64 hexadecimal digits")
+                    .help("the token itself belongs in no file here, only its hash")
+            })
+        })
+    });
+    let role = table.required("role", |value| value.word("role", &Role::WORDS));
+    let expires = table.optional("expires", Value::time);
+    let (name, hash, role) = (name?.value, hash?.value, role?.value);
+    Some(At { value: Token { name, hash, role, expires: expires.map(|at| at.value) }, spot })
+}
+
+fn address(text: &str) -> Result<SocketAddr, Diagnostic> {
+    text.parse().map_err(|_| {
+        let wrong = Diagnostic::error(format!("{} is no address to listen on", quoted(text)))
+            .label("expected an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`");
+        let port = text.rsplit(':').next().filter(|port| port.parse::<u16>().is_ok());
+        match (text, port) {
+            (_, Some(port)) if text.starts_with(':') || text == port => wrong.help(format!(
+                "`127.0.0.1:{port}` is for this machine alone, `0.0.0.0:{port}` for everybody"
+            )),
+            (_, Some(port)) if text.starts_with("localhost:") => {
+                wrong.help(format!("write `127.0.0.1:{port}`"))
+            }
+            _ => wrong,
+        }
+    })
+}
+
+fn prefix(text: &str) -> Result<IpNet, Diagnostic> {
+    let alone = text.parse().map(|address: std::net::IpAddr| IpNet::from(address.to_canonical()));
+    let prefix: IpNet = alone.or_else(|_| text.parse()).map_err(|_| {
+        Diagnostic::error(format!("{} is no network prefix", quoted(text)))
+            .label("expected one such as `10.0.0.0/8`, `2001:db8::/32`, or an address")
+    })?;
+    let trunc = prefix.trunc();
+    if trunc == prefix {
+        return Ok(prefix);
+    }
+    Err(Diagnostic::error(format!("{} has bits beyond its length", quoted(text)))
+        .help(format!("write `{trunc}`")))
+}
+
+fn health_path(text: &str) -> Result<String, Diagnostic> {
+    const BYTES_MAX: usize = 64;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'/');
+    let first = text.split('/').nth(1).unwrap_or_default();
+    if !text.starts_with('/') || first.is_empty() || text.len() > BYTES_MAX || !text.bytes().all(plain) {
+        return Err(Diagnostic::error(format!("{} is no path for health checks", quoted(text)))
+            .label("expected a slash and letters, digits, `-`, `.`, `_`, such as `/healthz`"));
+    }
+    if matches!(first, "webcast" | "tiktok" | "accounts") {
+        return Err(Diagnostic::error(format!("{} would hide a path of the sign API", quoted(text)))
+            .help("choose one that no client asks for, such as `/healthz`"));
+    }
+    Ok(text.to_owned())
+}
+
+fn record_to(value: Value<'_>) -> Option<RecordTo> {
+    match value.text()? {
+        "-" => Some(RecordTo::Stdout),
+        "none" => Some(RecordTo::None),
+        _ => path(value).map(RecordTo::File),
+    }
+}
+
+fn path(value: Value<'_>) -> Option<PathBuf> {
+    value.parsed(|text| match text {
+        "" => Err(Diagnostic::error("the path is empty")),
+        path if path.contains('\0') => Err(Diagnostic::error("the path holds a zero byte")),
+        path => Ok(PathBuf::from(path)),
+    })
+}
+
+fn length(text: &str) -> Result<Duration, Diagnostic> {
+    parse_length(text).map_err(|why| {
+        Diagnostic::error(format!("{} is no length of time", quoted(text))).label(why.to_string())
+    })
+}
+
+fn name(text: &str) -> Result<String, Diagnostic> {
+    if is_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err(Diagnostic::error(format!("{} is no name", quoted(text)))
+        .label("expected 1 to 64 letters, digits, `-`, `_`, `.`, `@`"))
+}
+
+/// A URL of a generator: its text is in no message, for people put keys into URLs.
+pub(super) fn check_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|why| format!("this is no URL: {why}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("the URL of a generator begins with `http://` or `https://`".into());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "the URL of a generator holds no user name and no password; its key goes into `key-file`".into(),
+        );
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("the URL of a generator ends with its path; its key goes into `key-file`".into());
+    }
+    Ok(url)
+}

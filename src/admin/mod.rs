@@ -1,1 +1,103 @@
-//! x
+//! What the operator reads: `/metrics`, `/healthz`, `/readyz`, on a listener and a thread of their own.
+//!
+//! A thread of its own, so that neither a flood of clients delays a scrape nor a scrape a client. Read-only so far: there
+//! is nothing here that changes anything, and nothing that is secret. Bound in size, count and time like everything that
+//! reads from outside, for a scraper that hangs must not lock the operator out. Read [`serve`] first.
+
+mod pages;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::readiness::Readiness;
+
+pub use serve::serve;
+
+/// What the pages show.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Of `/metrics`.
+    pub metrics: Arc<Metrics>,
+    /// Of `/readyz`.
+    pub readiness: Readiness,
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} for the operator")]
+pub struct BindError {
+    /// Which.
+    pub address: SocketAddr,
+    /// Why not.
+    pub source: std::io::Error,
+}
+
+impl BindError {
+    /// What to do about it.
+    pub fn help(&self) -> &'static str {
+        match self.source.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "another process listens there: stop it, or choose another address with `--admin` or `address` in `[admin]`"
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                "this user may not listen there: choose a port from 1024 on with `--admin` or `address` in `[admin]`"
+            }
+            std::io::ErrorKind::AddrNotAvailable => {
+                "this machine has no such address: choose one that it has with `--admin` or `address` in `[admin]`"
+            }
+            _ => "choose another address with `--admin` or `address` in `[admin]`",
+        }
+    }
+}
+
+/// Binds the admin listener. Done before the data path starts, so that an address that is taken stops the start and not
+/// the first scrape.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|source| BindError { address, source })
+}
+
+/// The thread that serves the operator.
+#[derive(Debug)]
+pub struct AdminThread {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// Starts the thread on a listener that [`bind`] made.
+pub fn start(listener: TcpListener, shown: Shown) -> std::io::Result<AdminThread> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _inside = runtime.enter();
+        tokio::net::TcpListener::from_std(listener)?
+    };
+    let (stop, stopped) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
+        let stopped = async {
+            // Dropped without a word is told to stop, too.
+            let _ = stopped.await;
+        };
+        runtime.block_on(serve(listener, shown, stopped));
+    })?;
+    Ok(AdminThread { stop, thread })
+}
+
+impl AdminThread {
+    /// Stops it: answers that are being written are finished, within two seconds.
+    pub fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the admin thread had failed");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The pages: what is asked, what is answered.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Value, json};
+
+use super::Shown;
+use crate::telemetry::readiness::{self, Phase};
+
+/// The text format of Prometheus.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All of them. Each answers GET, and HEAD as RFC 9110 section 9.1 asks of every server.
+pub(super) fn router(shown: Shown) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(unknown_path)
+        .with_state(shown)
+}
+
+async fn metrics(State(shown): State<Shown>) -> Response {
+    ([(header::CONTENT_TYPE, METRICS_TYPE), (header::CACHE_CONTROL, "no-store")], shown.metrics.text())
+        .into_response()
+}
+
+/// The process is alive as long as this answers at all.
+async fn healthz() -> Response {
+    page(StatusCode::OK, &json!({ "status": "alive" }))
+}
+
+async fn readyz(State(shown): State<Shown>) -> Response {
+    let state = shown.readiness.state();
+    let status = if state.phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    page(status, &readiness_json(&state))
+}
+
+fn readiness_json(state: &readiness::State) -> Value {
+    let policy = state.policy.map(|policy| {
+        json!({
+            "digest": policy.digest.to_string(),
+            "generation": policy.generation,
+            "since": policy.since.to_string(),
+        })
+    });
+    let reload_error = state
+        .reload_error
+        .as_ref()
+        .map(|error| json!({ "at": error.at.to_string(), "message": error.message }));
+    let generators = state.generators.iter().map(
+        |generator| json!({ "name": generator.name, "kind": generator.kind, "in_use": generator.in_use }),
+    );
+    json!({
+        "status": state.phase.word(),
+        "policy": policy,
+        "reload_error": reload_error,
+        "generators": generators.collect::<Value>(),
+    })
+}
+
+async fn wrong_method() -> Response {
+    let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "pages of the admin listener are read with GET");
+    answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
+    answer
+}
+
+async fn unknown_path() -> Response {
+    error(StatusCode::NOT_FOUND, "no such page; there are `/metrics`, `/healthz` and `/readyz`")
+}
+
+fn error(status: StatusCode, message: &str) -> Response {
+    page(status, &json!({ "code": status.as_u16(), "message": message, "error": message }))
+}
+
+fn page(status: StatusCode, body: &Value) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, format!("{body}\n")).into_response()
+}

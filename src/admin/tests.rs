@@ -1,0 +1,179 @@
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::base::time::Timestamp;
+use crate::policy::set::Digest;
+use crate::telemetry::readiness::{GeneratorState, InForce, Phase, ReloadError};
+
+fn shown() -> Shown {
+    Shown { metrics: Arc::new(Metrics::new(Timestamp::from_secs(1))), readiness: Readiness::new() }
+}
+
+fn anywhere() -> SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+/// A gateway's admin thread, and where it is.
+fn started(shown: &Shown) -> (AdminThread, SocketAddr) {
+    let listener = bind(anywhere()).unwrap();
+    let address = listener.local_addr().unwrap();
+    (start(listener, shown.clone()).unwrap(), address)
+}
+
+/// The whole answer to one request, as it came.
+fn ask(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write!(stream, "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn pages() {
+    let shown = shown();
+    let (admin, address) = started(&shown);
+    let metrics = ask(address, "GET /metrics");
+    assert!(metrics.starts_with("HTTP/1.1 200 OK\r\n"), "{metrics}");
+    assert!(metrics.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{metrics}");
+    assert!(metrics.contains("\nsigngate_process_start_time_seconds 1\n"), "{metrics}");
+    assert!(ask(address, "GET /healthz").ends_with("\r\n\r\n{\"status\":\"alive\"}\n"));
+    assert!(ask(address, "HEAD /healthz").starts_with("HTTP/1.1 200 OK\r\n"));
+    for (request, status) in [
+        ("GET /", "404 Not Found"),
+        ("GET /metrics/", "404 Not Found"),
+        ("POST /metrics", "405 Method Not Allowed"),
+        ("DELETE /readyz", "405 Method Not Allowed"),
+        ("POST /restart", "404 Not Found"),
+    ] {
+        let answer = ask(address, request);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}: {answer}");
+        let body = answer.split("\r\n\r\n").nth(1).unwrap();
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert!(status.starts_with(&body["code"].to_string()), "{request}: {body}");
+        assert_eq!(answer.contains("allow: GET, HEAD\r\n"), status.starts_with("405"), "{answer}");
+    }
+    admin.stop();
+}
+
+#[test]
+fn readiness_is_told_with_what_it_rests_on() {
+    let shown = shown();
+    let (admin, address) = started(&shown);
+    let mut told = String::new();
+    let mut tell = || told += &ask(address, "GET /readyz").replace("\r\n", "\n");
+    tell();
+    let at = Timestamp::from_secs(1_795_342_463);
+    let generator = |name: &str, kind, in_use| GeneratorState { name: name.into(), kind, in_use };
+    shown.readiness.generators(vec![generator("main", "euler", true), generator("spare", "stand-in", false)]);
+    shown.readiness.policy_in_force(InForce { digest: Digest([7; 8]), generation: 3, since: at });
+    shown.readiness.reload_failed(ReloadError { at, message: "unknown scope `proxies`".into() });
+    shown.readiness.enter(Phase::Ready);
+    tell();
+    shown.readiness.policy_in_force(InForce { digest: Digest([8; 8]), generation: 4, since: at });
+    shown.readiness.enter(Phase::Stopping);
+    tell();
+    let told: Vec<_> = told.lines().filter(|line| !line.starts_with("date:")).collect();
+    insta::assert_snapshot!(told.join("\n"));
+    admin.stop();
+}
+
+#[test]
+fn a_taken_address_is_named_with_what_to_do() {
+    let taken = bind(anywhere()).unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = bind(address).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot listen on {address} for the operator"));
+    assert!(error.help().contains("another process") && error.help().contains("--admin"), "{}", error.help());
+}
+
+#[test]
+fn after_a_stop_nobody_listens() {
+    let (admin, address) = started(&shown());
+    // An idle connection holds the stop up no longer than its grace.
+    let idle = TcpStream::connect(address).unwrap();
+    admin.stop();
+    assert!(TcpStream::connect(address).is_err());
+    drop(idle);
+}
+
+/// Runs a server whose clock jumps ahead whenever nothing else is to be done.
+async fn with_server<F: Future<Output = ()>>(client: impl FnOnce(SocketAddr) -> F) {
+    let listener = tokio::net::TcpListener::from_std(bind(anywhere()).unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::select! {
+        () = serve(listener, shown(), std::future::pending()) => unreachable!("it was not told to stop"),
+        () = client(address) => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_clients_are_cut() {
+    // Silent; a head that never ends; a body that never comes; one that asks again and again.
+    for said in [
+        "",
+        "GET /metrics HTTP/1.1\r\nx: ",
+        "POST /metrics HTTP/1.1\r\ncontent-length: 9\r\n\r\n1",
+        "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n",
+    ] {
+        with_server(async |address| {
+            let before = tokio::time::Instant::now();
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            stream.write_all(said.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            // Reset or closed: either way it has ended.
+            let _ = stream.read_to_end(&mut answer).await;
+            assert!(
+                before.elapsed() <= Duration::from_secs(63),
+                "{said:?} held on for {:?}",
+                before.elapsed()
+            );
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_oversized_head_is_refused() {
+    with_server(async |address| {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let head = format!("GET /metrics HTTP/1.1\r\nx: {}", "y".repeat(64 << 10));
+        // The server may close before all of it is sent.
+        let _ = stream.write_all(head.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_cap_are_closed_at_once_and_places_come_back() {
+    with_server(async |address| {
+        let mut held = Vec::new();
+        for _ in 0..super::serve::CONNECTIONS_MAX {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            // Answered, so surely accepted, and kept open.
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            let mut first = [0; 8];
+            stream.read_exact(&mut first).await.unwrap();
+            held.push(stream);
+        }
+        let mut beyond = tokio::net::TcpStream::connect(address).await.unwrap();
+        assert_eq!(beyond.read(&mut [0; 8]).await.unwrap_or(0), 0, "closed without an answer");
+        held.clear();
+        loop {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+            if stream.read(&mut [0; 8]).await.is_ok_and(|read| read > 0) {
+                break;
+            }
+        }
+    })
+    .await;
+}

@@ -74,7 +74,16 @@ pub(super) fn string(out: &mut Vec<u8>, text: &str) {
 
 /// As [`string`], of at most so many bytes of the text, cut between characters.
 pub(super) fn string_bounded(out: &mut Vec<u8>, text: &str, bytes_max: usize) {
-    string(out, &text[..text.floor_char_boundary(text.len().min(bytes_max))]);
+    string(out, cut(text, bytes_max));
+}
+
+/// The text's first so many bytes, or a few less: cut between characters.
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 fn escaped(out: &mut Vec<u8>, text: &str) {

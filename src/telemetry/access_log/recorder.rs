@@ -86,9 +86,10 @@ impl Drop for Recorder {
 }
 
 /// The share of admitted, well answered requests that is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share {
-    /// Of 2^32: all where it is 2^32.
+    fraction: f64,
+    /// The same of 2^32, so that taking is a comparison of whole numbers.
     of: u64,
 }
 
@@ -96,17 +97,17 @@ const WHOLE: u64 = 1 << 32;
 
 impl Share {
     /// All of them.
-    pub const ALL: Self = Self { of: WHOLE };
+    pub const ALL: Self = Self { fraction: 1.0, of: WHOLE };
 
     /// `None` outside 0 to 1.
     pub fn new(fraction: f64) -> Option<Self> {
         #[expect(clippy::cast_sign_loss, reason = "it is between 0 and 1")]
-        (0.0..=1.0).contains(&fraction).then(|| Self { of: (fraction * WHOLE as f64) as u64 })
+        (0.0..=1.0).contains(&fraction).then_some(Self { fraction, of: (fraction * WHOLE as f64) as u64 })
     }
 
     /// From 0 to 1.
     pub fn fraction(self) -> f64 {
-        self.of as f64 / WHOLE as f64
+        self.fraction
     }
 
     /// Whether the request of that id is among them: always the same answer for the same id.

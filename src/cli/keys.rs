@@ -77,8 +77,10 @@ pub fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         KeysVerb::New { account, expires, proxies, rooms } => {
-            let account = AccountId::new(&account).ok_or_else(|| anyhow!("`{account}` cannot be an account's name"))?;
-            let rooms = rooms.iter().map(|room| Room::parse(room).map_err(|error| anyhow!("`{room}`: {error}")));
+            let account =
+                AccountId::new(&account).ok_or_else(|| anyhow!("`{account}` cannot be an account's name"))?;
+            let rooms =
+                rooms.iter().map(|room| Room::parse(room).map_err(|error| anyhow!("`{room}`: {error}")));
             let rooms = rooms.collect::<anyhow::Result<Vec<_>>>()?;
             let expires = expires.map(|when| parse_when(&when, now)).transpose()?;
             let secret = key_text(&random()?);
@@ -102,13 +104,14 @@ pub fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
             let hash = KeyHash::of(secret.reveal().as_bytes());
             keys_file::rotate(&sources, &id, &successor, hash, now, now + grace).map(|edit| {
                 let grace = LengthText(grace);
-                let said = format!("key `{successor}` follows `{id}`, which stays valid for {grace} at most; both are in");
+                let said = format!(
+                    "key `{successor}` follows `{id}`, which stays valid for {grace} at most; both are in"
+                );
                 (edit, said, Some(secret))
             })
         }
-        KeysVerb::Disable { id } => {
-            keys_file::disable(&sources, &id).map(|edit| (edit, format!("key `{id}` is switched off in"), None))
-        }
+        KeysVerb::Disable { id } => keys_file::disable(&sources, &id)
+            .map(|edit| (edit, format!("key `{id}` is switched off in"), None)),
     };
     let (edit, said, secret) = match done {
         Ok(done) => done,
@@ -156,7 +159,8 @@ fn list(sources: &Sources, now: Timestamp) -> anyhow::Result<()> {
 }
 
 fn parse_when(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
-    let at = Timestamp::parse_rfc3339(text).or_else(|| parse_length(text).ok().map(|length: Duration| now + length));
+    let at = Timestamp::parse_rfc3339(text)
+        .or_else(|| parse_length(text).ok().map(|length: Duration| now + length));
     match at {
         None => bail!("`{text}` is neither a time such as 2027-01-01T00:00:00Z nor a length such as 90d"),
         Some(at) if at <= now => bail!("`{text}` is over already"),
@@ -194,7 +198,9 @@ fn still_good(directory: &Path, now: Timestamp) -> anyhow::Result<ExitCode> {
         Ok(_) => Ok(ExitCode::SUCCESS),
         Err(LoadError::Wrong(diagnostics)) => {
             eprint!("{}", render(&diagnostics));
-            eprintln!("the key is written, but no gateway takes these policies before the errors above are mended");
+            eprintln!(
+                "the key is written, but no gateway takes these policies before the errors above are mended"
+            );
             Ok(ExitCode::from(1))
         }
         Err(LoadError::Read(error)) => Err(error.into()),

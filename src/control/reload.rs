@@ -182,7 +182,13 @@ impl Reloader {
                 self.shared.live.store(Arc::clone(&live));
                 tracing::info!(policy = %digest, generation = live.generation, "new policies are in force");
                 self.in_force(&live, now);
-                self.record.event(&Event { time: now, seq: 0, event: "reload", policy: Some(digest), detail: None });
+                self.record.event(&Event {
+                    time: now,
+                    seq: 0,
+                    event: "reload",
+                    policy: Some(digest),
+                    detail: None,
+                });
                 // Freed here, once no request holds it any more, and never by the last request that does.
                 self.retired.push(before);
             }
@@ -223,7 +229,9 @@ pub fn counters_that_start_anew(before: &PolicySet, after: &PolicySet) -> Vec<St
     let lost = families(before).into_iter().filter_map(|(name, families)| match after.get(&name) {
         Some(same) if families.iter().all(|family| same.contains(family)) => None,
         Some(_) => Some(format!("rule `{name}`: its scope or windows changed, so its counters start anew")),
-        None => Some(format!("rule `{name}` is gone: what it counted is dropped (a renamed rule counts from zero)")),
+        None => Some(format!(
+            "rule `{name}` is gone: what it counted is dropped (a renamed rule counts from zero)"
+        )),
     });
     lost.collect()
 }

@@ -138,7 +138,11 @@ impl Worker {
         exchange.identified(&request, &facts);
         let assessment = self.shared.engine.assess(&exchange.live.policy, &facts, exchange.now);
         if facts.operation == Operation::Limits {
-            return if exchange.decide_free(assessment) { Ok(self.limits(exchange, &facts)) } else { Err(Stop::Refused) };
+            return if exchange.decide_free(assessment) {
+                Ok(self.limits(exchange, &facts))
+            } else {
+                Err(Stop::Refused)
+            };
         }
 
         // charge, conclude
@@ -187,7 +191,13 @@ impl Worker {
         let values = values.into_iter().flatten().map(http::HeaderValue::as_bytes);
         let values: Vec<&[u8]> = values.collect();
         let peer = origin.peer().ip();
-        client_address(settings.address_source, &settings.trusted_proxies, peer, origin.proxied(), values.into_iter())
+        client_address(
+            settings.address_source,
+            &settings.trusted_proxies,
+            peer,
+            origin.proxied(),
+            values.into_iter(),
+        )
     }
 
     /// Answers a load balancer's question whether the data path lives; neither counted nor recorded.
@@ -200,7 +210,8 @@ impl Worker {
     fn limits(&self, exchange: &mut Exchange<'_>, facts: &Facts<'_>) -> Response<Bytes> {
         let (policy, now) = (&exchange.live.policy, exchange.now);
         let proxy = crate::base::net::Prefix::proxy(facts.client);
-        let caller = exchange.decision().and_then(|decision| decision.caller.identity.as_ref()).map(|(_, key)| key);
+        let caller =
+            exchange.decision().and_then(|decision| decision.caller.identity.as_ref()).map(|(_, key)| key);
         let body = self.shared.poll(proxy, caller, now, || {
             let standings = self.shared.engine.standings(policy, facts, now);
             limits::body(Limits { policy, standings: &standings }, LoadShedding::NONE, now)
@@ -219,6 +230,11 @@ impl Worker {
     /// Looks up the generators' names before the first request needs them.
     pub fn warm_up(&self) {
         self.fleet.warm_up();
+    }
+
+    /// Whether it is on its way out.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
     }
 
     /// From now on the health path says that this gateway is on its way out.
@@ -260,7 +276,11 @@ const SPARE_BYTES_MAX: usize = 64 << 10;
 static RESULTS: LazyLock<Box<[&'static str]>> = LazyLock::new(|| {
     use crate::generator::judge::Fault;
     let wire = wire::WireError::reasons();
-    ["good", "blames the request"].into_iter().chain(Fault::ALL.iter().map(|fault| fault.text())).chain(wire).collect()
+    ["good", "blames the request"]
+        .into_iter()
+        .chain(Fault::ALL.iter().map(|fault| fault.text()))
+        .chain(wire)
+        .collect()
 });
 
 /// How long the client of a request waits for its answer.
@@ -282,7 +302,8 @@ pub(super) struct UserAgent {
 impl UserAgent {
     /// The first bytes are enough to know a library by.
     fn set(&mut self, headers: &HeaderMap) {
-        let value = headers.get(http::header::USER_AGENT).map(http::HeaderValue::as_bytes).unwrap_or_default();
+        let value =
+            headers.get(http::header::USER_AGENT).map(http::HeaderValue::as_bytes).unwrap_or_default();
         self.length = value.len().min(self.text.len());
         self.text[..self.length].copy_from_slice(&value[..self.length]);
     }

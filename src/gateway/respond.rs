@@ -16,7 +16,12 @@ use crate::generator::judge::Good;
 use crate::generator::wire::WireError;
 
 /// A good answer, in the shape of the client's generation.
-pub(super) fn good(exchange: &Exchange<'_>, good: &Good, alias: &str, generation: Generation) -> Response<Bytes> {
+pub(super) fn good(
+    exchange: &Exchange<'_>,
+    good: &Good,
+    alias: &str,
+    generation: Generation,
+) -> Response<Bytes> {
     let standings = exchange.standings();
     let limits = Limits { policy: &exchange.live.policy, standings: &standings };
     let form = if good.signed.is_some() { Body::Json } else { Body::Decoded };
@@ -64,10 +69,20 @@ pub(super) fn refusal(exchange: &mut Exchange<'_>, stop: &Stop, user_agent: &str
 /// What a generator says against a request, in our words: its own could name it.
 fn blamed(status: u16) -> Rejected<'static> {
     let (status, label, message) = match status {
-        404 | 410 => (StatusCode::NOT_FOUND, "not_found", "the sign service does not find this room or streamer; is the streamer live?"),
-        402 => (StatusCode::PAYMENT_REQUIRED, "premium", "the sign service offers this only to paying customers"),
+        404 | 410 => (
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "the sign service does not find this room or streamer; is the streamer live?",
+        ),
+        402 => {
+            (StatusCode::PAYMENT_REQUIRED, "premium", "the sign service offers this only to paying customers")
+        }
         413 => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the sign service finds this request too large"),
-        _ => (StatusCode::BAD_REQUEST, "bad_request", "the sign service cannot use this request; check its parameters"),
+        _ => (
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            "the sign service cannot use this request; check its parameters",
+        ),
     };
     Rejected::request(status, label, message)
 }
@@ -76,19 +91,25 @@ fn blamed(status: u16) -> Rejected<'static> {
 fn unavailable(failure: Failure) -> Rejected<'static> {
     let (how, label, message) = match failure {
         Failure::NoCapacity => (Unavailable::NoCapacity, "no_capacity", "all signature generators are busy"),
-        Failure::NoneConfigured => {
-            (Unavailable::NoCapacity, "no_generator", "no signature generator of this sign service can do this")
-        }
+        Failure::NoneConfigured => (
+            Unavailable::NoCapacity,
+            "no_generator",
+            "no signature generator of this sign service can do this",
+        ),
         Failure::Wire(WireError::TimedOut(_)) => {
             (Unavailable::Late, "generator_timeout", "the signature generator did not answer in time")
         }
         Failure::Wire(WireError::NotConnected(_)) => {
             (Unavailable::NoCapacity, "generator_unreachable", "the signature generator cannot be reached")
         }
-        Failure::Wire(_) => (Unavailable::Failed, "generator_failed", "the signature generator gave no complete answer"),
-        Failure::Judged(_) => {
-            (Unavailable::Failed, "generator_failed", "the signature generator gave an answer that would not have worked")
+        Failure::Wire(_) => {
+            (Unavailable::Failed, "generator_failed", "the signature generator gave no complete answer")
         }
+        Failure::Judged(_) => (
+            Unavailable::Failed,
+            "generator_failed",
+            "the signature generator gave an answer that would not have worked",
+        ),
     };
     Rejected::unavailable(how, label, message, Some(Wait::of(WAIT_FOR_GENERATORS)))
 }
@@ -101,7 +122,10 @@ pub(super) fn health(draining: bool) -> Response<Bytes> {
     let mut head = Head::new();
     head.set(Field::ContentType, "application/json");
     head.set(Field::CacheControl, "no-store");
-    let mut response = with(head, Bytes::from_static(if draining { b"{\"status\":\"stopping\"}" } else { b"{\"status\":\"ok\"}" }));
+    let mut response = with(
+        head,
+        Bytes::from_static(if draining { b"{\"status\":\"stopping\"}" } else { b"{\"status\":\"ok\"}" }),
+    );
     if draining {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }

@@ -296,6 +296,24 @@ impl<'r> Value<'r> {
         Some(*truth)
     }
 
+    /// A share of something, from 0 to 1.
+    pub fn share(self) -> Option<f64> {
+        let text = match self.found {
+            DeValue::Float(number) => number.as_str(),
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+            _ => {
+                self.wrong_type("a number from 0 to 1", || None);
+                return None;
+            }
+        };
+        text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).or_else(|| {
+            self.refuse(|| {
+                Diagnostic::error(format!("{} is out of range: {}", quoted(self.field), quoted(text)))
+                    .label("expected a number from 0 to 1")
+            })
+        })
+    }
+
     /// A point in time with its offset (TOML's offset date-time, RFC 3339), 1970 to 2554.
     pub fn time(self) -> Option<Timestamp> {
         let example = "expected a date and time such as `2027-01-01T00:00:00Z`";

@@ -1,0 +1,454 @@
+//! `signgate serve`: puts everything together, says what listens where, and runs until told to stop.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use super::random;
+use crate::admin::{self, Shown};
+use crate::base::time::Clock;
+use crate::config::{
+    self, ClientAddress, ConfigError, Flags, GeneratorFlag, GeneratorKind, RecordTo, Settings, Store,
+};
+use crate::control::reload::{LoadError, PolicyPlace, Reloader};
+use crate::control::sweeper;
+use crate::engine::Engine;
+use crate::engine::book::STRANGERS_MAX_DEFAULT;
+use crate::gateway::address::AddressSource;
+use crate::gateway::listener::{
+    CapReached, ConnectionCaps, Deadline, ListenerCounts, ListenerSettings, ListenerThread, Violation,
+    serve_listener,
+};
+use crate::gateway::{self, Live, Shared, Worker, listener};
+use crate::generator::fleet::{Fleet, Generator, Kind};
+use crate::generator::wire::{Origin, Roots};
+use crate::policy::PolicySet;
+use crate::policy::diagnostic::render;
+use crate::telemetry::access_log::{Destination, RecordLog, RecordSettings, Share};
+use crate::telemetry::logging;
+use crate::telemetry::metrics::{ListenerTotals, Metrics};
+use crate::telemetry::readiness::{GeneratorState, InForce, Phase, Readiness};
+
+/// How the gateway is run; what is said here wins over the file.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// The deployment file [default: ./signgate.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where clients come in [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where the operator comes in: /metrics, /healthz, /readyz [default: 127.0.0.1:9091]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+    /// The policy directory [default: ./policies; the shipped set where there is no such folder]
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// A signature generator, such as euler=https://sign.example; several times for several [default: stand-in]
+    #[arg(long = "generator", value_name = "KIND=URL")]
+    generators: Vec<GeneratorFlag>,
+    /// What is kept across restarts, or `none` [this version keeps nothing yet]
+    #[arg(long, value_name = "PATH")]
+    store: Option<Store>,
+    /// How many threads serve clients [default: one per core]
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroU16>,
+}
+
+/// Serves until told to stop.
+pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    logging::init(std::env::var(logging::FILTER_VARIABLE).ok().as_deref())?;
+    let flags = Flags {
+        listen: args.listen,
+        admin: args.admin,
+        policies: args.policies,
+        generators: args.generators,
+        store: args.store,
+        workers: args.workers,
+    };
+    let loaded = match config::load(args.config.as_deref(), &flags) {
+        Ok(loaded) => loaded,
+        Err(ConfigError::Wrong(diagnostics)) => {
+            eprint!("{}", render(&diagnostics));
+            return Ok(ExitCode::from(1));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    eprint!("{}", render(&loaded.warnings));
+    serve(&loaded.settings, loaded.file.as_deref())
+}
+
+fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let clock = Clock::system();
+    let started = clock.now();
+
+    // Policies and generators first: what cannot serve must not listen.
+    let place = policy_place(settings);
+    let policies = match place.load(started) {
+        Ok(policies) => policies,
+        Err(LoadError::Wrong(diagnostics)) => {
+            eprint!("{}", render(&diagnostics));
+            return Ok(ExitCode::from(1));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    eprint!("{}", render(&policies.warnings));
+    let generators = generators(settings)?;
+
+    let metrics = Arc::new(Metrics::new(started));
+    let readiness = Readiness::new();
+    let record =
+        Arc::new(RecordLog::open(&record_settings(settings), clock.clone(), metrics.record_counts())?);
+    let live = Live::new(policies.policy, &metrics, 1);
+    metrics.reloaded(true, started);
+    readiness.policy_in_force(InForce { digest: live.policy.digest(), generation: 1, since: started });
+    readiness.generators(generator_states(settings));
+    let screen_policies = describe_policies(&place, &live.policy);
+    let shared = Arc::new(Shared::new(
+        Engine::new(STRANGERS_MAX_DEFAULT, u64::from_le_bytes(random()?)),
+        live,
+        clock,
+        Arc::clone(&metrics),
+        gateway_settings(settings),
+        random()?,
+    ));
+
+    let admin_socket = admin::bind(settings.admin.address).map_err(|error| {
+        let help = error.help();
+        anyhow::Error::new(error).context(help)
+    })?;
+    let admin_address = admin_socket.local_addr()?;
+    let workers = settings.workers.map_or_else(cores, |workers| usize::from(workers.get()));
+    let sockets = listener::bind(settings.listen.address, workers).with_context(|| {
+        format!(
+            "cannot listen on {} for clients; choose another address with --listen",
+            settings.listen.address
+        )
+    })?;
+    let address = sockets[0].local_addr()?;
+    let admin_thread =
+        admin::start(admin_socket, Shown { metrics: Arc::clone(&metrics), readiness: readiness.clone() })?;
+
+    // The data path.
+    let (stop, stopped) = watch::channel(false);
+    let listener_settings = Arc::new(ListenerSettings {
+        proxy_protocol: settings.listen.client_address == ClientAddress::ProxyProtocol,
+        trusted_proxies: settings.listen.trusted_proxies.clone(),
+        ..ListenerSettings::default()
+    });
+    let caps = ConnectionCaps::new(listener_settings.caps);
+    let (counts_sender, counts) = mpsc::channel();
+    let mut threads = Vec::new();
+    for (number, socket) in sockets.into_iter().enumerate() {
+        let seed = [u64::from_le_bytes(random()?), u64::from_le_bytes(random()?)];
+        let part = WorkerParts {
+            shared: Arc::clone(&shared),
+            generators: Arc::clone(&generators),
+            record: Arc::clone(&record),
+            seed,
+            settings: Arc::clone(&listener_settings),
+            caps: Arc::clone(&caps),
+            counts: counts_sender.clone(),
+            stopped: stopped.clone(),
+        };
+        let thread = thread::Builder::new().name(format!("worker-{number}"));
+        threads.push(thread.spawn(move || work(socket, part))?);
+    }
+    drop(counts_sender);
+    let counts: Vec<Arc<ListenerCounts>> = counts.iter().take(threads.len()).collect();
+    metrics.read_listener(move || totals(&counts));
+
+    // Beside it.
+    let (reload, asked) = mpsc::channel();
+    let reloader =
+        Reloader::new(place, policies.look, Arc::clone(&shared), readiness.clone(), Arc::clone(&record));
+    let reloader = thread::Builder::new().name("policies".into()).spawn(move || reloader.run(&asked))?;
+    let (sweep, swept) = mpsc::channel();
+    let for_sweeper = Arc::clone(&shared);
+    let sweeper =
+        thread::Builder::new().name("sweeper".into()).spawn(move || sweeper::run(&for_sweeper, &swept))?;
+
+    readiness.enter(Phase::Ready);
+    let screen = screen(settings, file, &screen_policies, address, admin_address, workers);
+    let _ = write!(std::io::stderr().lock(), "{screen}");
+
+    wait_for_signals(&reload, &record)?;
+
+    tracing::info!("stopping: requests under way are finished first");
+    readiness.enter(Phase::Stopping);
+    let _ = stop.send(true);
+    let mut failed = false;
+    for thread in threads {
+        failed |= thread.join().is_err();
+    }
+    drop((reload, sweep));
+    failed |= reloader.join().is_err() | sweeper.join().is_err();
+    if !record.close(Duration::from_secs(5)) {
+        tracing::error!("the access record could not be written to its end within five seconds");
+    }
+    admin_thread.stop();
+    if failed { Err(anyhow!("a thread had failed; see the log")) } else { Ok(ExitCode::SUCCESS) }
+}
+
+/// What one worker thread starts with.
+struct WorkerParts {
+    shared: Arc<Shared>,
+    generators: Arc<[Generator]>,
+    record: Arc<RecordLog>,
+    seed: [u64; 2],
+    settings: Arc<ListenerSettings>,
+    caps: Arc<ConnectionCaps>,
+    counts: mpsc::Sender<Arc<ListenerCounts>>,
+    stopped: watch::Receiver<bool>,
+}
+
+/// How often a worker hands its records on.
+const TICK: Duration = Duration::from_millis(250);
+
+fn work(socket: std::net::TcpListener, part: WorkerParts) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "a worker thread cannot start");
+            return;
+        }
+    };
+    LocalSet::new().block_on(&runtime, async {
+        let fleet = Fleet::new(part.generators, part.seed[0]);
+        let worker = Rc::new(Worker::new(part.shared, fleet, part.record.recorder(), part.seed));
+        worker.warm_up();
+        let thread = ListenerThread::new(part.settings);
+        let _ = part.counts.send(Arc::clone(thread.counts()));
+        let ticking = Rc::clone(&worker);
+        let mut stopping = part.stopped.clone();
+        tokio::task::spawn_local(async move {
+            let mut ticks = tokio::time::interval(TICK);
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => ticking.tick(),
+                    _ = stopping.wait_for(|stop| *stop), if !ticking.is_draining() => ticking.drain(),
+                }
+            }
+        });
+        let for_handler = Rc::clone(&worker);
+        let handler = Rc::new(async move |arrival| for_handler.handle(arrival).await);
+        if let Err(error) = serve_listener(socket, thread, part.caps, handler, part.stopped).await {
+            tracing::error!(%error, "a worker thread cannot accept connections");
+        }
+        worker.tick();
+    });
+}
+
+/// Until SIGTERM or SIGINT. SIGHUP reads policies again and reopens the record.
+fn wait_for_signals(reload: &mpsc::Sender<()>, record: &RecordLog) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                _ = hang_up.recv() => {
+                    record.reopen();
+                    let _ = reload.send(());
+                }
+            }
+        }
+    })
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn policy_place(settings: &Settings) -> PolicyPlace {
+    let directory = &settings.policies.directory;
+    if settings.policies.named || directory.is_dir() {
+        PolicyPlace::Directory(directory.clone())
+    } else {
+        PolicyPlace::Shipped
+    }
+}
+
+fn gateway_settings(settings: &Settings) -> gateway::Settings {
+    gateway::Settings {
+        address_source: match settings.listen.client_address {
+            ClientAddress::Peer => AddressSource::Peer,
+            ClientAddress::XForwardedFor => AddressSource::XForwardedFor,
+            ClientAddress::Forwarded => AddressSource::Forwarded,
+            ClientAddress::ProxyProtocol => AddressSource::ProxyProtocol,
+        },
+        trusted_proxies: settings.listen.trusted_proxies.clone(),
+        health_path: settings.listen.health_path.clone(),
+    }
+}
+
+fn record_settings(settings: &Settings) -> RecordSettings {
+    let record = &settings.record;
+    RecordSettings {
+        destination: match &record.to {
+            RecordTo::File(path) => Destination::File(path.clone()),
+            RecordTo::Stdout => Destination::Stdout,
+            RecordTo::None => Destination::None,
+        },
+        rotate_bytes: record.rotate_bytes,
+        keep: record.keep,
+        allowed_share: Share::new(record.allowed_share).unwrap_or(Share::ALL),
+    }
+}
+
+fn generators(settings: &Settings) -> anyhow::Result<Arc<[Generator]>> {
+    let made = settings.generators.iter().map(|generator| {
+        let kind = match &generator.kind {
+            GeneratorKind::StandIn => Kind::StandIn,
+            GeneratorKind::Euler { url } => {
+                let pem = generator.ca.as_ref().map(|path| {
+                    std::fs::read(path).with_context(|| {
+                        format!("generator `{}`: cannot read its `ca` `{}`", generator.name, path.display())
+                    })
+                });
+                let pem = pem.transpose()?;
+                let roots = pem.as_deref().map_or(Roots::Native, Roots::Pem);
+                let origin = Origin::parse(url.as_str(), roots)
+                    .with_context(|| format!("generator `{}`: its `url` cannot be used", generator.name))?;
+                Kind::Euler { origin, key: generator.key.clone() }
+            }
+        };
+        let in_flight_max = u32::from(generator.in_flight_max.get());
+        Ok(Generator::new(&generator.name, &generator.alias, kind, in_flight_max))
+    });
+    made.collect()
+}
+
+fn generator_states(settings: &Settings) -> Vec<GeneratorState> {
+    let state = |generator: &config::Generator| GeneratorState {
+        name: generator.name.clone(),
+        kind: generator.kind.word(),
+        in_use: true,
+    };
+    settings.generators.iter().map(state).collect()
+}
+
+/// All threads' numbers together.
+fn totals(counts: &[Arc<ListenerCounts>]) -> ListenerTotals {
+    let sum = |read: &dyn Fn(&ListenerCounts) -> u64| counts.iter().map(|counts| read(counts)).sum();
+    ListenerTotals {
+        open: sum(&ListenerCounts::open),
+        accepted: sum(&|counts| counts.accepted.get()),
+        accept_errors: sum(&|counts| counts.accept_errors.get()),
+        refused: CapReached::ALL
+            .iter()
+            .map(|cap| (cap.label(), sum(&|counts| counts.capped(*cap))))
+            .collect(),
+        rejected: by_label(
+            Violation::ALL
+                .iter()
+                .map(|violation| (violation.rejection().label, sum(&|counts| counts.violations(*violation)))),
+        ),
+        deadlines: Deadline::ALL
+            .iter()
+            .map(|deadline| (deadline.label(), sum(&|counts| counts.deadlines(*deadline))))
+            .collect(),
+        bytes_in: sum(&|counts| counts.bytes_in.get()),
+        bytes_out: sum(&|counts| counts.bytes_out.get()),
+    }
+}
+
+/// Several violations may share a label; a metric has each once.
+fn by_label(counts: impl Iterator<Item = (&'static str, u64)>) -> Vec<(&'static str, u64)> {
+    let mut sums: std::collections::BTreeMap<&'static str, u64> = std::collections::BTreeMap::new();
+    counts.for_each(|(label, count)| *sums.entry(label).or_default() += count);
+    sums.into_iter().collect()
+}
+
+fn describe_policies(place: &PolicyPlace, policy: &PolicySet) -> String {
+    let place = match place {
+        PolicyPlace::Directory(path) => path.display().to_string(),
+        PolicyPlace::Shipped => "the shipped set, compiled in".to_owned(),
+    };
+    format!(
+        "{place} ({} rules, {} accounts, {} keys)",
+        policy.rules().len(),
+        policy.accounts().len(),
+        policy.keys().count()
+    )
+}
+
+/// What is said at the start: what listens where, which generators and policies, how to point a client here; then the line
+/// that holds `ready`.
+fn screen(
+    settings: &Settings,
+    file: Option<&Path>,
+    policies: &str,
+    address: SocketAddr,
+    admin: SocketAddr,
+    workers: usize,
+) -> String {
+    // What a client can use: nobody connects to 0.0.0.0.
+    let reachable = if address.ip().is_unspecified() {
+        format!("http://THIS-HOST:{}", address.port())
+    } else {
+        format!("http://{address}")
+    };
+    let mut text = format!("signgate {}\n\n", env!("CARGO_PKG_VERSION"));
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:<12}{value}");
+    };
+    let plural = if workers == 1 { "thread" } else { "threads" };
+    line("clients", &format!("http://{address}, {workers} {plural}"));
+    line("operator", &format!("http://{admin}  /metrics /healthz /readyz"));
+    line("settings", &file.map_or("defaults and flags".to_owned(), |file| file.display().to_string()));
+    line("policies", policies);
+    for (place, generator) in settings.generators.iter().enumerate() {
+        let name = if place == 0 { "generators" } else { "" };
+        match &generator.kind {
+            GeneratorKind::Euler { url } => {
+                // Neither user nor query: an operator may have put a secret there.
+                let host = url.host_str().unwrap_or_default();
+                let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+                line(name, &format!("{} (euler at {}://{host}{port})", generator.name, url.scheme()));
+            }
+            GeneratorKind::StandIn => {
+                line(name, &format!("{} (built in: well-formed answers that open nothing)", generator.name));
+                line("", "for real ones: --generator euler=https://your-signer.example");
+            }
+        }
+    }
+    line(
+        "record",
+        &match &settings.record.to {
+            RecordTo::File(path) => path.display().to_string(),
+            RecordTo::Stdout => "stdout".into(),
+            RecordTo::None => "none".into(),
+        },
+    );
+    let _ = write!(
+        text,
+        "
+  point a client here, before it is made:
+    Python  TikTokLive             WebDefaults.tiktok_sign_url = \"{reachable}\"
+    Node    tiktok-live-connector  SignConfig.basePath = \"{reachable}\"
+    C#      TikTokLiveSharp        new TikTokLiveClient(name, customSigningServer: \"{reachable}\")
+    Go      gotiktoklive           gotiktoklive.NewTikTokWithOptions(gotiktoklive.SigningUrl(\"{reachable}\"))
+    Java and others                where they name a sign server: {reachable}
+
+signgate is ready: listening on http://{address}, admin on http://{admin}
+"
+    );
+    text
+}

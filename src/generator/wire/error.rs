@@ -31,7 +31,7 @@ pub enum WireError {
     #[error("answer malformed: {0}")]
     Malformed(Malformed),
     /// The answer exceeds a limit.
-    #[error("answer too large: {0}")]
+    #[error("answer refused: {0}")]
     TooLarge(TooLarge),
 }
 
@@ -195,17 +195,17 @@ texts! {
     /// Which limit an answer exceeds.
     TooLarge {
         /// Bytes of one head.
-        Head = "head",
+        Head = "head too large",
         /// Number of headers.
-        Headers = "header count",
+        Headers = "too many headers",
         /// Bytes of the body, announced or read.
-        Body = "body",
+        Body = "body too large",
         /// Number of 1xx answers.
-        Interims = "interim answers",
+        Interims = "too many interim answers",
         /// Bytes or number of the trailers.
-        Trailers = "trailers",
+        Trailers = "trailers too large",
         /// Bytes of one chunk's line, or of all extensions together.
-        ChunkExtensions = "chunk extensions",
+        ChunkExtensions = "chunk extensions too large",
     }
 }
 

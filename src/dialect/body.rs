@@ -1,7 +1,7 @@
 //! The JSON body of a POST: a flat object, of which a list of fields is known and all others are dropped.
 //!
-//! JSON parsers differ in which of two equal names wins (RFC 8259 section 4), so a known field that stands twice must say the same
-//! twice. What is forwarded is written anew from what was read here.
+//! JSON parsers differ in which of two equal names wins (RFC 8259 section 4), so a known field that stands twice must
+//! say the same twice. What is forwarded is written anew from what was read here.
 
 use std::fmt;
 

@@ -10,8 +10,9 @@ use crate::engine::facts::{Credential, Facts, TargetClaim};
 impl Request<'_> {
     /// The facts, as far as they have been read: asked again once the body is in, they may say more.
     ///
-    /// `client` is the address from the one configured source, `asn` what the networks table says of it. The gateway may replace
-    /// the credential by one that is not looked up; replay puts in what the record says of key, room and session.
+    /// `client` is the address from the one configured source, `asn` what the networks table says of it. The gateway
+    /// may replace the credential by one that is not looked up; replay puts in what the record says of key, room and
+    /// session.
     pub fn facts(&self, client: IpAddr, asn: Option<u32>) -> Facts<'_> {
         Facts {
             operation: self.operation(),

@@ -1,6 +1,7 @@
 //! What is wrong with a request that is not even looked at: row 1 of the order of checks (design 3).
 //!
-//! The texts are for the developer of the client. They quote nothing that the request holds: a key may stand anywhere in it.
+//! The texts are for the developer of the client. They quote nothing that the request holds: a key may stand anywhere
+//! in it.
 
 use crate::base::room::RoomError;
 

@@ -1,13 +1,15 @@
 //! What a generator is sent: written anew from what was read, so that what it acts on is what was judged and counted.
 //!
-//! The path is the route's own spelling. Of the query all goes on but keys, sessions where the policy keeps them back, and
-//! what would name a room or a URL a second time. Headers and the fields of a body are lists of what is let through.
+//! The path is the route's own spelling. Of the query all goes on but keys, sessions where the policy keeps them back,
+//! and what would name a room or a URL a second time. Headers and the fields of a body are lists of what is let
+//! through.
 
 use super::body::Scalar;
 use super::param::Param;
 use super::query::{Pairs, write_escaped};
 use super::request::Request;
 use super::route::Method;
+use super::target::SignTarget;
 use crate::base::room::Room;
 use crate::base::secret::Secret;
 use crate::policy::set::SessionMode;
@@ -70,8 +72,8 @@ impl std::fmt::Debug for Forwarded<'_> {
 }
 
 impl Request<'_> {
-    /// Writes the request for a generator that speaks the sign API, with `key`, the generator's own. For requests whose body, if
-    /// they have one, was read.
+    /// Writes the request for a generator that speaks the sign API, with `key`, the generator's own. For requests
+    /// whose body, if they have one, was read.
     pub fn forward<'f>(
         &'f self,
         sessions: SessionMode,
@@ -102,17 +104,17 @@ impl Request<'_> {
         Forwarded { method: self.route.method(), target: &scratch.target, headers, body }
     }
 
-    /// Writes the target as a record may hold it: the route, and of the query only room, URL (its host, path and room), client and
-    /// device. What a client calls the parameter in which it puts a secret cannot be known, so all others are left out.
+    /// Writes the target as a record may hold it: the route, and of the query only room, URL (its host, path and
+    /// room), client and device. What a client calls the parameter in which it puts a secret cannot be known, so all
+    /// others are left out.
     pub fn write_public_target(&self, out: &mut String) {
         self.route.write_path(out);
         let mut separator = Separator('?');
-        for pair in self.pairs() {
-            let param = Param::of(&pair.name.decoded());
-            if matches!(param, Param::Client | Param::Device) {
+        for mark in &*self.marks.all(self.query) {
+            if matches!(mark.param, Param::Client | Param::Device) {
                 separator.write(out);
-                out.push_str(if param == Param::Client { "client=" } else { "device_id=" });
-                pair.value.write_to(out);
+                out.push_str(if mark.param == Param::Client { "client=" } else { "device_id=" });
+                mark.parts(self.query).1.write_to(out);
             }
         }
         if let Some(room) = self.room.filter(|room| self.route.room() != Some(*room)) {
@@ -131,31 +133,53 @@ impl Request<'_> {
         let mut separator = Separator('?');
         // A POST's URL goes in its body.
         let mut url = self.target().filter(|_| self.route.method() == Method::Get);
-        for pair in self.pairs() {
-            let param = Param::of(&pair.name.decoded());
-            match param {
-                Param::Key => continue,
-                Param::Url => {
-                    if let Some(target) = url.take() {
-                        separator.write(out);
-                        out.push_str("url=");
-                        write_escaped(&target.forwarded(with_sessions), out);
-                    }
-                    continue;
-                }
+        let marks = self.marks.all(self.query);
+        let mut from = 0;
+        for mark in &*marks {
+            let (name, value) = mark.parts(self.query);
+            let rewritten = match mark.param {
+                Param::Key => Rewritten::Dropped,
+                Param::Url => url.take().map_or(Rewritten::Dropped, Rewritten::Url),
                 Param::RoomId | Param::UniqueId => {
-                    if let Some(room) = self.forwarded_room(param).filter(|_| !pair.value.is_empty()) {
-                        separator.write(out);
-                        pair.name.write_to(out);
-                        out.push('=');
-                        write_room(room, out);
-                    }
-                    continue;
+                    let room = self.forwarded_room(mark.param).filter(|_| !value.is_empty());
+                    room.map_or(Rewritten::Dropped, Rewritten::Room)
                 }
-                Param::Session if !with_sessions => continue,
-                Param::SessionPlace if !with_sessions && self.session.hash().is_some() => continue,
-                Param::Session | Param::SessionPlace | Param::Client | Param::Device | Param::Other => {}
+                Param::Session if !with_sessions => Rewritten::Dropped,
+                Param::SessionPlace if !with_sessions && self.session.hash().is_some() => Rewritten::Dropped,
+                _ => continue,
+            };
+            self.write_between(from, usize::from(mark.start), &mut separator, out);
+            from = usize::from(mark.end);
+            match rewritten {
+                Rewritten::Dropped => {}
+                Rewritten::Url(target) => {
+                    separator.write(out);
+                    out.push_str("url=");
+                    write_escaped(&target.forwarded(with_sessions), out);
+                }
+                Rewritten::Room(room) => {
+                    separator.write(out);
+                    name.write_to(out);
+                    out.push('=');
+                    write_room(room, out);
+                }
             }
+        }
+        self.write_between(from, self.query.len(), &mut separator, out);
+    }
+
+    /// Writes the pairs between two that were rewritten: in one piece, where all of the query is canonical.
+    fn write_between(&self, from: usize, to: usize, separator: &mut Separator, out: &mut String) {
+        let run = self.query.get(from..to).unwrap_or_default().trim_matches('&');
+        if self.marks.canonical() {
+            if !run.is_empty() {
+                separator.write(out);
+                out.push_str(run);
+            }
+            return;
+        }
+        // All were well-formed when the request was read.
+        for pair in Pairs::of(run, u32::MAX).flatten() {
             separator.write(out);
             pair.name.write_to(out);
             out.push('=');
@@ -194,16 +218,18 @@ impl Request<'_> {
         out.push(b'}');
     }
 
-    /// What stands where a client names the room by `param`; `None` where that is dropped: a unique id beside the id that is counted,
-    /// which the generator might prefer.
+    /// What stands where a client names the room by `param`; `None` where that is dropped: a unique id beside the id
+    /// that is counted, which the generator might prefer.
     fn forwarded_room(&self, param: Param) -> Option<Room> {
         self.room.filter(|room| matches!(room, Room::Id(_)) == (param == Param::RoomId))
     }
+}
 
-    fn pairs(&self) -> impl Iterator<Item = super::query::Pair<'_>> {
-        // All were well-formed when the request was read.
-        Pairs::of(self.query, u32::MAX).flatten()
-    }
+/// What becomes of a pair that is not sent on as it stands.
+enum Rewritten<'f> {
+    Dropped,
+    Url(&'f SignTarget),
+    Room(Room),
 }
 
 /// `?` once, then `&`.
@@ -216,10 +242,8 @@ impl Separator {
 }
 
 fn write_room(room: Room, out: &mut String) {
-    use std::fmt::Write;
     match room {
-        // Writing to a string cannot fail.
-        Room::Id(id) => drop(write!(out, "{id}")),
+        Room::Id(id) => out.push_str(itoa::Buffer::new().format(id)),
         Room::Anchor(name) => out.push_str(name.as_str()),
     }
 }

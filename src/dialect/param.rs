@@ -24,10 +24,21 @@ pub(super) enum Param {
 }
 
 impl Param {
-    /// Of a decoded name. In either case, with or without `_` and `-`, and as the first of an array (`room_id[]`, `room_id[0]`):
-    /// generators differ in how forgiving they read names, so everything that one of them might take for a room is one.
+    /// Of a decoded name. In either case, with or without `_` and `-`, and as the first of an array (`room_id[]`,
+    /// `room_id[0]`): generators differ in how forgiving they read names, so everything that one of them might take
+    /// for a room is one.
     pub fn of(name: &str) -> Self {
         const LONGEST: usize = 18;
+        // What clients send, at the price of a comparison.
+        match name {
+            "room_id" => return Self::RoomId,
+            "client" => return Self::Client,
+            "tt_target_idc" => return Self::SessionPlace,
+            "apiKey" => return Self::Key,
+            "url" => return Self::Url,
+            "user_agent" | "client_enter" | "cursor" | "platform" | "uuc" | "country" => return Self::Other,
+            _ => {}
+        }
         let bytes = name.as_bytes();
         // Most parameters are a browser's, and their first letter says so.
         if !matches!(

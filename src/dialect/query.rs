@@ -1,7 +1,7 @@
 //! A query read as it stands: pairs borrowed from it, decoded only where somebody looks.
 //!
-//! The form is `application/x-www-form-urlencoded` (URL Standard section 5.1) without its leniency: a bad escape, a control
-//! character or text that is not UTF-8 is a fault, because two readers would read it in two ways.
+//! The form is `application/x-www-form-urlencoded` (URL Standard section 5.1) without its leniency: a bad escape, a
+//! control character or text that is not UTF-8 is a fault, because two readers would read it in two ways.
 
 use std::borrow::Cow;
 
@@ -14,6 +14,18 @@ pub(super) struct Pair<'r> {
     pub name: Coded<'r>,
     /// After it; empty where there is none.
     pub value: Coded<'r>,
+    /// Where it begins in the query.
+    pub start: usize,
+    /// Whether it may be sent on as it stands: it holds nothing that two readers might take for different things.
+    pub canonical: bool,
+    has_equals: bool,
+}
+
+impl Pair<'_> {
+    /// Whether it has a `=`.
+    pub const fn has_equals(&self) -> bool {
+        self.has_equals
+    }
 }
 
 /// A text that may hold escapes. Never malformed: the iterator has looked.
@@ -24,29 +36,30 @@ pub(super) struct Coded<'r> {
 }
 
 impl<'r> Coded<'r> {
-    /// The text that is meant; borrowed where nothing was escaped.
-    pub fn decoded(self) -> Cow<'r, str> {
-        if !self.coded {
-            return Cow::Borrowed(self.raw);
-        }
-        // Never lossy: the iterator let only UTF-8 through.
-        Cow::Owned(String::from_utf8_lossy(&decode(self.raw)).into_owned())
+    /// Of a part of a query whose pairs were well-formed.
+    pub const fn of(raw: &'r str) -> Self {
+        Self { raw, coded: true }
     }
 
-    /// Writes the text in the one canonical form: unreserved characters (RFC 3986 section 2.3) and `/:,@` as they are, all
-    /// others escaped in upper case, a space as `%20`. What two readers might take for a separator goes out escaped.
-    pub fn write_to(self, out: &mut String) {
-        let mut bytes = self.raw.bytes();
-        while let Some(byte) = bytes.next() {
-            match byte {
-                b'%' => {
-                    let high = bytes.next().and_then(hex).unwrap_or(0);
-                    push(out, high << 4 | bytes.next().and_then(hex).unwrap_or(0));
-                }
-                b'+' => push(out, b' '),
-                other => push(out, other),
-            }
+    /// The text as it stands.
+    pub const fn raw(self) -> &'r str {
+        self.raw
+    }
+
+    /// The text that is meant; borrowed where nothing was escaped.
+    pub fn decoded(self) -> Cow<'r, str> {
+        if self.coded && self.raw.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+            // Never the fallback: the iterator let only UTF-8 through.
+            Cow::Owned(String::from_utf8(decode(self.raw)).unwrap_or_default())
+        } else {
+            Cow::Borrowed(self.raw)
         }
+    }
+
+    /// Writes the text so that it reads one way only: what may stand in a query for itself (see [`CLASS`]) does, all
+    /// else is escaped in upper case, a space as `%20`.
+    pub fn write_to(self, out: &mut String) {
+        write_escaped(&self.decoded(), out);
     }
 
     /// Whether nothing stands there.
@@ -57,97 +70,117 @@ impl<'r> Coded<'r> {
 
 /// Writes a text that holds no escapes as [`Coded::write_to`] does.
 pub(super) fn write_escaped(text: &str, out: &mut String) {
-    text.bytes().for_each(|byte| push(out, byte));
-}
-
-fn push(out: &mut String, byte: u8) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b':' | b',' | b'@') {
-        out.push(char::from(byte));
-    } else {
-        out.push('%');
-        out.push(char::from(HEX[usize::from(byte >> 4)]));
-        out.push(char::from(HEX[usize::from(byte & 15)]));
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        if CLASS[usize::from(*byte)] != PLAIN {
+            // Up to here all was ASCII or has been written: no character is cut.
+            out.push_str(text.get(from..at).unwrap_or_default());
+            from = at + 1;
+            out.push('%');
+            out.push(char::from(HEX[usize::from(byte >> 4)]));
+            out.push(char::from(HEX[usize::from(byte & 15)]));
+        }
     }
+    out.push_str(text.get(from..).unwrap_or_default());
 }
 
 fn decode(raw: &str) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(raw.len());
-    let mut bytes = raw.bytes();
-    while let Some(byte) = bytes.next() {
-        plain.push(match byte {
-            b'%' => bytes.next().and_then(hex).unwrap_or(0) << 4 | bytes.next().and_then(hex).unwrap_or(0),
-            b'+' => b' ',
-            other => other,
-        });
+    let bytes = raw.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        match (bytes[at], escaped(bytes, at)) {
+            (b'%', Some(byte)) => {
+                plain.push(byte);
+                at += 3;
+            }
+            (b'+', _) => {
+                plain.push(b' ');
+                at += 1;
+            }
+            (other, _) => {
+                plain.push(other);
+                at += 1;
+            }
+        }
     }
     plain
 }
 
-/// The value of a hexadecimal digit.
-pub(super) const fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
+/// The byte that the escape at `at` stands for, its first byte unseen.
+pub(super) fn escaped(bytes: &[u8], at: usize) -> Option<u8> {
+    let digits = bytes.get(at + 1..at + 3)?;
+    let (high, low) = (DIGIT[usize::from(digits[0])], DIGIT[usize::from(digits[1])]);
+    (high | low < 16).then_some(high << 4 | low)
 }
 
 /// The pairs of a query, in order; empty ones (`&&`) are skipped.
 #[derive(Clone)]
 pub(super) struct Pairs<'r> {
-    rest: &'r str,
+    query: &'r str,
+    at: usize,
     left: u32,
 }
 
 impl<'r> Pairs<'r> {
     /// Of a query without its `?`: at most `pairs_max`, then [`Fault::TooManyParameters`].
     pub const fn of(query: &'r str, pairs_max: u32) -> Self {
-        Self { rest: query, left: pairs_max }
+        Self { query, at: 0, left: pairs_max }
     }
 
     /// Reads up to the next `&` or the end: one look at each byte.
     fn read(&mut self) -> Result<Pair<'r>, Fault> {
-        let (text, bytes) = (self.rest, self.rest.as_bytes());
-        let mut at = 0;
+        let (query, bytes, start) = (self.query, self.query.as_bytes(), self.at);
+        let mut at = start;
         let mut equals = None;
-        let mut coded = [false; 2];
+        let mut coded = false;
+        let mut canonical = true;
         let mut beyond_ascii = false;
         while at < bytes.len() {
-            match CLASS[usize::from(bytes[at])] {
-                Class::Plain => at += 1,
-                Class::And => break,
-                Class::Equals => {
-                    equals = equals.or(Some(at));
-                    at += 1;
-                }
-                Class::Plus => {
-                    coded[usize::from(equals.is_some())] = true;
-                    at += 1;
-                }
-                Class::Percent => {
+            let class = CLASS[usize::from(bytes[at])];
+            if class == PLAIN {
+                at += 1;
+                continue;
+            }
+            match class {
+                AND => break,
+                EQUALS if equals.is_none() => equals = Some(at),
+                EQUALS | ODD => canonical = false,
+                PERCENT => {
                     let byte = escaped(bytes, at).ok_or(Fault::BadEscape)?;
                     if byte.is_ascii_control() {
                         return Err(Fault::BadText);
                     }
                     beyond_ascii |= !byte.is_ascii();
-                    coded[usize::from(equals.is_some())] = true;
-                    at += 3;
+                    coded = true;
+                    at += 2;
                 }
-                Class::Bad => return Err(Fault::BadText),
+                PLUS => {
+                    coded = true;
+                    canonical = false;
+                }
+                _ => return Err(Fault::BadText),
             }
+            at += 1;
         }
+        self.at = at;
         let name_end = equals.unwrap_or(at);
-        let name = Coded { raw: &text[..name_end], coded: coded[0] };
-        let value = Coded { raw: &text[at.min(name_end + 1)..at], coded: coded[1] };
+        let name = Coded { raw: &query[start..name_end], coded };
+        let value = Coded { raw: &query[at.min(name_end + 1)..at], coded };
         if beyond_ascii {
             for part in [name, value] {
                 std::str::from_utf8(&decode(part.raw)).map_err(|_| Fault::BadText)?;
             }
         }
-        self.rest = &text[bytes.len().min(at + 1)..];
-        Ok(Pair { name, value })
+        Ok(Pair {
+            name,
+            value,
+            start,
+            canonical: canonical && equals.is_some(),
+            has_equals: equals.is_some(),
+        })
     }
 }
 
@@ -155,8 +188,10 @@ impl<'r> Iterator for Pairs<'r> {
     type Item = Result<Pair<'r>, Fault>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.rest = self.rest.trim_start_matches('&');
-        if self.rest.is_empty() {
+        while self.query.as_bytes().get(self.at) == Some(&b'&') {
+            self.at += 1;
+        }
+        if self.at >= self.query.len() {
             return None;
         }
         let read = match self.left.checked_sub(1) {
@@ -167,41 +202,59 @@ impl<'r> Iterator for Pairs<'r> {
             None => Err(Fault::TooManyParameters),
         };
         if read.is_err() {
-            self.rest = "";
+            self.at = self.query.len();
         }
         Some(read)
     }
 }
 
-/// The byte that the escape at `at` stands for.
-pub(super) fn escaped(bytes: &[u8], at: usize) -> Option<u8> {
-    Some(hex(*bytes.get(at + 1)?)? << 4 | hex(*bytes.get(at + 2)?)?)
-}
+/// Stands for itself, and is sent on as it is: unreserved characters (RFC 3986 section 2.3) and those of `/:,@!$'()*`,
+/// which no reader of a query takes for anything else.
+const PLAIN: u8 = 0;
+/// Stands for itself, but some readers separate at it, or it does not belong there: escaped when it is sent on.
+const ODD: u8 = 1;
+const AND: u8 = 2;
+const EQUALS: u8 = 3;
+const PLUS: u8 = 4;
+const PERCENT: u8 = 5;
+/// Controls, the space and `#`: never in a query.
+const BAD: u8 = 6;
 
-#[derive(Clone, Copy)]
-enum Class {
-    Plain,
-    And,
-    Equals,
-    Plus,
-    Percent,
-    Bad,
-}
-
-/// What each byte is in a query. Bytes beyond ASCII are plain: the query is a `str`, so they are UTF-8.
-const CLASS: [Class; 256] = {
-    let mut table = [Class::Plain; 256];
+/// What each byte is in a query. Bytes beyond ASCII are odd, not bad: the query is a `str`, so they are UTF-8.
+const CLASS: [u8; 256] = {
+    let mut table = [ODD; 256];
     let mut byte = 0;
-    while byte <= 0x20 {
-        table[byte] = Class::Bad;
+    while byte < 128 {
+        let this = byte as u8;
+        if this <= b' ' || this == 0x7f || this == b'#' {
+            table[byte] = BAD;
+        } else if this.is_ascii_alphanumeric() {
+            table[byte] = PLAIN;
+        }
         byte += 1;
     }
-    table[0x7f] = Class::Bad;
-    table[b'#' as usize] = Class::Bad;
-    table[b'&' as usize] = Class::And;
-    table[b'=' as usize] = Class::Equals;
-    table[b'+' as usize] = Class::Plus;
-    table[b'%' as usize] = Class::Percent;
+    let plain = b"-._~/:,@!$'()*";
+    let mut at = 0;
+    while at < plain.len() {
+        table[plain[at] as usize] = PLAIN;
+        at += 1;
+    }
+    table[b'&' as usize] = AND;
+    table[b'=' as usize] = EQUALS;
+    table[b'+' as usize] = PLUS;
+    table[b'%' as usize] = PERCENT;
+    table
+};
+
+/// The values of hexadecimal digits; 16 and more for all other bytes.
+const DIGIT: [u8; 256] = {
+    let mut table = [0x80; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        table[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        table[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
     table
 };
 

@@ -1,13 +1,14 @@
 //! One request, read once: the head first, then the body where one is awaited.
 //!
-//! Everything that a request may say twice is gathered here from all the places where it can stand, and must agree. Past this
-//! point there is one key (a hash), one room, one URL, one session (a hash).
+//! Everything that a request may say twice is gathered here from all the places where it can stand, and must agree.
+//! Past this point there is one key (a hash), one room, one URL, one session (a hash).
 
 use std::borrow::Cow;
 
 use super::body::{Body, Scalar};
 use super::fault::Fault;
 use super::library;
+use super::marks::Marks;
 use super::param::Param;
 use super::query::Pairs;
 use super::rooms::Named;
@@ -31,7 +32,10 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How many parameters a query may have.
 const PAIRS_MAX: u32 = 64;
 
-/// The longest `User-Agent`, `Accept` and `x-oauth-token`, in bytes.
+/// The longest `User-Agent`, in bytes. Policies match patterns against it, at a cost of pattern times text.
+const USER_AGENT_BYTES_MAX: usize = 1024;
+
+/// The longest `Accept` and `x-oauth-token`, in bytes.
 const HEADER_BYTES_MAX: usize = 4 * 1024;
 
 /// The longest `x-cookie-header`, in bytes: a browser's whole jar for one site.
@@ -43,6 +47,7 @@ pub struct Request<'r> {
     pub(super) route: Route,
     /// The raw query: every pair of it has been found well-formed.
     pub(super) query: &'r str,
+    pub(super) marks: Marks,
     pub(super) key: Option<KeyHash>,
     named: Named,
     pub(super) room: Option<Room>,
@@ -75,6 +80,7 @@ impl<'r> Request<'r> {
         let mut request = Self {
             route,
             query,
+            marks: Marks::default(),
             key: None,
             named: Named::default(),
             room: None,
@@ -109,11 +115,13 @@ impl<'r> Request<'r> {
     fn read_query(&mut self, key: &mut Key<'r>) -> Result<(), Fault> {
         for pair in Pairs::of(self.query, PAIRS_MAX) {
             let pair = pair?;
+            let param = Param::of(&pair.name.decoded());
+            self.marks.add(&pair, param);
             if pair.value.is_empty() {
                 continue;
             }
             let value = || pair.value.decoded();
-            match Param::of(&pair.name.decoded()) {
+            match param {
                 Param::Key => key.add(bytes_of(value()))?,
                 Param::Url => self.read_url(&value())?,
                 Param::RoomId => self.named.id(&value())?,
@@ -145,7 +153,7 @@ impl<'r> Request<'r> {
                 }
                 9 if is("x-api-key") || is("x-jwt-key") => key.add(Cow::Borrowed(value))?,
                 10 if is("user-agent") => {
-                    let text = header_text("user-agent", value, HEADER_BYTES_MAX)?;
+                    let text = header_text("user-agent", value, USER_AGENT_BYTES_MAX)?;
                     once("user-agent", &mut self.user_agent, text)?;
                 }
                 13 if is("authorization") => key.add(Cow::Borrowed(bearer(value)))?,
@@ -263,7 +271,8 @@ impl<'r> Request<'r> {
         self.target.as_ref()
     }
 
-    /// The browser's user agent that the client wants a signature for (`userAgent` of the body, `user_agent` of the query).
+    /// The browser's user agent that the client wants a signature for (`userAgent` of the body, `user_agent` of the
+    /// query).
     pub fn browser_user_agent(&self) -> Option<Cow<'_, str>> {
         let in_body =
             self.body.as_ref().and_then(|body| body.text("userAgent").or_else(|| body.text("user_agent")));

@@ -43,8 +43,8 @@ impl Named {
 
     /// The one room: the id, where there is one.
     ///
-    /// A fault where an id was named beside an anchor that the generator would act on: nobody here knows whether the two
-    /// are one room, and one of them would go uncounted.
+    /// A fault where an id was named beside an anchor that the generator would act on: nobody here knows whether the
+    /// two are one room, and one of them would go uncounted.
     pub fn settled(&self) -> Result<Option<Room>, Fault> {
         match self.id {
             Some(_) if self.anchor_holds => Err(Fault::ConflictingRoom),

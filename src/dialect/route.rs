@@ -1,10 +1,10 @@
 //! From a method and a path to an operation: the table of `contract.md` section 1.
 //!
-//! The path is normalised once, here. What goes on is the route, and the path that a generator sees is written from the route:
-//! no spelling of a client's reaches it. A generator's control paths (`/restart`, `/fetch`) are unknown like any other.
+//! The path is normalised once, here. What goes on is the route, and the path that a generator sees is written from
+//! the route: no spelling of a client's reaches it. A generator's control paths (`/restart`, `/fetch`) are unknown
+//! like any other.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use super::fault::Fault;
 use super::query::escaped;
@@ -61,13 +61,8 @@ impl Route {
         use Generation::{A, B, C, Zero};
         use Method::{Get, Post};
         use Operation::{Chat, Connect, Limits, RoomId, SignUrl};
-        let path = normalised(path)?;
-        let mut segments = [""; 4];
-        let mut count = 0;
-        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-            *segments.get_mut(count).ok_or(Fault::UnknownPath)? = segment;
-            count += 1;
-        }
+        let path = unescaped(path)?;
+        let (segments, count) = segments(&path)?;
         let (allow, operation, generation, takes) = match &segments[..count] {
             ["webcast", "fetch"] => ("GET", Connect, A, Get),
             ["webcast", "rooms", _, "connect"] => ("GET", Connect, B, Get),
@@ -140,52 +135,73 @@ impl Route {
         out.push_str(before);
         match self.room {
             Some(Room::Anchor(name)) => out.push_str(name.as_str()),
-            // Writing to a string cannot fail.
-            Some(Room::Id(id)) => drop(write!(out, "{id}")),
+            Some(Room::Id(id)) => out.push_str(itoa::Buffer::new().format(id)),
             None => out.push('0'),
         }
         out.push_str(after);
     }
 }
 
-/// The path with its escapes resolved, once. Only unreserved characters (RFC 3986 section 2.3) and `@` may be escaped: an escaped
-/// slash or percent sign is how one path becomes another further on.
-fn normalised(path: &str) -> Result<Cow<'_, str>, Fault> {
+/// The path with its escapes resolved, once. Only unreserved characters (RFC 3986 section 2.3) and `@` may be escaped:
+/// an escaped slash or percent sign is how one path becomes another further on.
+fn unescaped(path: &str) -> Result<Cow<'_, str>, Fault> {
+    let bytes = path.as_bytes();
+    if !bytes.contains(&b'%') {
+        return Ok(Cow::Borrowed(path));
+    }
+    let mut plain = String::with_capacity(path.len());
+    let mut at = 0;
+    while let Some(rest) = path.get(at..).filter(|rest| !rest.is_empty()) {
+        if !rest.starts_with('%') {
+            let run = rest.split('%').next().unwrap_or_default();
+            plain.push_str(run);
+            at += run.len();
+            continue;
+        }
+        let byte = escaped(bytes, at).ok_or(Fault::BadPath)?;
+        if !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'@')) {
+            return Err(Fault::BadPath);
+        }
+        plain.push(char::from(byte));
+        at += 3;
+    }
+    Ok(Cow::Owned(plain))
+}
+
+/// The segments of a path and how many there are; empty ones do not count.
+fn segments(path: &str) -> Result<([&str; 4], usize), Fault> {
     let bytes = path.as_bytes();
     if bytes.first() != Some(&b'/') {
         return Err(Fault::BadTarget);
     }
-    let odd = |byte: &u8| !byte.is_ascii_graphic() || matches!(byte, b'\\' | b';' | b'?' | b'#');
-    if bytes.iter().any(odd) {
-        return Err(Fault::BadPath);
-    }
-    let mut plain = Cow::Borrowed(path);
-    if bytes.contains(&b'%') {
-        let mut decoded = String::with_capacity(path.len());
-        let mut at = 0;
-        while at < bytes.len() {
-            if bytes[at] == b'%' {
-                let byte = escaped(bytes, at).ok_or(Fault::BadPath)?;
-                if !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'@')) {
-                    return Err(Fault::BadPath);
+    let mut segments = [""; 4];
+    let mut count = 0;
+    let mut start = 0;
+    for at in 0..=bytes.len() {
+        match bytes.get(at) {
+            None | Some(b'/') => {
+                match &path[start..at] {
+                    "" => {}
+                    "." | ".." => return Err(Fault::BadPath),
+                    segment => {
+                        *segments.get_mut(count).ok_or(Fault::UnknownPath)? = segment;
+                        count += 1;
+                    }
                 }
-                decoded.push(char::from(byte));
-                at += 3;
-            } else {
-                decoded.push(char::from(bytes[at]));
-                at += 1;
+                start = at + 1;
             }
+            Some(b'\\' | b';' | b'?' | b'#') => return Err(Fault::BadPath),
+            Some(byte) if !byte.is_ascii_graphic() => return Err(Fault::BadPath),
+            Some(_) => {}
         }
-        plain = Cow::Owned(decoded);
     }
-    if plain.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return Err(Fault::BadPath);
-    }
-    Ok(plain)
+    Ok((segments, count))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     #[test]

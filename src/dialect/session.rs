@@ -4,8 +4,8 @@ use super::fault::Fault;
 use super::param::Param;
 use crate::base::secret::SessionHash;
 
-/// Where a session stood. Of several, the first of these is the one that is hashed: a fixed order, so that the order of headers
-/// changes nothing.
+/// Where a session stood. Of several, the first of these is the one that is hashed: a fixed order, so that the order
+/// of headers changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     /// `session_id` in the query.
@@ -58,7 +58,9 @@ pub(super) fn header_text<'r>(
     bytes_max: usize,
 ) -> Result<&'r str, Fault> {
     let fault = Fault::BadHeader { name };
-    let text = std::str::from_utf8(value).map_err(|_| fault)?.trim_matches([' ', '\t']);
-    let bad = text.len() > bytes_max || text.chars().any(char::is_control);
-    if bad { Err(fault) } else { Ok(text) }
+    let text = std::str::from_utf8(value.trim_ascii()).map_err(|_| fault)?;
+    // Beyond ASCII there are control characters too (U+0080 to U+009F); most headers are ASCII.
+    let controls = text.bytes().any(|byte| byte.is_ascii_control())
+        || (!text.is_ascii() && text.contains(char::is_control));
+    if controls || text.len() > bytes_max { Err(fault) } else { Ok(text) }
 }

@@ -1,8 +1,8 @@
 //! The URL to be signed: chosen by the caller, so trusted in nothing.
 //!
-//! It is parsed once (`url`, the URL Standard). What is judged, counted and forwarded is its serialised form, and whatever the
-//! standard would quietly repair (tabs, backslashes, missing slashes, escaped hosts) is refused before it is parsed: a generator
-//! may repair it in another way.
+//! It is parsed once (`url`, the URL Standard). What is judged, counted and forwarded is its serialised form, and
+//! whatever the standard would quietly repair (tabs, backslashes, missing slashes, escaped hosts) is refused before it
+//! is parsed: a generator may repair it in another way.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,8 @@ pub const URL_BYTES_MAX: usize = 8 * 1024;
 /// How many parameters it may have: a browser of today sends about fifty.
 const PAIRS_MAX: u32 = 128;
 
-/// A URL that may be looked up in the targets of a policy: `https`, a domain name, the default port, no user, no fragment.
+/// A URL that may be looked up in the targets of a policy: `https`, a domain name, the default port, no user, no
+/// fragment.
 #[derive(Clone)]
 pub struct SignTarget {
     url: Url,

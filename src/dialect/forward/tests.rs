@@ -134,6 +134,12 @@ fn assert_same(request: &Request<'_>) {
     let once_more = reread.forward(SessionMode::Pass, None, &mut second);
     assert_eq!(forwarded.target, once_more.target, "what is written is canonical");
     assert_eq!(forwarded.body, once_more.body);
+
+    let stripped = request.forward(SessionMode::Strip, None, &mut second);
+    let reread = again(&stripped);
+    let two = facts(&reread);
+    assert_eq!((one.operation, one.room, one.target), (two.operation, two.room, two.target));
+    assert_eq!(two.session, None);
 }
 
 #[test]

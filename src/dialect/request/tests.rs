@@ -238,7 +238,9 @@ fn bounds() {
     assert_eq!(read(&many(65)).unwrap_err(), Fault::TooManyParameters);
     let large = format!("POST /webcast/chat\n\n{{\"content\":\"{}\"}}", "x".repeat(BODY_BYTES_MAX));
     assert_eq!(read(&large).unwrap_err().status(), 413);
+    let agent = format!("GET /webcast/fetch\nuser-agent: {}", "x".repeat(USER_AGENT_BYTES_MAX + 1));
     for (text, name) in [
+        (agent.as_str(), "user-agent"),
         ("GET /webcast/fetch\nuser-agent: a\u{7}b", "user-agent"),
         ("GET /webcast/fetch\nx-cookie-header: a\u{7f}b", "x-cookie-header"),
     ] {

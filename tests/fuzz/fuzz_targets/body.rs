@@ -1,4 +1,5 @@
-//! Any body of a sign-a-URL or chat request: it is refused or read, never a panic; and what is written anew reads the same.
+//! Any body of a sign-a-URL or chat request: it is refused or read, never a panic; and what is written anew reads the
+//! same.
 
 #![no_main]
 

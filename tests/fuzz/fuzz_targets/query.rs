@@ -1,4 +1,5 @@
-//! Any head, as a client might send it: it is refused or read, never a panic; and what is read is sent on as the same request.
+//! Any head, as a client might send it: it is refused or read, never a panic; and what is read is sent on as the same
+//! request.
 //!
 //! Input: the first byte chooses the method, the first line is the target, every further line a header.
 

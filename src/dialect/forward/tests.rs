@@ -95,6 +95,34 @@ fn stripped_of_sessions_nothing_of_them_goes_on() {
     assert_eq!(target, "/webcast/sign_url?url=https://h.example/%3Fa%3D1%26room_id%3D5");
 }
 
+#[test]
+fn a_query_goes_on_canonical_however_odd_it_came() {
+    let mut scratch = Scratch::default();
+    let mut sent = |query: &str| {
+        let text = format!("GET /webcast/fetch?{query}");
+        Spoken::of(&text).read().unwrap().forward(SessionMode::Strip, None, &mut scratch).target.to_owned()
+    };
+    for (query, target) in [
+        ("a=%e4%b8%ad&b=(x)", "/webcast/fetch?a=%e4%b8%ad&b=(x)"),
+        ("&&a=1&&&b=2&", "/webcast/fetch?a=1&b=2"),
+        ("a&b=", "/webcast/fetch?a=&b="),
+        ("a=b=c&d=e;room_id=8", "/webcast/fetch?a=b%3Dc&d=e%3Broom_id%3D8"),
+        ("a=x+y%2Bz&\u{e4}=\"", "/webcast/fetch?a=x%20y%2Bz&%C3%A4=%22"),
+        ("apiKey=k&a=1&session_id=s", "/webcast/fetch?a=1"),
+        ("apiKey=k", "/webcast/fetch"),
+        ("room_id=&%72oom_id=%37&unique_id=name&room_id[]=7", "/webcast/fetch?room_id=7&room_id%5B%5D=7"),
+        ("", "/webcast/fetch"),
+    ] {
+        assert_eq!(sent(query), target, "{query}");
+    }
+    // More parameters of meaning than are kept in place: those after them are found all the same.
+    for many in [1, 11, 12, 13, 40] {
+        let query =
+            format!("{}a=1&apiKey=k&session_id=s&unique_id=name&room_id=7", "device_id=d&".repeat(many));
+        assert_eq!(sent(&query), format!("/webcast/fetch?{}a=1&room_id=7", "device_id=d&".repeat(many)));
+    }
+}
+
 /// Reads what a generator would be sent, as if it had come from a client.
 fn again<'f>(forwarded: &Forwarded<'f>) -> Request<'f> {
     let headers = forwarded.headers.as_slice().iter().map(|(name, value)| (*name, value.as_bytes()));

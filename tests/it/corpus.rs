@@ -112,7 +112,8 @@ fn good(corpus: &mut Corpus) {
                 body,
             );
         }
-        let bytewise: String = body.chars().map(|c| format!("1\r\n{c}\r\n")).collect();
+        let bytewise =
+            body.chars().fold(String::new(), |chunks, c| chunks + "1\r\n" + &c.to_string() + "\r\n");
         corpus.pass(
             format!("good: chunks of one byte, body is {name}"),
             format!("{LINE}{HOST}Transfer-Encoding: chunked\r\n\r\n{bytewise}0\r\n\r\n"),
@@ -685,7 +686,7 @@ fn sizes(corpus: &mut Corpus) {
         &[],
         Some(431),
     );
-    let lines = |count: usize| (0..count).map(|n| format!("X-{n}: y\r\n")).collect::<String>();
+    let lines = |count: usize| (0..count).fold(String::new(), |lines, n| lines + &format!("X-{n}: y\r\n"));
     corpus.pass("good: 64 headers", format!("GET / HTTP/1.1\r\n{HOST}{}\r\n", lines(63)), "");
     for count in [64, 100, 200, 1000] {
         corpus.add(

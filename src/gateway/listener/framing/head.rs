@@ -61,6 +61,12 @@ impl Head {
         }
     }
 
+    /// How far line ends were searched for.
+    #[cfg(test)]
+    pub(super) fn searched(&self) -> usize {
+        self.searched
+    }
+
     fn lines(&mut self, bytes: &mut [u8], limits: &FramingLimits) -> Result<HeadStep, Violation> {
         if self.line == 0 {
             match bytes.first() {
@@ -169,26 +175,28 @@ impl Head {
             Some(_) => return Err(Violation::HeaderName),
         }
         let (name, value) = line.split_at_mut(colon);
-        let value = value[1..].trim_ascii();
+        let value = &value[1..];
         // By length first: most names are of none of these lengths.
         match colon {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 if self.has_host {
                     return Err(Violation::HostRepeated);
                 }
-                if !is_host(value) {
+                if !is_host(value.trim_ascii()) {
                     return Err(Violation::HostInvalid);
                 }
                 self.has_host = true;
             }
-            6 if name.eq_ignore_ascii_case(b"expect") && !value.eq_ignore_ascii_case(b"100-continue") => {
+            6 if name.eq_ignore_ascii_case(b"expect")
+                && !value.trim_ascii().eq_ignore_ascii_case(b"100-continue") =>
+            {
                 return Err(Violation::Expect);
             }
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
                 // Java's HttpClient asks every plain-text server for h2c unless told otherwise, and one of the client
                 // libraries uses it as it comes. RFC 9110 section 7.8 lets a server ignore the wish; whoever means
                 // it goes on in HTTP/2, so the connection ends with this answer.
-                if !value.eq_ignore_ascii_case(b"h2c") {
+                if !value.trim_ascii().eq_ignore_ascii_case(b"h2c") {
                     return Err(Violation::Upgrade);
                 }
                 name.copy_from_slice(UPGRADE_MASK);
@@ -198,13 +206,13 @@ impl Head {
                 if self.length.is_some() {
                     return Err(Violation::LengthRepeated);
                 }
-                self.length = Some(parse_length(framing_value(&line[colon + 1..]), limits.body_bytes_max)?);
+                self.length = Some(parse_length(framing_value(value), limits.body_bytes_max)?);
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 if self.minor_version == 0 {
                     return Err(Violation::CodingVersion);
                 }
-                if self.is_chunked || !framing_value(&line[colon + 1..]).eq_ignore_ascii_case(b"chunked") {
+                if self.is_chunked || !framing_value(value).eq_ignore_ascii_case(b"chunked") {
                     return Err(Violation::Coding);
                 }
                 self.is_chunked = true;

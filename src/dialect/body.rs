@@ -1,4 +1,6 @@
-//! The JSON body of a POST: a flat object, of which a list of fields is known and all others are dropped.
+//! The body of a POST: a flat JSON object, of which a list of fields is known and all others are dropped. TikTokLive 6.6.5
+//! sends the same fields as a form (`application/x-www-form-urlencoded`), so what begins with no bracket is read as one;
+//! what is forwarded is JSON in either case.
 //!
 //! JSON parsers differ in which of two equal names wins (RFC 8259 section 4), so a known field that stands twice must
 //! say the same twice. What is forwarded is written anew from what was read here.
@@ -8,6 +10,10 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::fault::Fault;
+use super::query::Pairs;
+
+/// How many fields a form may have.
+const PAIRS_MAX: u32 = 64;
 
 /// The fields that are read and forwarded, as the SDKs spell them.
 pub(super) const FIELDS: [&str; 28] = [
@@ -71,7 +77,10 @@ impl Body {
         if bytes.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
-        let body: Self = serde_json::from_slice(bytes).map_err(|_| Fault::BadBody)?;
+        let body = match bytes.trim_ascii_start().first() {
+            Some(b'{' | b'[' | b'"') => serde_json::from_slice(bytes).map_err(|_| Fault::BadBody)?,
+            _ => Self::read_form(bytes)?,
+        };
         if let Some(name) = body.conflict {
             return Err(Fault::ConflictingField { name });
         }
@@ -85,6 +94,33 @@ impl Body {
             }
         }
         Ok(body)
+    }
+
+    fn read_form(bytes: &[u8]) -> Result<Self, Fault> {
+        let text = std::str::from_utf8(bytes.trim_ascii()).map_err(|_| Fault::BadBody)?;
+        if !text.contains('=') {
+            return Err(Fault::BadBody);
+        }
+        let mut body = Self::default();
+        for pair in Pairs::of(text, PAIRS_MAX) {
+            let pair = pair.map_err(|_| Fault::BadBody)?;
+            let name = pair.name.decoded();
+            if let Some(name) = FIELDS.into_iter().find(|field| *field == name)
+                && !pair.value.is_empty()
+            {
+                body.add(name, Scalar::Text(pair.value.decoded().into_owned()));
+            }
+        }
+        Ok(body)
+    }
+
+    /// Takes in a field; one that says something else than before is a conflict.
+    fn add(&mut self, name: &'static str, value: Scalar) {
+        match self.fields.iter().find(|(field, _)| *field == name) {
+            Some((_, before)) if *before != value => self.conflict = Some(name),
+            Some(_) => {}
+            None => self.fields.push((name, value)),
+        }
     }
 
     /// Its fields.
@@ -124,11 +160,7 @@ impl<'de> Visitor<'de> for Object {
                 continue;
             };
             let value: Scalar = map.next_value()?;
-            match body.fields.iter().find(|(field, _)| *field == name) {
-                Some((_, before)) if *before != value => body.conflict = Some(name),
-                Some(_) => {}
-                None => body.fields.push((name, value)),
-            }
+            body.add(name, value);
         }
         body.fields
             .retain(|(_, value)| !matches!(value, Scalar::Null) && *value != Scalar::Text(String::new()));
@@ -186,6 +218,22 @@ impl<'de> Deserialize<'de> for Scalar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_is_read_as_an_object_is() {
+        let body = Body::read(
+            b"url=https%3A%2F%2Fh%2F%3Froom_id%3D7&userAgent=Mozilla%2F5.0+(X11)&method=GET&payload=&x=1\r\n",
+        );
+        let body = body.unwrap();
+        assert_eq!(body.fields().map(|(name, _)| name).collect::<Vec<_>>(), ["url", "userAgent", "method"]);
+        assert_eq!(body.text("url"), Some("https://h/?room_id=7"));
+        assert_eq!(body.text("userAgent"), Some("Mozilla/5.0 (X11)"));
+        let refused = |bytes: &[u8]| Body::read(bytes).err();
+        assert_eq!(refused(b"url=a&url=b"), Some(Fault::ConflictingField { name: "url" }));
+        for bytes in [&b"url"[..], b"url=%zz", b"url=\xff", b"<html>", b"plain text"] {
+            assert_eq!(refused(bytes), Some(Fault::BadBody), "{}", bytes.escape_ascii());
+        }
+    }
 
     #[test]
     fn known_fields_are_read_and_others_dropped() {

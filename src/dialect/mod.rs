@@ -24,6 +24,7 @@ mod body;
 #[cfg(test)]
 mod example;
 mod library;
+mod marks;
 mod param;
 mod query;
 mod rooms;

@@ -177,6 +177,8 @@ impl<'a> Rejected<'a> {
         head.set(Field::ContentType, "application/json");
         head.set(Field::CacheControl, "no-store");
         head.set_request_id(id);
+        // The connector for Node takes the id of its rate-limit errors from here.
+        head.set(Field::LogId, id.text().as_str());
         match (&self.cause, self.limits) {
             (Cause::Policy { refusal, .. }, Some(limits)) => {
                 ratelimit::write_refusal(&mut head, limits, refusal, now, remaining);

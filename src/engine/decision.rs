@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::id::{AccountId, KeyId};
+use crate::base::rate::LengthText;
 use crate::base::time::{Timestamp, Wait};
 use crate::policy::set::{Limit, PolicySet, RuleIndex, RuleKind, TierIndex, WindowLimit};
 
@@ -301,7 +302,6 @@ struct Described<'a> {
 
 impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use crate::base::rate::LengthText;
         let Self { reason, policy } = self;
         match reason {
             Reason::Blocked { rule, by } => {
@@ -327,9 +327,9 @@ impl fmt::Display for Described<'_> {
             }
             Reason::Quota { max, window, wait, .. } => write!(
                 f,
-                "the limit of {max} {} in {} is used up; try again in {}",
+                "the limit of {max} {} {} is used up; try again in {}",
                 if *max == 1 { "request" } else { "requests" },
-                LengthText(*window),
+                Each(*window),
                 Wait::of(*wait)
             ),
             Reason::Rate { wait, .. } => {
@@ -343,6 +343,22 @@ impl fmt::Display for Described<'_> {
                     Wait::of(CONCURRENCY_WAIT)
                 )
             }
+        }
+    }
+}
+
+/// `a minute`, `in 30m`.
+struct Each(Duration);
+
+impl fmt::Display for Each {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() {
+            1 => f.write_str("a second"),
+            60 => f.write_str("a minute"),
+            3_600 => f.write_str("an hour"),
+            86_400 => f.write_str("a day"),
+            604_800 => f.write_str("a week"),
+            _ => write!(f, "in {}", LengthText(self.0)),
         }
     }
 }

@@ -65,8 +65,12 @@ fn meaning(set: &PolicySet) -> String {
     for (name, lists) in [("block", set.blocklists()), ("allow", set.allowlists())] {
         let of = |rules: &mut dyn Iterator<Item = RuleIndex>| rules.map(|rule| rule.0).collect::<Vec<_>>();
         for address in ["203.0.113.7", "203.0.113.9", "198.51.100.1", "2001:db8::1"] {
-            writeln!(text, "{name} {address} {:?}", of(&mut lists.of_address(address.parse().unwrap())))
-                .unwrap();
+            writeln!(
+                text,
+                "{name} {address} {:?}",
+                of(&mut lists.of_address(address.parse().unwrap()).iter().copied())
+            )
+            .unwrap();
         }
         let room = crate::base::room::Room::parse("@someone").unwrap();
         let key = crate::base::id::KeyId::new("k_1").unwrap();

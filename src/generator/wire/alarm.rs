@@ -11,7 +11,6 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Registering a timer and taking it back for every request, though hardly any fires, costs more than the timer is
 /// worth. So the entry stays where it was: if it fires before the present deadline, it is moved and nothing else
 /// happens. It is moved at once only where the deadline comes nearer.
-#[derive(Debug)]
 pub(super) struct Alarm {
     // INVARIANT: armed no later than `deadline`.
     sleep: Pin<Box<Sleep>>,

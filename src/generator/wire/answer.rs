@@ -113,7 +113,7 @@ impl fmt::Debug for Answer {
             .field("status", &self.status.as_u16())
             .field("headers", &there)
             .field("body_bytes", &self.body().len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

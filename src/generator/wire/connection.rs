@@ -20,8 +20,9 @@ const INPUT_BYTES: usize = 8 * 1024;
 /// Bytes of output that a buffer may keep between requests.
 const OUTPUT_BYTES_KEPT: usize = 16 * 1024;
 
-/// The memory of one exchange. The pool keeps them, not the connections: idle ones need none.
-#[derive(Debug, Default)]
+/// The memory of one exchange. The pool keeps them, not the connections: idle ones need none. Not `Debug`: keys and
+/// sessions pass through.
+#[derive(Default)]
 pub(super) struct Buffers {
     /// The request, whole.
     pub(super) output: Vec<u8>,
@@ -48,8 +49,7 @@ pub(super) enum Afterwards {
     Close,
 }
 
-/// A connection between two requests, or in one.
-#[derive(Debug)]
+/// A connection between two requests, or in one. Not `Debug`: a socket shows its addresses.
 pub(super) struct Connection<S> {
     stream: S,
     alarm: Alarm,

@@ -3,6 +3,7 @@
 //! A line of states, each of which takes whole elements (a head, a chunk's line, data) from the front of what it is
 //! given and leaves the rest with the caller. A verdict never depends on how the bytes were split.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::BufMut;
@@ -74,7 +75,6 @@ enum State {
 ///
 /// Feed it until [`Self::is_complete`], tell it when the connection closed ([`Self::end`]), and take the answer. After an
 /// error it is spent: the connection must be closed.
-#[derive(Debug)]
 pub struct AnswerParser {
     method: Method,
     wanted: Wanted,
@@ -85,18 +85,20 @@ pub struct AnswerParser {
     status: StatusCode,
     keep_alive: bool,
     idle_hint: Option<Duration>,
-    spans: Spans,
+    spans: [Span; WANTED_MAX],
     /// The wanted headers' values, then the body.
     store: Vec<u8>,
     body_start: usize,
 }
 
-/// Spans without a `Debug` of their own.
-struct Spans([Span; WANTED_MAX]);
-
-impl std::fmt::Debug for Spans {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("..")
+/// Where it stands, never what it has read.
+impl fmt::Debug for AnswerParser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerParser")
+            .field("method", &self.method)
+            .field("state", &self.state)
+            .field("stored_bytes", &self.store.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,7 +115,7 @@ impl AnswerParser {
             status: StatusCode::OK,
             keep_alive: false,
             idle_hint: None,
-            spans: Spans([Span::ABSENT; WANTED_MAX]),
+            spans: [Span::ABSENT; WANTED_MAX],
             store: Vec::new(),
             body_start: 0,
         }
@@ -237,7 +239,7 @@ impl AnswerParser {
         self.body_start = head.values.iter().flatten().map(|value| value.len()).sum();
         let body_len = if let Framing::Length(length) = head.framing { length } else { 0 };
         self.store.reserve_exact(self.body_start + body_len);
-        for (span, value) in self.spans.0.iter_mut().zip(&head.values) {
+        for (span, value) in self.spans.iter_mut().zip(&head.values) {
             if let Some(value) = value {
                 let start = self.store.len() as u32;
                 self.store.extend_from_slice(value);
@@ -339,7 +341,7 @@ impl AnswerParser {
         self.is_complete().then(|| Answer {
             status: self.status,
             wanted: self.wanted,
-            spans: self.spans.0,
+            spans: self.spans,
             bytes: self.store.into(),
             body_start: self.body_start,
         })

@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -64,7 +65,6 @@ pub struct Counts {
 }
 
 /// One thread's connections to one generator. Its futures are not `Send`.
-#[derive(Debug)]
 pub struct Pool {
     origin: Origin,
     settings: Settings,
@@ -78,7 +78,6 @@ pub struct Pool {
 }
 
 /// A connection, and what decides whether it may be used again.
-#[derive(Debug)]
 struct Link {
     connection: Connection<Stream>,
     address: SocketAddr,
@@ -263,6 +262,16 @@ impl Pool {
             };
         }
         Err(failure)
+    }
+}
+
+/// How it fares, not where it leads.
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("idle", &self.idle())
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
     }
 }
 

@@ -13,7 +13,6 @@ use super::error::NotConnected;
 use super::origin::Tls;
 
 /// A connected socket, after the handshake where there is one.
-#[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
     /// Boxed: a session is large, and most generators are reached without.
@@ -81,5 +80,17 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_are_not_held_back() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = Stream::dial(listener.local_addr().unwrap(), None).await.ok();
+        assert!(matches!(stream, Some(Stream::Tcp(tcp)) if tcp.nodelay().unwrap()));
     }
 }

@@ -88,7 +88,9 @@ fn header() -> impl Strategy<Value = String> {
 /// Few headers, and rarely more than one that frames: else next to nothing would be accepted.
 fn head() -> impl Strategy<Value = String> {
     (status_line(), prop::collection::vec(header(), 0..3)).prop_map(|(status, headers)| {
-        format!("{status}\r\n{}", headers.iter().map(|line| format!("{line}\r\n")).collect::<String>())
+        let mut lines = vec![status];
+        lines.extend(headers);
+        lines.join("\r\n") + "\r\n"
     })
 }
 

@@ -67,7 +67,9 @@ impl Generator {
                         None => play(stream, number, script, &seen, &news, &closed).await,
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+                                let session = stream.get_ref().1;
+                                assert_eq!(session.alpn_protocol(), Some(&b"http/1.1"[..]));
+                                assert_eq!(session.server_name(), Some("sign.example"));
                                 play(stream, number, script, &seen, &news, &closed).await;
                             }
                         }
@@ -270,9 +272,22 @@ async fn the_youngest_is_used_first() {
     let generator = Generator::start(&[&[Say(OK), Say(OK), Wait], &[Say(OK), Say(OK), Wait]]).await;
     let pool = generator.pool(Settings::default());
     let _ = tokio::join!(get(&pool), get(&pool));
-    let youngest = pool.idle.borrow().back().map(|link| format!("{:?}", link.connection)).unwrap();
+    let youngest = pool.idle.borrow().iter().map(|link| link.usable_until).max();
     let taken = pool.take_idle(Instant::now()).unwrap();
-    assert_eq!(format!("{:?}", taken.connection), youngest);
+    assert_eq!(Some(taken.usable_until), youngest);
+    assert_ne!(pool.take_idle(Instant::now()).unwrap().usable_until, taken.usable_until);
+}
+
+#[tokio::test]
+async fn debug_reveals_nothing() {
+    let generator = Generator::start(&[&[Say(OK), Wait]]).await;
+    let pool = generator.pool(Settings::default());
+    get(&pool).await.unwrap();
+    let shown = format!("{pool:?}");
+    assert!(
+        !shown.contains("127.0.0.1") && !shown.contains(&generator.address.port().to_string()),
+        "{shown}"
+    );
 }
 
 #[tokio::test]

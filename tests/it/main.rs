@@ -1,3 +1,8 @@
-//! x
+//! Everything that needs the gateway as a whole, or a socket.
+
 mod corpus;
 mod framing;
+mod gateway;
+mod generator;
+mod layers;
+mod serving;

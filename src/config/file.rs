@@ -1,11 +1,6 @@
 //! The file as it was written: each value checked by itself, and where it stands. What values mean together is checked in
 //! `settle`, once the flags are known.
 
-#![expect(
-    clippy::result_large_err,
-    reason = "a complaint is made once for a file, and its size does not matter"
-)]
-
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;

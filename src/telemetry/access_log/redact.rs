@@ -41,10 +41,11 @@ pub fn redact_target(target: &str, out: &mut Vec<u8>) {
         separator = b'&';
         out.extend_from_slice(name.as_bytes());
         out.push(b'=');
-        if name == URL {
-            redact_url(value, out);
-        } else {
-            redact_value(value.as_bytes(), out);
+        match name {
+            URL => redact_url(value, out),
+            // Anything else in it is a mistake, and what was mistaken for a room may be a session.
+            "room_id" if !is_room_id(value.as_bytes()) => out.push(REMOVED),
+            _ => redact_bounded(value.as_bytes(), VALUE_BYTES_MAX, out),
         }
     }
 }
@@ -73,8 +74,8 @@ fn redact_path(path: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn redact_value(value: &[u8], out: &mut Vec<u8>) {
-    redact_bounded(value, VALUE_BYTES_MAX, out);
+fn is_room_id(value: &[u8]) -> bool {
+    value.len() <= 20 && value.iter().all(u8::is_ascii_digit)
 }
 
 /// Appends the text as it stands where it is plain and no key of ours, else one `-`.
@@ -87,10 +88,12 @@ fn is_plain(text: &[u8], bytes_max: usize) -> bool {
     let well_formed = |at: usize| {
         text[at] != b'%' || text.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
     };
-    text.len() <= bytes_max
-        && (0..text.len()).all(well_formed)
-        && percent_decode(text).all(is_plain_byte)
-        && !starts_like_a_key(text)
+    // Nearly every text has no percent sign, and this runs for every request.
+    let plain = |text: &[u8]| {
+        text.iter().all(|byte| is_plain_byte(*byte))
+            || (0..text.len()).all(well_formed) && percent_decode(text).all(is_plain_byte)
+    };
+    text.len() <= bytes_max && plain(text) && !starts_like_a_key(text)
 }
 
 /// A key may stand where a room should: somebody mixed up two fields of a form.
@@ -142,7 +145,7 @@ fn redact_url(encoded: &str, out: &mut Vec<u8>) {
     redact_path(path, out);
     let query = query.strip_prefix(b"?").unwrap_or_default();
     let room = query.split(|byte| *byte == b'&').find_map(|pair| pair.strip_prefix(NAME));
-    if let Some(room) = room.filter(|room| room.len() <= 20 && room.iter().all(u8::is_ascii_digit)) {
+    if let Some(room) = room.filter(|room| is_room_id(room)) {
         out.push(b'?');
         out.extend_from_slice(NAME);
         out.extend_from_slice(room);
@@ -206,6 +209,7 @@ mod tests {
             (format!("/webcast/fetch?apiKey={key}&session_id=s3cret&room_id=7"), "/webcast/fetch?room_id=7"),
             (format!("/webcast/fetch?room_id={key}"), "/webcast/fetch?room_id=-"),
             ("/webcast/fetch?room_id=7%26apiKey%3Ds3cret".into(), "/webcast/fetch?room_id=-"),
+            ("/webcast/fetch?room_id=0f1e2d3c4b5a69788796a5b4c3d2e1f0".into(), "/webcast/fetch?room_id=-"),
             (format!("/webcast/{key}/connect"), "/webcast/-/connect"),
             ("/webcast/rooms/7;sessionid=s3cret/connect".into(), "/webcast/rooms/-/connect"),
             ("/webcast/fetch#s3cret".into(), "/webcast/fetch"),

@@ -112,30 +112,60 @@ async fn with_server<F: Future<Output = ()>>(client: impl FnOnce(SocketAddr) -> 
     }
 }
 
+/// How long the server lets a client stay that says this and then waits.
+async fn stays(said: &str) -> Duration {
+    let mut stayed = Duration::ZERO;
+    with_server(async |address| {
+        let before = tokio::time::Instant::now();
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        // Reset or closed: either way it has ended.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        stayed = before.elapsed();
+    })
+    .await;
+    stayed
+}
+
 #[tokio::test(start_paused = true)]
 async fn slow_clients_are_cut() {
-    // Silent; a head that never ends; a body that never comes; one that asks again and again.
-    for said in [
-        "",
-        "GET /metrics HTTP/1.1\r\nx: ",
-        "POST /metrics HTTP/1.1\r\ncontent-length: 9\r\n\r\n1",
-        "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n",
-    ] {
-        with_server(async |address| {
-            let before = tokio::time::Instant::now();
-            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-            stream.write_all(said.as_bytes()).await.unwrap();
-            let mut answer = Vec::new();
-            // Reset or closed: either way it has ended.
-            let _ = stream.read_to_end(&mut answer).await;
-            assert!(
-                before.elapsed() <= Duration::from_secs(63),
-                "{said:?} held on for {:?}",
-                before.elapsed()
-            );
-        })
-        .await;
-    }
+    let second = Duration::from_secs(1);
+    assert!(stays("").await <= 6 * second, "silent");
+    assert!(stays("GET /metrics HTTP/1.1\r\nx: ").await <= 6 * second, "half a head");
+    let half_a_body = "POST /metrics HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n1";
+    assert!(stays(half_a_body).await <= 63 * second, "half a body");
+    // More answers than the sockets' buffers hold, and none of them read.
+    with_server(async |address| {
+        let before = tokio::time::Instant::now();
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        while stream.write_all("GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(64).as_bytes()).await.is_ok()
+        {
+        }
+        assert!(before.elapsed() <= 63 * second, "{:?}", before.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_connection_ends_between_two_requests() {
+    with_server(async |address| {
+        let before = tokio::time::Instant::now();
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let mut answers = 0;
+        loop {
+            let mut answer = [0; 4096];
+            if stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.is_err()
+                || !stream.read(&mut answer).await.is_ok_and(|read| read > 0)
+            {
+                break;
+            }
+            answers += 1;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let lived = before.elapsed().as_secs();
+        assert!((50..=63).contains(&lived) && answers >= 50, "{answers} answers in {lived} s");
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

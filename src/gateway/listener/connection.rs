@@ -197,7 +197,7 @@ impl ConnectionState {
         self.write_deadline_ms.set(NEVER);
         if self.unwritten.replace(false) {
             self.settle();
-            if self.peer_finished.get() || self.position.get() == Position::End {
+            if self.peer_finished.get() {
                 // hyper now is to be told the end of input, and waits for a socket that nobody reads any more.
                 self.wake();
             }

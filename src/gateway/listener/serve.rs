@@ -19,8 +19,8 @@ use super::{
     violation::{Rejection, Violation},
 };
 
-/// hyper's buffers: more than a head can have, so that hyper never refuses one for its size, in its own words.
-const BUFFER_BYTES_MAX: usize = 64 << 10;
+/// What hyper's buffers may hold beyond the largest head: so it never refuses one for its size, in its own words.
+const BUFFER_BYTES_SPARE: usize = 16 << 10;
 
 /// A request, or the place in a connection where one should have been.
 #[derive(Debug)]
@@ -67,7 +67,9 @@ where
     let mut builder = http1::Builder::new();
     // hyper keeps looking for the client's end of input while it serves (no `half_close`); the guard decides what it
     // is told of it. Its timer stays off: the guard has the deadlines.
-    builder.header_read_timeout(None).max_buf_size(BUFFER_BYTES_MAX);
+    builder
+        .header_read_timeout(None)
+        .max_buf_size(thread.settings().framing.head_bytes_max + BUFFER_BYTES_SPARE);
     let mut connection = pin!(builder.serve_connection(io, service));
     poll_fn(|cx| {
         state.attend(cx.waker());

@@ -274,6 +274,16 @@ paused_tests! {
         assert_eq!(served.thread.counts().deadlines(Deadline::Write), 0);
     }
 
+    a_client_that_half_closes_while_it_is_written_to_gets_all_and_is_let_go => {
+        let (mut client, served) = serve_from("192.0.2.1:1234", ListenerSettings::default(), 1000);
+        client.write_all(&get("/large/20000")).await.unwrap();
+        let mut start = [0; 100];
+        client.read_exact(&mut start).await.unwrap();
+        client.shutdown().await.unwrap();
+        assert!(read_all(client).await.ends_with("xxx"));
+        served.ends_after(Duration::ZERO).await;
+    }
+
     a_client_that_half_closed_gets_its_answer => {
         let (mut client, served) = serve();
         client.write_all(&get("/slow/1500")).await.unwrap();

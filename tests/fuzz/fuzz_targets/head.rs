@@ -46,7 +46,8 @@ fn check_head(head: &[u8]) {
     assert_eq!(request.parse(head), Ok(httparse::Status::Complete(head.len())));
     http::Uri::try_from(request.path.unwrap()).expect("a target that hyper takes");
     http::Method::from_bytes(request.method.unwrap().as_bytes()).expect("a method that hyper takes");
-    let count = |name: &str| request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name)).count();
+    let count =
+        |name: &str| request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name)).count();
     assert!(count("content-length") + count("transfer-encoding") <= 1);
     assert!(count("host") <= 1 && count("upgrade") == 0);
     for header in &*request.headers {

@@ -16,6 +16,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(length <= data.len() && length <= BYTES_MAX);
         assert!(source.is_none_or(|source| source.ip() == source.ip().to_canonical()));
     }
-    let first_decided = (0..=data.len()).map(|end| read_preface(&data[..end])).find(|preface| *preface != Preface::More);
+    let first_decided =
+        (0..=data.len()).map(|end| read_preface(&data[..end])).find(|preface| *preface != Preface::More);
     assert_eq!(first_decided.unwrap_or(Preface::More), whole);
 });

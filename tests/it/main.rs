@@ -1,6 +1,7 @@
 //! Everything that needs the gateway as a whole, or a socket.
 
 mod corpus;
+mod deploy;
 mod framing;
 mod gateway;
 mod generator;

@@ -3,6 +3,20 @@
 use std::fmt;
 use std::io::Write;
 
+/// A field's name as it is written, comma, quotes and colon included: one copy instead of four. The name must need no
+/// escaping.
+macro_rules! key {
+    ($name:literal) => {
+        $crate::telemetry::access_log::json::Key(concat!(",\"", $name, "\":"))
+    };
+}
+
+pub(super) use key;
+
+/// What [`key`] makes.
+#[derive(Clone, Copy)]
+pub(super) struct Key(pub(super) &'static str);
+
 /// One object that is being written. [`end`](Self::end) closes it.
 pub(super) struct Object<'o> {
     out: &'o mut Vec<u8>,
@@ -21,36 +35,31 @@ impl<'o> Object<'o> {
         self.out.push(b'}');
     }
 
-    /// Writes a field's name, which must need no escaping, and hands out the buffer for its value.
-    pub(super) fn field(&mut self, name: &'static str) -> &mut Vec<u8> {
-        if !self.first {
-            self.out.push(b',');
-        }
-        self.first = false;
-        self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
+    /// Writes a field's name, and hands out the buffer for its value.
+    pub(super) fn field(&mut self, Key(name): Key) -> &mut Vec<u8> {
+        let from = usize::from(std::mem::take(&mut self.first));
+        self.out.extend_from_slice(&name.as_bytes()[from..]);
         self.out
     }
 
     /// A text.
-    pub(super) fn text(&mut self, name: &'static str, text: &str) {
+    pub(super) fn text(&mut self, name: Key, text: &str) {
         string(self.field(name), text);
     }
 
     /// A number.
-    pub(super) fn number(&mut self, name: &'static str, number: u64) {
+    pub(super) fn number(&mut self, name: Key, number: u64) {
         integer(self.field(name), number);
     }
 
     /// `true` or `false`.
-    pub(super) fn boolean(&mut self, name: &'static str, truth: bool) {
+    pub(super) fn boolean(&mut self, name: Key, truth: bool) {
         let word: &[u8] = if truth { b"true" } else { b"false" };
         self.field(name).extend_from_slice(word);
     }
 
     /// Something whose display needs no escaping: an address, a room, a hash.
-    pub(super) fn plain(&mut self, name: &'static str, value: impl fmt::Display) {
+    pub(super) fn plain(&mut self, name: Key, value: impl fmt::Display) {
         let out = self.field(name);
         out.push(b'"');
         // Writing into a vector does not fail.
@@ -86,10 +95,22 @@ pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..end]
 }
 
+/// Bytes that stand as they are wherever they stand: printable ASCII but quotes and backslash.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x7f {
+        plain[byte] = byte != b'"' as usize && byte != b'\\' as usize;
+        byte += 1;
+    }
+    plain
+};
+
 fn escaped(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
+    // Nearly every text is plain, and this runs many times for every request.
+    let mut at = bytes.iter().position(|byte| !PLAIN[usize::from(*byte)]).unwrap_or(bytes.len());
     let mut plain_from = 0;
-    let mut at = 0;
     while at < bytes.len() {
         // Bytes of a character each: 1 for what is escaped in ASCII, 2 for C1, 3 for the separators.
         let length = match bytes[at] {

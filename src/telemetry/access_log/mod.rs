@@ -27,7 +27,7 @@ use crate::policy::PolicySet;
 use crate::policy::set::Digest;
 
 use super::outcome::Outcome;
-use json::Object;
+use json::{Object, key};
 
 pub use recorder::{Recorder, Share};
 pub use redact::redact_target;
@@ -142,54 +142,54 @@ impl AccessRecord<'_> {
     /// As [`write_json`](Self::write_json), with the share of such requests that is recorded, where it is not all.
     fn write_line(&self, share: Option<f64>, out: &mut Vec<u8>) {
         let mut line = Object::begin(out);
-        line.number("time", self.time.as_millis());
-        line.number("seq", self.seq);
-        milliseconds(line.field("duration_ms"), self.duration);
+        line.number(key!("time"), self.time.as_millis());
+        line.number(key!("seq"), self.seq);
+        milliseconds(line.field(key!("duration_ms")), self.duration);
         self.write_policy(&mut line);
-        json::string_bounded(line.field("request_id"), self.request_id, WORD_BYTES_MAX);
+        json::string_bounded(line.field(key!("request_id")), self.request_id, WORD_BYTES_MAX);
         if let Some(client) = self.client {
-            line.plain("client", client);
+            write_address(line.field(key!("client")), client);
         }
         self.write_key(&mut line);
-        json::string_bounded(line.field("method"), self.method, WORD_BYTES_MAX);
-        let target = line.field("target");
+        json::string_bounded(line.field(key!("method")), self.method, WORD_BYTES_MAX);
+        let target = line.field(key!("target"));
         target.push(b'"');
         redact::redact_target(self.target, target);
         target.push(b'"');
         if let TargetClaim::Url { host, path } = self.url {
-            let url = line.field("url");
+            let url = line.field(key!("url"));
             url.extend_from_slice(b"\"https://");
             redact::redact_host_and_path(host, path, url);
             url.push(b'"');
         }
-        json::string_bounded(line.field("user_agent"), self.user_agent, USER_AGENT_BYTES_MAX);
+        json::string_bounded(line.field(key!("user_agent")), self.user_agent, USER_AGENT_BYTES_MAX);
         if let Some(session) = self.session {
-            line.plain("session", session);
+            line.plain(key!("session"), session);
         }
         if let Some(room) = self.room {
-            line.plain("room", room);
+            write_room(line.field(key!("room")), room);
         }
         if let Some(room) = self.answer_room {
-            line.plain("answer_room", room);
+            write_room(line.field(key!("answer_room")), room);
         }
         if let Some(operation) = self.operation {
-            line.text("operation", operation.word());
+            line.text(key!("operation"), operation.word());
         }
-        line.number("status", u64::from(self.status));
+        line.number(key!("status"), u64::from(self.status));
         self.write_ruling(&mut line);
-        line.text("outcome", self.outcome.word());
+        line.text(key!("outcome"), self.outcome.word());
         if let Some(generator) = self.generator {
-            json::string_bounded(line.field("generator"), generator, WORD_BYTES_MAX);
+            json::string_bounded(line.field(key!("generator")), generator, WORD_BYTES_MAX);
         }
-        line.number("attempts", u64::from(self.attempts));
-        line.boolean("refunded", self.refunded);
-        milliseconds(line.field("queue_ms"), self.queue);
-        milliseconds(line.field("generator_ms"), self.generator_time);
-        line.number("bytes_in", self.bytes_in);
-        line.number("bytes_out", self.bytes_out);
+        line.number(key!("attempts"), u64::from(self.attempts));
+        line.boolean(key!("refunded"), self.refunded);
+        milliseconds(line.field(key!("queue_ms")), self.queue);
+        milliseconds(line.field(key!("generator_ms")), self.generator_time);
+        line.number(key!("bytes_in"), self.bytes_in);
+        line.number(key!("bytes_out"), self.bytes_out);
         if let Some(share) = share {
             // Writing into a vector does not fail.
-            let _ = write!(line.field("share"), "{share}");
+            let _ = write!(line.field(key!("share")), "{share}");
         }
         line.end();
         out.push(b'\n');
@@ -201,7 +201,7 @@ impl AccessRecord<'_> {
             Ruling::Gateway { policy, .. } => policy,
         };
         if let Some(Digest(bytes)) = digest {
-            json::hex(line.field("policy"), &bytes);
+            json::hex(line.field(key!("policy")), &bytes);
         }
     }
 
@@ -214,40 +214,40 @@ impl AccessRecord<'_> {
                 .map(|(account, key)| (account, key, decision.caller.tier, policy)),
             Ruling::Gateway { .. } => None,
         };
-        let out = line.field("key");
+        let out = line.field(key!("key"));
         let Some((account, key, tier, policy)) = identity else {
             out.extend_from_slice(b"null");
             return;
         };
         let mut object = Object::begin(out);
-        object.text("id", key.as_str());
-        object.text("account", account.as_str());
-        object.text("tier", policy.tier(tier).name.as_str());
+        object.text(key!("id"), key.as_str());
+        object.text(key!("account"), account.as_str());
+        object.text(key!("tier"), policy.tier(tier).name.as_str());
         object.end();
     }
 
     /// Verdicts, the deciding rule, all reasons (of a refusal, else of what shadow mode would refuse), the wait.
     fn write_ruling(&self, line: &mut Object<'_>) {
-        line.text("verdict", self.ruling.verdict().word());
-        line.text("shadow", self.ruling.shadow_verdict().word());
+        line.text(key!("verdict"), self.ruling.verdict().word());
+        line.text(key!("shadow"), self.ruling.shadow_verdict().word());
         match self.ruling {
             Ruling::Gateway { reason, .. } => {
-                line.text("rule", reason);
-                let out = line.field("reasons");
+                line.text(key!("rule"), reason);
+                let out = line.field(key!("reasons"));
                 out.push(b'[');
                 json::string(out, reason);
                 out.push(b']');
             }
             Ruling::Policy { decision, policy } => {
                 if let Some(refusal) = &decision.refusal {
-                    line.text("rule", refusal.first().rule_name(policy));
-                    write_reasons(line.field("reasons"), refusal, policy);
+                    line.text(key!("rule"), refusal.first().rule_name(policy));
+                    write_reasons(line.field(key!("reasons")), refusal, policy);
                     if let Some(wait) = refusal.wait() {
-                        line.number("wait", wait.secs());
+                        line.number(key!("wait"), wait.secs());
                     }
                 }
                 if let Some(refusal) = &decision.shadow {
-                    write_reasons(line.field("shadow_reasons"), refusal, policy);
+                    write_reasons(line.field(key!("shadow_reasons")), refusal, policy);
                 }
             }
         }
@@ -263,6 +263,39 @@ fn write_reasons(out: &mut Vec<u8>, refusal: &Refusal, policy: &PolicySet) {
         json::string(out, reason.rule_name(policy));
     }
     out.push(b']');
+}
+
+/// As its display, without the machinery of formatting: this runs for every request.
+fn write_room(out: &mut Vec<u8>, room: Room) {
+    out.push(b'"');
+    match room {
+        Room::Id(id) => json::integer(out, id),
+        Room::Anchor(name) => {
+            out.push(b'@');
+            out.extend_from_slice(name.as_str().as_bytes());
+        }
+    }
+    out.push(b'"');
+}
+
+/// As [`write_room`].
+fn write_address(out: &mut Vec<u8>, address: IpAddr) {
+    out.push(b'"');
+    match address {
+        IpAddr::V4(v4) => {
+            for (place, octet) in v4.octets().into_iter().enumerate() {
+                if place > 0 {
+                    out.push(b'.');
+                }
+                json::integer(out, u64::from(octet));
+            }
+        }
+        IpAddr::V6(v6) => {
+            // Writing into a vector does not fail.
+            let _ = write!(out, "{v6}");
+        }
+    }
+    out.push(b'"');
 }
 
 /// Milliseconds with three places, so that what the gateway itself takes can be seen.
@@ -295,14 +328,14 @@ impl Event<'_> {
     /// Appends one line with its newline.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         let mut line = Object::begin(out);
-        line.number("time", self.time.as_millis());
-        line.number("seq", self.seq);
-        line.text("event", self.event);
+        line.number(key!("time"), self.time.as_millis());
+        line.number(key!("seq"), self.seq);
+        line.text(key!("event"), self.event);
         if let Some(Digest(bytes)) = self.policy {
-            json::hex(line.field("policy"), &bytes);
+            json::hex(line.field(key!("policy")), &bytes);
         }
         if let Some(detail) = self.detail {
-            json::string_bounded(line.field("detail"), detail, USER_AGENT_BYTES_MAX);
+            json::string_bounded(line.field(key!("detail")), detail, USER_AGENT_BYTES_MAX);
         }
         line.end();
         out.push(b'\n');

@@ -9,11 +9,11 @@ use percent_encoding::percent_decode;
 use crate::base::secret::KEY_PREFIX;
 
 /// The parameters that are kept: those that facts are made from.
-const KEPT: [&str; 8] =
-    ["room_id", "unique_id", "uniqueId", "client", "uuc", "device_id", "platform", "type"];
+const KEPT: [&[u8]; 8] =
+    [b"room_id", b"unique_id", b"uniqueId", b"client", b"uuc", b"device_id", b"platform", b"type"];
 
 /// The parameter that holds a URL, which is kept as far as its path and room.
-const URL: &str = "url";
+const URL: &[u8] = b"url";
 
 /// What stands for a value that is not shown.
 const REMOVED: u8 = b'-';
@@ -34,24 +34,28 @@ pub fn redact_target(target: &str, out: &mut Vec<u8>) {
     let target = target.split('#').next().unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     redact_path(path.as_bytes(), out);
+    let pairs = query.as_bytes().split(|byte| *byte == b'&').take(1024);
     let mut separator = b'?';
-    for pair in query.split('&').take(1024).filter(|pair| is_kept(pair)).take(PARTS_MAX) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    for (name, value) in pairs.map(name_and_value).filter(|(name, _)| is_kept(name)).take(PARTS_MAX) {
         out.push(separator);
         separator = b'&';
-        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(name);
         out.push(b'=');
         match name {
             URL => redact_url(value, out),
             // Anything else in it is a mistake, and what was mistaken for a room may be a session.
-            "room_id" if !is_room_id(value.as_bytes()) => out.push(REMOVED),
-            _ => redact_bounded(value.as_bytes(), VALUE_BYTES_MAX, out),
+            b"room_id" if !is_room_id(value) => out.push(REMOVED),
+            _ => redact_bounded(value, VALUE_BYTES_MAX, out),
         }
     }
 }
 
-fn is_kept(pair: &str) -> bool {
-    let name = pair.split('=').next().unwrap_or_default();
+fn name_and_value(pair: &[u8]) -> (&[u8], &[u8]) {
+    let end = pair.iter().position(|byte| *byte == b'=');
+    end.map_or((pair, &[]), |end| (&pair[..end], &pair[end + 1..]))
+}
+
+fn is_kept(name: &[u8]) -> bool {
     name == URL || KEPT.contains(&name)
 }
 
@@ -102,17 +106,30 @@ fn starts_like_a_key(text: &[u8]) -> bool {
     text.len() > 16 && KEY_PREFIX.bytes().all(|byte| decoded.next() == Some(byte))
 }
 
+/// What words, numbers and handles are made of.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let character = byte as u8;
+        plain[byte] = character.is_ascii_alphanumeric()
+            || matches!(character, b'-' | b'.' | b'_' | b'~' | b'@' | b':' | b',');
+        byte += 1;
+    }
+    plain
+};
+
 const fn is_plain_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'@' | b':' | b',')
+    PLAIN[byte as usize]
 }
 
 /// Appends a percent-encoded URL as `scheme://host/path?room_id=…`, percent-encoded again; `-` where it is none.
-fn redact_url(encoded: &str, out: &mut Vec<u8>) {
+fn redact_url(encoded: &[u8], out: &mut Vec<u8>) {
     const DECODED_BYTES_MAX: usize = 4096;
     const NAME: &[u8] = b"room_id=";
     // Decoded into a fixed buffer: the record is written without allocating.
     let mut buffer = [0; DECODED_BYTES_MAX];
-    let mut decoded = percent_decode(encoded.as_bytes());
+    let mut decoded = percent_decode(encoded);
     let mut length = 0;
     for (to, byte) in buffer.iter_mut().zip(&mut decoded) {
         *to = byte;
@@ -240,7 +257,7 @@ mod tests {
             before in "(/webcast/fetch\\?room_id=7&|/webcast/sign_url\\?url=https%3A%2F%2Fh%2F%3F|/a/b\\?)",
             after in "(&client=x|%26room_id%3D7)?",
         ) {
-            prop_assume!(!KEPT.contains(&name.as_str()) && name != URL);
+            prop_assume!(!is_kept(name.as_bytes()));
             let target = format!("{before}{name}=s3cretvalue{after}");
             prop_assert!(!redacted(&target).contains("s3cretvalue"), "{}", redacted(&target));
             let encoded = format!("{before}{name}%3Ds3cretvalue{after}");

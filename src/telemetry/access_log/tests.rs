@@ -145,6 +145,23 @@ proptest! {
     }
 
     #[test]
+    fn addresses_and_rooms_are_written_as_they_print(
+        v4 in any::<u32>(), v6 in any::<u128>(), id in 1u64.., name in "[a-z0-9._]{1,32}",
+    ) {
+        let quoted = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            write(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        for address in [IpAddr::V4(v4.into()), IpAddr::V6(v6.into())] {
+            prop_assert_eq!(quoted(&|out| write_address(out, address)), format!("\"{address}\""));
+        }
+        for room in [Room::Id(id), Room::parse_anchor(&name).unwrap()] {
+            prop_assert_eq!(quoted(&|out| write_room(out, room)), format!("\"{room}\""));
+        }
+    }
+
+    #[test]
     fn milliseconds_keep_their_places(micros in 0u64..1 << 40) {
         let mut out = Vec::new();
         milliseconds(&mut out, Duration::from_micros(micros));

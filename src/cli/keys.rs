@@ -136,7 +136,7 @@ fn list(sources: &Sources, now: Timestamp) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{:<12} {:<24} {:<34} {}", "KEY", "ACCOUNT", "STATE", "WHERE")?;
+    writeln!(out, "{:<12} {:<24} {:<34} WHERE", "KEY", "ACCOUNT", "STATE")?;
     for key in keys {
         let mut state = match key.expires {
             _ if key.disabled => "disabled".to_owned(),

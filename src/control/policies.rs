@@ -19,7 +19,20 @@ pub struct Directory {
 
 /// What a directory looks like from outside: each file's length and times. A change of any of them is a reason to read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Look(Vec<(PathBuf, u64, Option<SystemTime>, Option<(i64, i64, u64)>)>);
+pub struct Look(Vec<FileLook>);
+
+/// One file: all that changes when somebody writes, replaces or removes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FileLook {
+    path: PathBuf,
+    length: u64,
+    modified: Option<SystemTime>,
+    identity: Option<Identity>,
+}
+
+/// The time of the last change of status, in seconds and nanoseconds, and the inode: an edit that keeps length and
+/// modification time still shows.
+type Identity = (i64, i64, u64);
 
 /// Why a directory could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +70,7 @@ pub fn read_directory(path: &Path) -> Result<Directory, ReadError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(path).map_err(io(path))? {
         let name = entry.map_err(io(path))?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".toml") && !name.starts_with('.') {
+        if is_policy(Path::new(&name)) {
             names.push(name);
         }
         if names.len() > FILES_MAX {
@@ -99,14 +112,17 @@ fn read_bounded(path: &Path, bytes_max: usize) -> std::io::Result<Vec<u8>> {
 
 impl Look {
     /// What the same files, and the directory itself, look like now.
+    #[must_use]
     pub fn again(&self, directory: &Path) -> Self {
         let mut now = Self::default();
         let listed = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut tomls: Vec<PathBuf> = listed.filter(|path| is_policy(path)).collect();
         tomls.sort();
-        tomls.iter().for_each(|path| now.add(path));
         // Feeds are known by the last reading only.
-        self.0.iter().map(|(path, ..)| path).filter(|path| !is_policy(path)).for_each(|path| now.add(path));
+        let feeds = self.0.iter().map(|file| &file.path).filter(|path| !is_policy(path));
+        for path in tomls.iter().chain(feeds) {
+            now.add(path);
+        }
         now
     }
 
@@ -116,24 +132,23 @@ impl Look {
             Ok(found) => (found.len(), found.modified().ok(), identity(&found)),
             Err(_) => (0, None, None),
         };
-        self.0.push((path.to_owned(), length, modified, identity));
+        self.0.push(FileLook { path: path.to_owned(), length, modified, identity });
     }
 }
 
 fn is_policy(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.ends_with(".toml") && !name.starts_with('.')
+    let hidden = path.file_name().unwrap_or_default().as_encoded_bytes().starts_with(b".");
+    !hidden && path.extension().is_some_and(|extension| extension == "toml")
 }
 
-/// The time of the last change of status and the inode: an edit that keeps length and modification time still shows.
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere there is none")]
-fn identity(found: &fs::Metadata) -> Option<(i64, i64, u64)> {
+fn identity(found: &fs::Metadata) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt;
     Some((found.ctime(), found.ctime_nsec(), found.ino()))
 }
 
 #[cfg(not(unix))]
-fn identity(_: &fs::Metadata) -> Option<(i64, i64, u64)> {
+fn identity(_: &fs::Metadata) -> Option<Identity> {
     None
 }

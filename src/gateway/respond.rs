@@ -6,6 +6,7 @@ use http::{Response, StatusCode};
 use super::admit::Stop;
 use super::exchange::Exchange;
 use crate::base::time::Wait;
+use crate::dialect::Fault;
 use crate::dialect::answer::{self, Body, SignedShape};
 use crate::dialect::head::{Field, Head};
 use crate::dialect::ratelimit::Limits;
@@ -48,13 +49,7 @@ pub(super) fn refusal(exchange: &mut Exchange<'_>, stop: &Stop, user_agent: &str
     let limits = Limits { policy: &exchange.live.policy, standings: &standings };
     let rejected = match stop {
         Stop::Framing(rejection) => Rejected::request(rejection.status, rejection.label, rejection.message),
-        Stop::Fault(fault) => match fault.allow() {
-            Some(allow) => Rejected::method(allow),
-            None => {
-                let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_REQUEST);
-                Rejected::request(status, fault.label(), fault.to_string())
-            }
-        },
+        Stop::Fault(fault) => of_fault(*fault),
         Stop::Refused => match exchange.decision().and_then(|decision| decision.refusal.as_ref()) {
             Some(refusal) => Rejected::refused(refusal, limits),
             // Nobody stops for a refusal without having one.
@@ -64,6 +59,14 @@ pub(super) fn refusal(exchange: &mut Exchange<'_>, stop: &Stop, user_agent: &str
         Stop::Failed(failure) => unavailable(*failure).with_limits(limits),
     };
     rejected.answer(exchange.id, exchange.now, user_agent)
+}
+
+fn of_fault(fault: Fault) -> Rejected<'static> {
+    if let Some(allow) = fault.allow() {
+        return Rejected::method(allow);
+    }
+    let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    Rejected::request(status, fault.label(), fault.to_string())
 }
 
 /// What a generator says against a request, in our words: its own could name it.

@@ -111,6 +111,7 @@ pub struct Outcome {
 
 /// The end of asking.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every good answer")]
 pub enum End {
     /// An answer that will work, and the place of the generator that gave it.
     Good(Good, usize),

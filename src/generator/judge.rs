@@ -33,6 +33,7 @@ pub struct Good {
 
 /// What the judge found.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every good answer")]
 pub enum Judgement {
     /// It will work.
     Good(Good),

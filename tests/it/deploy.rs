@@ -26,7 +26,8 @@ fn its_examples_are_right_too() {
             _ => format!("{line}\n"),
         })
         .collect();
-    let uncommented = uncommented.replace("/run/secrets/sign-1", key.to_str().unwrap());
+    let key = key.to_str().unwrap();
+    let uncommented = uncommented.replace("/run/secrets/sign-1", key).replace("/etc/signgate/ca.pem", key);
     let loaded = parse("deploy/signgate.toml", &uncommented, &Flags::default());
     let loaded = loaded.unwrap_or_else(|error| panic!("{error:?}"));
     assert_eq!(loaded.settings.generators.len(), 1);

@@ -112,7 +112,6 @@ burst = 1000000
     group.finish();
 }
 
-#[expect(missing_docs, reason = "the macro makes a public function")]
 mod groups {
     use super::decisions;
     criterion::criterion_group!(benches, decisions);

@@ -177,14 +177,16 @@ impl<'a> Limits<'a> {
         match reason {
             Reason::Quota { window: length, max, .. } => {
                 let name = self.counters_of(rule).find_map(|limit| match limit {
-                    Limit::Windows(windows) => windows.iter().find(|window| window.length == *length),
+                    Limit::Windows(windows) | Limit::Distinct { windows, .. } => {
+                        windows.iter().find(|window| window.length == *length)
+                    }
                     Limit::Rate { .. } | Limit::Concurrency { .. } => None,
                 });
                 Some(item(name.map(|window| &*window.name), *max, Some(*length)))
             }
             Reason::Rate { .. } => self.counters_of(rule).find_map(|limit| match limit {
                 Limit::Rate { rate, .. } => Some(item(None, rate.count(), Some(rate.per()))),
-                Limit::Windows(_) | Limit::Concurrency { .. } => None,
+                Limit::Windows(_) | Limit::Distinct { .. } | Limit::Concurrency { .. } => None,
             }),
             Reason::Concurrency { max, .. } => Some(item(None, *max, None)),
             Reason::Blocked { .. }

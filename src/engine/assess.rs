@@ -11,7 +11,7 @@ use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
 use crate::policy::lists::Lists;
 use crate::policy::set::{
-    Account, AccountIndex, Exemptions, Key, Mode, RuleIndex, RuleKind, TierClass, TierIndex,
+    Account, AccountIndex, Exemptions, Key, Limit, Mode, RuleIndex, RuleKind, TierClass, TierIndex,
 };
 
 use super::book::Plan;
@@ -199,15 +199,28 @@ fn for_each_match(
 fn plan(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>, operation: Operation) -> Plan {
     let mut plan = Plan::default();
     for place in policy.applicable(who.tier, operation) {
-        if let Some(subject) = subject_of(policy.counter(*place).scopes, facts, who) {
-            plan.add(*place, subject);
+        let counter = policy.counter(*place);
+        let counted = match &counter.limit {
+            Limit::Distinct { count, .. } => subject_of(*count, facts, who),
+            Limit::Windows(_) | Limit::Rate { .. } | Limit::Concurrency { .. } => Some(Subject::TOTAL),
+        };
+        if let (Some(subject), Some(counted)) = (subject_of_all(counter.scopes, facts, who), counted) {
+            plan.add(*place, subject, counted);
         }
     }
     plan
 }
 
-fn subject_of(scopes: Scopes, facts: &Facts<'_>, who: &Who<'_>) -> Option<Subject> {
-    let one = |scope| match scope {
+fn subject_of_all(scopes: Scopes, facts: &Facts<'_>, who: &Who<'_>) -> Option<Subject> {
+    let first = subject_of(scopes.first, facts, who)?;
+    match scopes.second {
+        None => Some(first),
+        Some(second) => Some(Subject::pair(first, subject_of(second, facts, who)?)),
+    }
+}
+
+fn subject_of(scope: Scope, facts: &Facts<'_>, who: &Who<'_>) -> Option<Subject> {
+    match scope {
         Scope::Account => who.account_subject,
         Scope::Key => who.key_subject,
         Scope::Proxy => Some(Subject::prefix(Prefix::proxy(facts.client))),
@@ -216,11 +229,6 @@ fn subject_of(scopes: Scopes, facts: &Facts<'_>, who: &Who<'_>) -> Option<Subjec
         Scope::Room => facts.room.as_ref().map(Subject::room),
         Scope::Library => Some(Subject::number(facts.library.name as u64)),
         Scope::Total => Some(Subject::TOTAL),
-    };
-    let first = one(scopes.first)?;
-    match scopes.second {
-        None => Some(first),
-        Some(second) => Some(Subject::pair(first, one(second)?)),
     }
 }
 

@@ -15,12 +15,14 @@ use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
 
 use super::decision::{Reason, Refusal, Standing};
-use super::record::{Record, RecordKey, Room};
+use super::record::{Left, Record, RecordKey};
 use super::shard::Shard;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
-use crate::policy::set::{COUNTERS_PER_REQUEST_MAX, Counter, Limit, Mode, WINDOWS_PER_COUNTER_MAX};
+use crate::policy::set::{
+    COUNTERS_PER_REQUEST_MAX, Counter, Limit, Mode, WINDOWS_PER_COUNTER_MAX, WindowLimit,
+};
 
 const SHARDS: usize = 256;
 
@@ -35,23 +37,26 @@ pub struct Plan {
 struct Planned {
     counter: u16,
     subject: Subject,
+    /// Of a distinct quota: what of its kind this request asks for.
+    counted: Subject,
+}
+
+impl Planned {
+    const NOTHING: Self = Self { counter: 0, subject: Subject::TOTAL, counted: Subject::TOTAL };
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self {
-            entries: [Planned { counter: 0, subject: Subject::TOTAL }; COUNTERS_PER_REQUEST_MAX],
-            length: 0,
-        }
+        Self { entries: [Planned::NOTHING; COUNTERS_PER_REQUEST_MAX], length: 0 }
     }
 }
 
 impl Plan {
     /// Adds a counter. Compiled policies never apply more than [`COUNTERS_PER_REQUEST_MAX`] to one request.
-    pub(super) fn add(&mut self, counter: u16, subject: Subject) {
+    pub(super) fn add(&mut self, counter: u16, subject: Subject, counted: Subject) {
         debug_assert!(self.length < COUNTERS_PER_REQUEST_MAX, "the compiler let too many counters apply");
         if let Some(entry) = self.entries.get_mut(self.length) {
-            *entry = Planned { counter, subject };
+            *entry = Planned { counter, subject, counted };
             self.length += 1;
         }
     }
@@ -82,9 +87,8 @@ struct Booked {
 
 impl Default for Receipt {
     fn default() -> Self {
-        let planned = Planned { counter: 0, subject: Subject::TOTAL };
         Self {
-            booked: [Booked { planned, ends: Default::default(), counts: Default::default() };
+            booked: [Booked { planned: Planned::NOTHING, ends: [0; 3], counts: [0; 3] };
                 COUNTERS_PER_REQUEST_MAX],
             length: 0,
         }
@@ -93,14 +97,10 @@ impl Default for Receipt {
 
 impl Receipt {
     fn add(&mut self, planned: Planned, record: &Record) {
-        let mut booked = Booked { planned, ends: Default::default(), counts: Default::default() };
-        if let Some(windows) = record.windows() {
-            for (place, window) in windows.iter().enumerate() {
-                booked.ends[place] = window.ends();
-                booked.counts[place] = window.count(0);
-            }
-        }
-        self.booked[self.length] = booked;
+        let counts = record
+            .windows()
+            .map_or([0; WINDOWS_PER_COUNTER_MAX], |windows| windows.map(|window| window.count(0)));
+        self.booked[self.length] = Booked { planned, ends: record.ends(), counts };
         self.length += 1;
     }
 
@@ -195,14 +195,15 @@ impl Book {
             let shard = locked.shard(planned.subject);
             let key = RecordKey::new(counter, planned.subject);
             let Some(record) = shard.find(&self.hasher, key) else {
-                if let Room::Spent { window, wait } = Record::empty(&counter.limit).room(&counter.limit, now)
+                if let Left::None { window, wait } =
+                    Record::empty(&counter.limit).left(&counter.limit, planned.counted, now)
                 {
                     note(&mut enforced, &mut with_shadow, counter, window, wait);
                     shadow_full |= counter.mode == Mode::Shadow;
                 }
                 continue;
             };
-            if let Room::Spent { window, wait } = record.room(&counter.limit, now) {
+            if let Left::None { window, wait } = record.left(&counter.limit, planned.counted, now) {
                 note(&mut enforced, &mut with_shadow, counter, window, wait);
                 shadow_full |= counter.mode == Mode::Shadow;
             }
@@ -216,11 +217,10 @@ impl Book {
                 continue;
             }
             let shard = locked.shard(planned.subject);
-            let (record, is_new_strangers) = shard.find_or_insert(&self.hasher, counter, planned.subject);
-            record.charge(&counter.limit, now);
+            let (record, grown) = shard.charge(&self.hasher, counter, planned.subject, planned.counted, now);
             receipt.add(*planned, record);
-            if is_new_strangers {
-                self.strangers.fetch_add(1, Ordering::Relaxed);
+            if grown > 0 {
+                self.strangers.fetch_add(grown, Ordering::Relaxed);
             }
         }
         Charge::Booked { receipt, shadow: with_shadow }
@@ -242,7 +242,7 @@ impl Book {
                 if in_flight {
                     record.release();
                 } else {
-                    any |= record.refund(&counter.limit, &booked.ends, now);
+                    any |= record.refund(&counter.limit, booked.planned.counted, &booked.ends, now);
                 }
             }
         }
@@ -351,11 +351,20 @@ fn note(
     wait: Duration,
 ) {
     let rule = counter.rule;
-    let reason = match &counter.limit {
-        Limit::Windows(limits) => {
-            let limit = &limits[usize::from(window)];
-            Reason::Quota { rule, label: limit.label.clone(), max: limit.max, window: limit.length, wait }
+    let quota = |limits: &[WindowLimit], different| {
+        let limit = &limits[usize::from(window)];
+        Reason::Quota {
+            rule,
+            label: limit.label.clone(),
+            max: limit.max,
+            different,
+            window: limit.length,
+            wait,
         }
+    };
+    let reason = match &counter.limit {
+        Limit::Windows(limits) => quota(limits, None),
+        Limit::Distinct { count, windows } => quota(windows, Some(*count)),
         Limit::Rate { label, .. } => Reason::Rate { rule, label: label.clone(), wait },
         Limit::Concurrency { max, label } => Reason::Concurrency { rule, label: label.clone(), max: *max },
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::base::id::{AccountId, KeyId};
 use crate::base::rate::LengthText;
+use crate::base::subject::Scope;
 use crate::base::time::{Timestamp, Wait};
 use crate::policy::set::{Limit, PolicySet, RuleIndex, RuleKind, TierIndex, WindowLimit};
 
@@ -141,7 +142,7 @@ pub enum Reason {
     TargetNotListed,
     /// Session credentials came along, and the policy takes none.
     SessionRefused,
-    /// A window is used up.
+    /// A window is used up: of a quota, or of a distinct quota.
     Quota {
         /// The rule.
         rule: RuleIndex,
@@ -149,6 +150,8 @@ pub enum Reason {
         label: Arc<str>,
         /// How many it admits.
         max: u32,
+        /// Of what it admits so many different ones; `None` where requests are counted.
+        different: Option<Scope>,
         /// The window's length.
         window: Duration,
         /// Until it ends.
@@ -325,6 +328,23 @@ impl fmt::Display for Described<'_> {
             Reason::SessionRefused => {
                 f.write_str("this sign service takes no session credentials; send the request without session id and cookies")
             }
+            Reason::Quota { max, different: Some(scope), window, wait, .. } => write!(
+                f,
+                "the limit of {max} different {} {} is used up, those asked for before can still be asked for; \
+                 for others try again in {}",
+                match (scope, *max) {
+                    (Scope::Proxy, 1) => "address".to_owned(),
+                    (Scope::Proxy, _) => "addresses".to_owned(),
+                    (Scope::Asn, 1) => "network".to_owned(),
+                    (Scope::Asn, _) => "networks".to_owned(),
+                    (Scope::Library, 1) => "client library".to_owned(),
+                    (Scope::Library, _) => "client libraries".to_owned(),
+                    (scope, 1) => scope.word().to_owned(),
+                    (scope, _) => format!("{scope}s"),
+                },
+                Each(*window),
+                Wait::of(*wait)
+            ),
             Reason::Quota { max, window, wait, .. } => write!(
                 f,
                 "the limit of {max} {} {} is used up; try again in {}",
@@ -381,7 +401,7 @@ impl Standing {
     pub fn limit(self, policy: &PolicySet) -> Option<&WindowLimit> {
         match &policy.counters().get(usize::from(self.counter))?.limit {
             Limit::Windows(windows) => windows.get(usize::from(self.window)),
-            Limit::Rate { .. } | Limit::Concurrency { .. } => None,
+            Limit::Distinct { .. } | Limit::Rate { .. } | Limit::Concurrency { .. } => None,
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod book;
 pub mod decision;
 pub mod facts;
 mod record;
+mod seen;
 mod shard;
 
 #[cfg(test)]

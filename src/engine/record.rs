@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::seen::Seen;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::policy::set::{Counter, Limit, WINDOWS_PER_COUNTER_MAX, WindowLimit};
@@ -126,10 +127,15 @@ impl Window {
     }
 }
 
+/// One value for each window that a counter may have.
+pub(super) type Windows<T> = [T; WINDOWS_PER_COUNTER_MAX];
+
 /// What is counted under a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Record {
-    Windows([Window; WINDOWS_PER_COUNTER_MAX]),
+    Windows(Windows<Window>),
+    /// Boxed: most records are not of this kind, and need not be as large.
+    Seen(Box<Seen>),
     /// The theoretical arrival time of GCRA (ITU-T I.371, annex A) in nanoseconds since 1970, in halves to stay at
     /// four bytes' alignment.
     Cell {
@@ -141,10 +147,10 @@ pub(super) enum Record {
 
 /// Whether one more is admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
-    Left,
+pub(super) enum Left {
+    Some,
     /// The window at that place is used up for so long.
-    Spent {
+    None {
         window: u8,
         wait: Duration,
     },
@@ -154,6 +160,7 @@ impl Record {
     pub(super) fn empty(limit: &Limit) -> Self {
         match limit {
             Limit::Windows(_) => Self::Windows(Default::default()),
+            Limit::Distinct { .. } => Self::Seen(Box::default()),
             Limit::Rate { .. } => Self::cell(0),
             Limit::Concurrency { .. } => Self::InFlight(0),
         }
@@ -167,6 +174,7 @@ impl Record {
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         match self {
             Self::Windows(windows) => windows.iter().all(|window| !window.is_open(now.as_millis())),
+            Self::Seen(seen) => seen.is_over(now.as_millis()),
             Self::Cell { .. } => self.arrival() <= now.as_nanos(),
             Self::InFlight(count) => *count == 0,
         }
@@ -180,11 +188,11 @@ impl Record {
     }
 
     /// Whether one more fits into `limit`: of several windows used up, the one with the longest wait answers.
-    pub(super) fn room(&self, limit: &Limit, now: Timestamp) -> Room {
+    pub(super) fn left(&self, limit: &Limit, counted: Subject, now: Timestamp) -> Left {
         match (self, limit) {
             (Self::Windows(windows), Limit::Windows(limits)) => {
                 let millis = now.as_millis();
-                let mut room = Room::Left;
+                let mut left = Left::Some;
                 let mut longest = Duration::ZERO;
                 for ((place, window), limit) in (0u8..).zip(windows).zip(limits) {
                     if window.count(millis) < limit.max {
@@ -199,30 +207,28 @@ impl Record {
                     let wait = ends.since(now);
                     if wait >= longest {
                         longest = wait;
-                        room = Room::Spent { window: place, wait };
+                        left = Left::None { window: place, wait };
                     }
                 }
-                room
+                left
             }
+            (Self::Seen(seen), Limit::Distinct { windows, .. }) => seen.left(windows, counted, now),
             (Self::Cell { .. }, Limit::Rate { rate, burst, .. }) => {
                 let ahead = rate.interval().saturating_mul(burst.saturating_sub(1));
                 let earliest = Timestamp::from_nanos(self.arrival()) - ahead;
-                if now >= earliest {
-                    Room::Left
-                } else {
-                    Room::Spent { window: 0, wait: earliest.since(now) }
-                }
+                if now >= earliest { Left::Some } else { Left::None { window: 0, wait: earliest.since(now) } }
             }
             (Self::InFlight(count), Limit::Concurrency { max, .. }) if count >= max => {
-                Room::Spent { window: 0, wait: Duration::ZERO }
+                Left::None { window: 0, wait: Duration::ZERO }
             }
-            _ => Room::Left,
+            _ => Left::Some,
         }
     }
 
     /// Charges one, whether or not there is room.
-    pub(super) fn charge(&mut self, limit: &Limit, now: Timestamp) {
+    pub(super) fn charge(&mut self, limit: &Limit, counted: Subject, now: Timestamp) {
         match (self, limit) {
+            (Self::Seen(seen), Limit::Distinct { windows, .. }) => seen.charge(windows, counted, now),
             (Self::Windows(windows), Limit::Windows(limits)) => {
                 for (window, limit) in windows.iter_mut().zip(limits) {
                     window.charge(limit, now.as_millis());
@@ -241,10 +247,12 @@ impl Record {
     pub(super) fn refund(
         &mut self,
         limit: &Limit,
-        ends: &[u64; WINDOWS_PER_COUNTER_MAX],
+        counted: Subject,
+        ends: &Windows<u64>,
         now: Timestamp,
     ) -> bool {
         match (self, limit) {
+            (Self::Seen(seen), Limit::Distinct { windows, .. }) => seen.refund(windows, counted, ends),
             (Self::Windows(windows), Limit::Windows(limits)) => {
                 let mut any = false;
                 for ((window, limit), ends) in windows.iter_mut().zip(limits).zip(ends) {
@@ -278,6 +286,7 @@ impl Record {
                     window.absorb(*other, now.as_millis());
                 }
             }
+            (Self::Seen(seen), Self::Seen(other)) => seen.absorb(other, now.as_millis()),
             (cell @ Self::Cell { .. }, other @ Self::Cell { .. }) => {
                 let backlog = other.arrival().saturating_sub(now.as_nanos());
                 *cell = Self::cell(cell.arrival().max(now.as_nanos()).saturating_add(backlog));
@@ -287,8 +296,25 @@ impl Record {
         }
     }
 
-    /// The windows, where it has any.
-    pub(super) fn windows(&self) -> Option<&[Window; WINDOWS_PER_COUNTER_MAX]> {
+    /// Where its windows end, which names their instances; 0 where it has none.
+    pub(super) fn ends(&self) -> Windows<u64> {
+        match self {
+            Self::Windows(windows) => windows.map(Window::ends),
+            Self::Seen(seen) => seen.ends(),
+            Self::Cell { .. } | Self::InFlight(_) => [0; WINDOWS_PER_COUNTER_MAX],
+        }
+    }
+
+    /// How much room it takes, in records: what a distinct quota remembers counts towards the cap, too.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Seen(seen) => 3 + seen.len() / 2,
+            _ => 1,
+        }
+    }
+
+    /// The windows of a plain quota.
+    pub(super) fn windows(&self) -> Option<&Windows<Window>> {
         match self {
             Self::Windows(windows) => Some(windows),
             _ => None,

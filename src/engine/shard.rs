@@ -11,7 +11,7 @@ use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::policy::set::Counter;
 
-/// Records, and how many of them count towards the cap.
+/// Records, and how many of them, by their weight, count towards the cap.
 #[derive(Default)]
 pub(super) struct Shard {
     records: HashTable<(RecordKey, Record)>,
@@ -68,25 +68,35 @@ impl Shard {
         self.records.find_mut(hasher.hash_one(key), |(other, _)| *other == key).map(|(_, record)| record)
     }
 
-    pub(super) fn find_or_insert(
+    /// Charges one, in a new record where there is none. Gives the record, and by how much the strangers' weight grew.
+    pub(super) fn charge(
         &mut self,
         hasher: &SeedableRandomState,
         counter: &Counter,
         subject: Subject,
-    ) -> (&mut Record, bool) {
+        counted: Subject,
+        now: Timestamp,
+    ) -> (&Record, usize) {
         let own = RecordKey::new(counter, subject);
         let key = if self.folds == 0 { own } else { self.resolve(hasher, own).unwrap_or(own) };
         let hash = hasher.hash_one(key);
         // Not `entry`: it makes room for one more even where the key is there, an allocation now and then for nothing.
-        match self.records.find_entry(hash, |(other, _)| *other == key) {
-            Ok(entry) => (&mut entry.into_mut().1, false),
+        let (record, before) = match self.records.find_entry(hash, |(other, _)| *other == key) {
+            Ok(entry) => {
+                let record = &mut entry.into_mut().1;
+                let before = record.weight();
+                (record, before)
+            }
             Err(absent) => {
-                self.strangers += usize::from(key.is_strangers());
                 let new = (key, Record::empty(&counter.limit));
                 let entry = absent.into_table().insert_unique(hash, new, |(key, _)| hasher.hash_one(key));
-                (&mut entry.into_mut().1, key.is_strangers())
+                (&mut entry.into_mut().1, 0)
             }
-        }
+        };
+        record.charge(&counter.limit, counted, now);
+        let grown = if key.is_strangers() { record.weight().saturating_sub(before) } else { 0 };
+        self.strangers += grown;
+        (record, grown)
     }
 
     /// Frees records that say the same as none.
@@ -128,7 +138,10 @@ impl Shard {
                 let Some(parent) = key.ancestor(width).filter(|parent| chosen.contains(parent)) else {
                     return true;
                 };
-                folded.entry(parent).and_modify(|into| into.absorb(record, now)).or_insert(*record);
+                folded
+                    .entry(parent)
+                    .and_modify(|into| into.absorb(record, now))
+                    .or_insert_with(|| record.clone());
                 false
             });
             for (key, record) in folded {
@@ -145,7 +158,8 @@ impl Shard {
     }
 
     fn recount(&mut self) {
-        self.strangers = self.records.iter().filter(|(key, _)| key.is_strangers()).count();
+        let strangers = self.records.iter().filter(|(key, _)| key.is_strangers());
+        self.strangers = strangers.map(|(_, record)| record.weight()).sum();
         self.folds = self.records.iter().filter(|(key, _)| key.is_fold()).count();
     }
 }

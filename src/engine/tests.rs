@@ -69,7 +69,9 @@ impl Draft {
     fn counter(mut self, name: &str, scopes: &str, limit: Limit, mode: Mode) -> Self {
         let scopes = Scopes::parse(scopes).unwrap();
         let windows: Vec<Duration> = match &limit {
-            Limit::Windows(windows) => windows.iter().map(|window| window.length).collect(),
+            Limit::Windows(windows) | Limit::Distinct { windows, .. } => {
+                windows.iter().map(|window| window.length).collect()
+            }
             _ => Vec::new(),
         };
         let rule = RuleIndex(self.0.rules.len() as u16);
@@ -227,6 +229,89 @@ fn shadow_rules_count_and_find_but_do_not_act() {
         assert_eq!(decision.shadow.unwrap().first().rule_name(&policy), "s");
     }
     assert_eq!(decide(&engine, &policy, &who, START).verdict(), Verdict::Throttle);
+}
+
+fn rooms_of_a_proxy(max: u32) -> PolicySet {
+    let Limit::Windows(windows) = windows_of("proxy", &[(1800, max)]) else { unreachable!() };
+    let limit = Limit::Distinct { count: Scope::Room, windows };
+    Draft::new().counter("rooms", "proxy", limit, Mode::Enforce).set()
+}
+
+fn in_room(room: u64, client: IpAddr) -> Facts<'static> {
+    Facts { room: Some(Room::Id(room)), ..facts(client, Credential::Absent) }
+}
+
+#[test]
+fn a_distinct_quota_counts_different_ones_and_not_requests() {
+    let engine = Engine::new(10_000, 1);
+    let policy = rooms_of_a_proxy(4);
+    let verdict = |room, client, now| decide(&engine, &policy, &in_room(room, v4(client)), now).verdict();
+    for _ in 0..20 {
+        for room in 1..=4 {
+            assert_eq!(verdict(room, 1, START), Verdict::Allow);
+        }
+    }
+    let later = START + Duration::from_secs(600);
+    let fifth = decide(&engine, &policy, &in_room(5, v4(1)), later);
+    assert_eq!((fifth.verdict(), wait_secs(&fifth)), (Verdict::Throttle, 1200));
+    assert_eq!(verdict(4, 1, later), Verdict::Allow, "a room that was asked for before stays open");
+    assert_eq!(verdict(5, 2, later), Verdict::Allow, "another proxy has rooms of its own");
+    let over = START + Duration::from_secs(1800);
+    assert_eq!(verdict(5, 1, over), Verdict::Allow, "the wait was true");
+    let text = fifth.refusal.unwrap().first().describe(&policy).to_string();
+    assert!(text.starts_with("the limit of 4 different rooms in 30m is used up"), "{text}");
+}
+
+#[test]
+fn a_distinct_quota_forgets_a_room_when_every_request_for_it_was_taken_back() {
+    let engine = Engine::new(10_000, 1);
+    let policy = rooms_of_a_proxy(1);
+    let ask = |room| {
+        let assessment = engine.assess(&policy, &in_room(room, v4(1)), START);
+        let charge = engine.charge(&policy, &assessment, START);
+        engine.conclude(assessment, charge).1
+    };
+    let (first, second) = (ask(1).unwrap(), ask(1).unwrap());
+    engine.observe(&policy, &first, Ending::Refunded, START);
+    assert!(ask(2).is_none(), "the second request for room 1 still counts");
+    engine.observe(&policy, &second, Ending::Refunded, START);
+    let third = ask(2).expect("room 1 is forgotten");
+    engine.observe(&policy, &third, Ending::Refunded, START);
+    assert!(ask(3).is_none() && ask(2).is_some(), "no more than the limit are taken back in a window");
+}
+
+proptest! {
+    #[test]
+    fn a_distinct_quota_never_admits_more_different_ones(
+        asked in prop::collection::vec((1u64..12, 0u64..900, prop::bool::weighted(0.2)), 1..120), max in 1u32..6,
+    ) {
+        let engine = Engine::new(10_000, 1);
+        let policy = rooms_of_a_proxy(max);
+        let mut now = START;
+        // The exact log: when the window opened, and the good requests of each room in it.
+        let (mut opened, mut log): (Timestamp, HashMap<u64, u32>) = (START, HashMap::new());
+        let mut is_open = false;
+        for (room, gap, refund) in asked {
+            now = now + Duration::from_secs(gap);
+            if is_open && now.since(opened) >= Duration::from_secs(1800) {
+                (is_open, log) = (false, HashMap::new());
+            }
+            let assessment = engine.assess(&policy, &in_room(room, v4(1)), now);
+            let charge = engine.charge(&policy, &assessment, now);
+            let (decision, receipt) = engine.conclude(assessment, charge);
+            let different = log.values().filter(|count| **count > 0).count() as u32;
+            let seen = log.get(&room).is_some_and(|count| *count > 0);
+            prop_assert_eq!(decision.verdict() == Verdict::Allow, seen || different < max);
+            let Some(receipt) = receipt else { continue };
+            if !is_open {
+                (is_open, opened) = (true, now);
+            }
+            *log.entry(room).or_default() += 1;
+            if refund && engine.observe(&policy, &receipt, Ending::Refunded, now) {
+                *log.entry(room).or_default() -= 1;
+            }
+        }
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::base::operation::Operation;
 use crate::base::rate::{LengthText, Rate};
 use crate::base::room::Room;
 use crate::base::secret::KeyHash;
-use crate::base::subject::{Scopes, Subject};
+use crate::base::subject::{Scope, Scopes, Subject};
 use crate::base::time::Timestamp;
 
 use super::lists::Lists;
@@ -28,6 +28,9 @@ pub const COUNTERS_PER_REQUEST_MAX: usize = 16;
 
 /// A counter holds at most so many windows; a quota with more is laid out as several counters.
 pub const WINDOWS_PER_COUNTER_MAX: usize = 3;
+
+/// A distinct quota remembers at most so many different ones for each subject.
+pub const DISTINCT_MAX: u32 = 1_000;
 
 /// Everything that decides, compiled from one directory of policy files.
 #[derive(Debug)]
@@ -360,6 +363,11 @@ pub enum RuleKind {
         /// One counter for every three windows.
         counters: Range<u16>,
     },
+    /// So many different ones in each window.
+    Distinct {
+        /// One counter for every three windows.
+        counters: Range<u16>,
+    },
     /// Smoothing, with a burst.
     Rate {
         /// One counter.
@@ -379,6 +387,7 @@ impl RuleKind {
             Self::Blocklist { .. } => "blocklist",
             Self::Allowlist { .. } => "allowlist",
             Self::Quota { .. } => "quota",
+            Self::Distinct { .. } => "distinct",
             Self::Rate { .. } => "rate",
             Self::Concurrency { .. } => "concurrency",
         }
@@ -441,6 +450,14 @@ pub enum Limit {
         /// As [`WindowLimit::label`].
         label: Arc<str>,
     },
+    /// So many different ones of something in each window: four different rooms for one proxy in half an hour. Exact up to
+    /// its maximum, which bounds what is remembered.
+    Distinct {
+        /// Of what different ones are counted.
+        count: Scope,
+        /// 1 to [`WINDOWS_PER_COUNTER_MAX`], the shortest first; `max` is at most [`DISTINCT_MAX`].
+        windows: Vec<WindowLimit>,
+    },
     /// At a time.
     Concurrency {
         /// At least 1.
@@ -467,6 +484,11 @@ pub struct WindowLimit {
 pub fn limit_label(scopes: Scopes, window: &str) -> String {
     let second = scopes.second.map(|scope| format!("_{}", scope.label())).unwrap_or_default();
     format!("rate_limit_{}{second}_{window}", scopes.first.label())
+}
+
+/// The `limit_label` of a window of a distinct quota: `rate_limit_proxy_different_room_id_30m`.
+pub fn distinct_label(scopes: Scopes, count: Scope, window: &str) -> String {
+    limit_label(scopes, &format!("different_{}_{window}", count.label()))
 }
 
 /// The word for a window of that length: `second`, `minute`, `hour`, `day`, `week`, else the length as [`LengthText`].

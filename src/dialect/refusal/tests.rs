@@ -31,6 +31,7 @@ fn quota(wait_ms: u64) -> Reason {
         rule: ANONYMOUS,
         label: "rate_limit_proxy_minute".into(),
         max: 5,
+        different: None,
         window: Duration::from_secs(60),
         wait: Duration::from_millis(wait_ms),
     }
@@ -41,6 +42,7 @@ fn room_quota(wait_ms: u64) -> Reason {
         rule: PER_ROOM,
         label: "rate_limit_proxy_room_id_30m".into(),
         max: 4,
+        different: None,
         window: Duration::from_secs(1800),
         wait: Duration::from_millis(wait_ms),
     }

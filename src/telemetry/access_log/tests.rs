@@ -36,7 +36,7 @@ fn decision(refusal: Option<Refusal>) -> Decision {
 fn refusal() -> Refusal {
     let quota = |rule, wait| {
         let (label, window, wait) = ("l".into(), Duration::from_secs(60), Duration::from_millis(wait));
-        Reason::Quota { rule: RuleIndex(rule), label, max: 5, window, wait }
+        Reason::Quota { rule: RuleIndex(rule), label, max: 5, different: None, window, wait }
     };
     let mut refusal = Refusal::new(quota(0, 30_500));
     refusal.add(quota(1, 90_000));

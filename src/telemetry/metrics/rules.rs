@@ -55,9 +55,10 @@ const fn verdict_of(kind: &RuleKind) -> Option<Verdict> {
     match kind {
         RuleKind::Blocklist { .. } => Some(Verdict::Deny),
         RuleKind::Allowlist { .. } => None,
-        RuleKind::Quota { .. } | RuleKind::Rate { .. } | RuleKind::Concurrency { .. } => {
-            Some(Verdict::Throttle)
-        }
+        RuleKind::Quota { .. }
+        | RuleKind::Distinct { .. }
+        | RuleKind::Rate { .. }
+        | RuleKind::Concurrency { .. } => Some(Verdict::Throttle),
     }
 }
 

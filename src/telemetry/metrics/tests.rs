@@ -29,7 +29,7 @@ fn shipped() -> PolicySet {
 
 fn quota(rule: u16, label: &str) -> Reason {
     let (minute, label) = (Duration::from_secs(60), Arc::from(label));
-    Reason::Quota { rule: RuleIndex(rule), label, max: 5, window: minute, wait: minute }
+    Reason::Quota { rule: RuleIndex(rule), label, max: 5, different: None, window: minute, wait: minute }
 }
 
 fn decision(refusal: Option<Refusal>, shadow: Option<Refusal>) -> Decision {

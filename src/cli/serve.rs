@@ -230,7 +230,8 @@ fn work(socket: std::net::TcpListener, part: WorkerParts) {
         let fleet = Fleet::new(part.generators, part.seed[0]);
         let worker = Rc::new(Worker::new(part.shared, fleet, part.record.recorder(), part.seed));
         worker.warm_up();
-        let thread = ListenerThread::new(part.settings);
+        let for_ids = Rc::clone(&worker);
+        let thread = ListenerThread::new(part.settings, move || for_ids.next_id());
         let _ = part.counts.send(Arc::clone(thread.counts()));
         let ticking = Rc::clone(&worker);
         let mut stopping = part.stopped.clone();

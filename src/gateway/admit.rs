@@ -17,6 +17,7 @@ use super::respond;
 use super::shared::{PATIENCE, PATIENCE_JAVA, PATIENCE_NODE_1, Shared};
 use crate::base::library::LibraryName;
 use crate::base::operation::Operation;
+use crate::base::request_id::RequestId;
 use crate::dialect::forward::Scratch;
 use crate::dialect::limits::{self, LoadShedding};
 use crate::dialect::ratelimit::Limits;
@@ -219,6 +220,11 @@ impl Worker {
         let response = respond::with(limits::head(exchange.id), body);
         exchange.served_here();
         response
+    }
+
+    /// The id of an answer that is given before there is a request: to a connection over a cap.
+    pub fn next_id(&self) -> RequestId {
+        RequestId::new(self.shared.clock.now(), self.shared.next_sequence(), self.seed)
     }
 
     /// Work of the quarter of a second: hands records on, closes connections that idled too long.

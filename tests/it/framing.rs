@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
+use signgate::base::{request_id::RequestId, time::Timestamp};
 use signgate::gateway::listener::{
     Arrival, Framing, FramingLimits, ListenerSettings, ListenerThread, Position, Refused, Rejection,
     read_body, serve_connection,
@@ -64,7 +65,9 @@ async fn answer(arrival: Arrival, recorder: &Recorder) -> Response<Full<Bytes>> 
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, recorder: Recorder) {
     let peer: SocketAddr = "192.0.2.1:1234".parse().unwrap();
-    let thread = ListenerThread::new(Arc::new(ListenerSettings::default()));
+    let thread = ListenerThread::new(Arc::new(ListenerSettings::default()), || {
+        RequestId::new(Timestamp::EPOCH, 1, [1, 2])
+    });
     serve_connection(stream, peer, &thread, &async |arrival| answer(arrival, &recorder).await).await;
 }
 

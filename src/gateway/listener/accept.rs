@@ -13,6 +13,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use crate::base::request_id::RequestId;
+
 use super::{
     caps::ConnectionCaps,
     counts::CapReached,
@@ -137,8 +139,8 @@ where
 
     /// Tells the client why, if it can be told at once.
     fn turn_away(&self, mut stream: TcpStream, cap: CapReached) {
-        let answer = turned_away_answer(cap);
-        if !matches!(stream.try_write(answer), Ok(length) if length == answer.len()) {
+        let answer = turned_away_answer(cap, self.thread.next_id());
+        if !matches!(stream.try_write(answer.as_bytes()), Ok(length) if length == answer.len()) {
             return;
         }
         // Closing at once would reset the connection when its request arrives, and the reset would overtake the answer.
@@ -171,64 +173,45 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-macro_rules! answer {
-    ($status:literal, $reason:literal, $headers:literal, $message:literal, $label:literal) => {
-        concat!(
-            "HTTP/1.1 ",
-            $status,
-            " ",
-            $reason,
-            "\r\ncontent-type: application/json\r\nconnection: close\r\n",
-            $headers,
-            "\r\n{\"code\":",
-            $status,
-            ",\"message\":\"",
-            $message,
-            "\",\"error\":\"",
-            $message,
-            "\",\"limit_label\":\"",
-            $label,
-            "\"}"
-        )
-        .as_bytes()
-    };
-}
-
 /// The whole answer to a connection over a cap. Its body ends with the connection, so it needs no length.
-fn turned_away_answer(cap: CapReached) -> &'static [u8] {
-    match cap {
-        CapReached::Connections => answer!(
-            "503",
+fn turned_away_answer(cap: CapReached, id: RequestId) -> String {
+    let (status, reason, message) = match cap {
+        CapReached::Connections => (
+            503,
             "Service Unavailable",
-            "retry-after: 1\r\n",
-            "the gateway has as many connections as it can take, try again in a second",
-            "connections"
+            "the gateway has as many connections as it can take, try again in 1 second",
         ),
-        CapReached::PerSource => answer!(
-            "429",
+        CapReached::PerSource => (
+            429,
             "Too Many Requests",
-            "retry-after: 1\r\nratelimit-reset: 1\r\nratelimit-remaining: 1\r\n",
-            "your address has too many open connections, close some or try again in a second",
-            "connections_per_source"
+            "your address has too many open connections, close some or try again in 1 second",
         ),
-        CapReached::AcceptRate => answer!(
-            "429",
+        CapReached::AcceptRate => (
+            429,
             "Too Many Requests",
-            "retry-after: 1\r\nratelimit-reset: 1\r\nratelimit-remaining: 1\r\n",
-            "your address opens connections too fast, reuse them or try again in a second",
-            "accepts_per_source"
+            "your address opens connections too fast, reuse them or try again in 1 second",
         ),
-    }
+    };
+    // Clients read their wait from one or another of these; `RateLimit-Remaining` is TikTokLive's.
+    let waits = "retry-after: 1\r\nratelimit-reset: 1\r\nratelimit-remaining: 1\r\n";
+    let label = cap.label();
+    format!(
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\nconnection: close\r\nx-request-id: {id}\r\n{waits}\r\n\
+         {{\"code\":{status},\"message\":\"{message}\",\"error\":\"{message}\",\"limit_label\":\"{label}\",\
+         \"retry_after\":1,\"request_id\":\"{id}\"}}"
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::time::Timestamp;
 
     #[test]
     fn turned_away_answers_are_json_under_their_label() {
         for cap in CapReached::ALL {
-            let answer = std::str::from_utf8(turned_away_answer(cap)).unwrap();
+            let id = RequestId::new(Timestamp::from_secs(1_800_000_000), 1, [1, 2]);
+            let answer = turned_away_answer(cap, id);
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
             let status = if cap == CapReached::Connections { 503 } else { 429 };
@@ -236,6 +219,8 @@ mod tests {
             assert!(head.contains("connection: close") && head.contains("retry-after: 1"));
             assert_eq!(body["code"], status);
             assert_eq!(body["limit_label"], cap.label());
+            assert_eq!(body["request_id"], id.to_string());
+            assert!(head.contains(&format!("x-request-id: {id}\r\n")));
             assert!(body["message"].is_string() && body["message"] == body["error"]);
         }
     }

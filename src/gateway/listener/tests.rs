@@ -100,8 +100,13 @@ impl Served {
 }
 
 /// Serves one connection from `peer` over a stream that holds `room` bytes each way.
+/// The id that the listener's own answers carry here.
+fn test_id() -> crate::base::request_id::RequestId {
+    crate::base::request_id::RequestId::new(crate::base::time::Timestamp::EPOCH, 1, [1, 2])
+}
+
 fn serve_from(peer: &str, settings: ListenerSettings, room: usize) -> (DuplexStream, Served) {
-    let thread = ListenerThread::new(Arc::new(settings));
+    let thread = ListenerThread::new(Arc::new(settings), test_id);
     spawn_local({
         let thread = Rc::clone(&thread);
         async move { thread.keep_time().await }
@@ -495,7 +500,7 @@ fn listen(caps: CapSettings) -> Listening {
     let socket = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
     let address = socket.local_addr().unwrap();
     let settings = ListenerSettings { caps, ..ListenerSettings::default() };
-    let thread = ListenerThread::new(Arc::new(settings));
+    let thread = ListenerThread::new(Arc::new(settings), test_id);
     let caps = ConnectionCaps::new(caps);
     let log = Rc::new(Log::default());
     let (stop, stopped) = watch::channel(false);

@@ -5,12 +5,15 @@
 
 use std::{
     cell::{Cell, RefCell},
+    fmt,
     rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+use crate::base::request_id::RequestId;
 
 use super::{
     connection::ConnectionState,
@@ -33,7 +36,6 @@ pub enum Stage {
 }
 
 /// One listener thread.
-#[derive(Debug)]
 pub struct ListenerThread {
     settings: Arc<ListenerSettings>,
     counts: Arc<ListenerCounts>,
@@ -41,6 +43,13 @@ pub struct ListenerThread {
     now_ms: Cell<u64>,
     stage: Cell<Stage>,
     connections: RefCell<Connections>,
+    ids: Box<dyn Fn() -> RequestId>,
+}
+
+impl fmt::Debug for ListenerThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListenerThread").field("stage", &self.stage).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -50,9 +59,11 @@ struct Connections {
 }
 
 impl ListenerThread {
-    /// A thread with no connections. Its clock stands until [`ListenerThread::keep_time`] runs.
-    pub fn new(settings: Arc<ListenerSettings>) -> Rc<Self> {
+    /// A thread with no connections. Its clock stands until [`ListenerThread::keep_time`] runs. `ids` names the answers that
+    /// it gives by itself, to connections over a cap.
+    pub fn new(settings: Arc<ListenerSettings>, ids: impl Fn() -> RequestId + 'static) -> Rc<Self> {
         Rc::new(Self {
+            ids: Box::new(ids),
             settings,
             counts: Arc::default(),
             started: Instant::now(),
@@ -60,6 +71,10 @@ impl ListenerThread {
             stage: Cell::new(Stage::Open),
             connections: RefCell::default(),
         })
+    }
+
+    pub(super) fn next_id(&self) -> RequestId {
+        (self.ids)()
     }
 
     /// The settings of this listener.

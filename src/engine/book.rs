@@ -15,7 +15,7 @@ use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
 
 use super::decision::{Reason, Refusal, Standing};
-use super::record::{Left, Record, RecordKey};
+use super::record::{Record, RecordKey, Room, Window};
 use super::shard::Shard;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
@@ -97,9 +97,7 @@ impl Default for Receipt {
 
 impl Receipt {
     fn add(&mut self, planned: Planned, record: &Record) {
-        let counts = record
-            .windows()
-            .map_or([0; WINDOWS_PER_COUNTER_MAX], |windows| windows.map(|window| window.count(0)));
+        let counts = record.windows().map_or_else(Default::default, |windows| windows.map(Window::charged));
         self.booked[self.length] = Booked { planned, ends: record.ends(), counts };
         self.length += 1;
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::seen::Seen;
+use crate::base::rate::Rate;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::policy::set::{Counter, Limit, WINDOWS_PER_COUNTER_MAX, WindowLimit};
@@ -90,6 +90,11 @@ impl Window {
         if self.is_open(now) { self.count } else { 0 }
     }
 
+    /// How many were charged, whether or not the window is over.
+    pub(super) fn charged(self) -> u32 {
+        self.count
+    }
+
     /// Charges one; the first charge opens the window.
     fn charge(&mut self, limit: &WindowLimit, now: u64) {
         if !self.is_open(now) {
@@ -133,16 +138,79 @@ pub(super) type Windows<T> = [T; WINDOWS_PER_COUNTER_MAX];
 /// What is counted under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Record {
-    Windows(Windows<Window>),
-    /// Boxed: most records are not of this kind, and need not be as large.
-    Seen(Box<Seen>),
-    /// The theoretical arrival time of GCRA (ITU-T I.371, annex A) in nanoseconds since 1970, in halves to stay at
-    /// four bytes' alignment.
-    Cell {
-        low: u32,
-        high: u32,
-    },
+    Windows([Window; WINDOWS_PER_COUNTER_MAX]),
+    Cell(Cell),
     InFlight(u32),
+}
+
+/// The cell of a rate: GCRA (ITU-T I.371, annex A). All times in nanoseconds; points in time since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Cell {
+    /// The theoretical arrival time: what was charged has drained by then.
+    arrival: u64,
+    /// When it was charged last, and at which interval: a reload may change the rate under it.
+    charged: u64,
+    interval: u64,
+    /// The same as `arrival` for what was given back: refunds are held to the rate themselves.
+    refunds: u64,
+}
+
+impl Cell {
+    /// The arrival time as it would be had `rate` been in force since the last charge: a raised rate helps at once, and
+    /// under a lowered one nobody waits longer than a whole burst takes.
+    fn arrival(&self, rate: Rate, burst: u32) -> Timestamp {
+        let interval = nanos(rate.interval());
+        if self.interval == interval || self.interval == 0 {
+            return Timestamp::from_nanos(self.arrival);
+        }
+        let backlog = u128::from(self.arrival.saturating_sub(self.charged));
+        let now_worth = backlog * u128::from(interval) / u128::from(self.interval);
+        let whole_burst = u128::from(interval) * u128::from(burst);
+        let ahead = u64::try_from(now_worth.min(whole_burst)).unwrap_or(u64::MAX);
+        Timestamp::from_nanos(self.charged.saturating_add(ahead))
+    }
+
+    fn charge(&mut self, rate: Rate, burst: u32, now: Timestamp) {
+        let from = self.arrival(rate, burst).max(now);
+        self.arrival = (from + rate.interval()).as_nanos();
+        self.charged = now.as_nanos();
+        self.interval = nanos(rate.interval());
+    }
+
+    /// Gives back what has not drained of the charge that moved the arrival time to `charged_to`: what has drained is
+    /// the caller's again already, and giving it back would pay for somebody else's charge.
+    ///
+    /// At most as often as the rate admits: whoever can make a generator fail must not win unlimited tries by it.
+    fn refund(&mut self, rate: Rate, burst: u32, charged_to: u64, now: Timestamp) -> bool {
+        let interval = nanos(rate.interval());
+        let undrained = charged_to.saturating_sub(now.as_nanos()).min(interval);
+        let may = now >= Timestamp::from_nanos(self.refunds) - ahead(rate, burst);
+        let due = undrained > 0 && self.interval == interval && may;
+        if due {
+            self.arrival = self.arrival.saturating_sub(undrained);
+            self.refunds = (Timestamp::from_nanos(self.refunds).max(now) + rate.interval()).as_nanos();
+        }
+        due
+    }
+
+    /// Takes in a cell that is folded into this one: the backlogs add up.
+    fn absorb(&mut self, other: &Self, now: u64) {
+        let sum = |one: u64, other: u64| one.max(now).saturating_add(other.saturating_sub(now));
+        self.arrival = sum(self.arrival, other.arrival);
+        self.refunds = sum(self.refunds, other.refunds);
+        if other.charged > self.charged {
+            (self.charged, self.interval) = (other.charged, other.interval);
+        }
+    }
+}
+
+/// How far the arrival time may lie ahead of a charge that is admitted.
+fn ahead(rate: Rate, burst: u32) -> Duration {
+    rate.interval().saturating_mul(burst.saturating_sub(1))
+}
+
+fn nanos(length: Duration) -> u64 {
+    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Whether one more is admitted.
@@ -160,30 +228,17 @@ impl Record {
     pub(super) fn empty(limit: &Limit) -> Self {
         match limit {
             Limit::Windows(_) => Self::Windows(Default::default()),
-            Limit::Distinct { .. } => Self::Seen(Box::default()),
-            Limit::Rate { .. } => Self::cell(0),
+            Limit::Rate { .. } => Self::Cell(Cell::default()),
             Limit::Concurrency { .. } => Self::InFlight(0),
         }
-    }
-
-    fn cell(arrival: u64) -> Self {
-        Self::Cell { low: arrival as u32, high: (arrival >> 32) as u32 }
     }
 
     /// Whether it says the same as no record.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         match self {
             Self::Windows(windows) => windows.iter().all(|window| !window.is_open(now.as_millis())),
-            Self::Seen(seen) => seen.is_over(now.as_millis()),
-            Self::Cell { .. } => self.arrival() <= now.as_nanos(),
+            Self::Cell(cell) => cell.arrival.max(cell.refunds) <= now.as_nanos(),
             Self::InFlight(count) => *count == 0,
-        }
-    }
-
-    fn arrival(&self) -> u64 {
-        match self {
-            Self::Cell { low, high } => u64::from(*high) << 32 | u64::from(*low),
-            _ => 0,
         }
     }
 
@@ -212,11 +267,13 @@ impl Record {
                 }
                 left
             }
-            (Self::Seen(seen), Limit::Distinct { windows, .. }) => seen.left(windows, counted, now),
-            (Self::Cell { .. }, Limit::Rate { rate, burst, .. }) => {
-                let ahead = rate.interval().saturating_mul(burst.saturating_sub(1));
-                let earliest = Timestamp::from_nanos(self.arrival()) - ahead;
-                if now >= earliest { Left::Some } else { Left::None { window: 0, wait: earliest.since(now) } }
+            (Self::Cell(cell), Limit::Rate { rate, burst, .. }) => {
+                let earliest = cell.arrival(*rate, *burst) - ahead(*rate, *burst);
+                if now >= earliest {
+                    Room::Left
+                } else {
+                    Room::Spent { window: 0, wait: earliest.since(now) }
+                }
             }
             (Self::InFlight(count), Limit::Concurrency { max, .. }) if count >= max => {
                 Left::None { window: 0, wait: Duration::ZERO }
@@ -234,16 +291,14 @@ impl Record {
                     window.charge(limit, now.as_millis());
                 }
             }
-            (cell @ Self::Cell { .. }, Limit::Rate { rate, .. }) => {
-                let from = Timestamp::from_nanos(cell.arrival()).max(now);
-                *cell = Self::cell((from + rate.interval()).as_nanos());
-            }
+            (Self::Cell(cell), Limit::Rate { rate, burst, .. }) => cell.charge(*rate, *burst, now),
             (Self::InFlight(count), Limit::Concurrency { .. }) => *count = count.saturating_add(1),
             _ => {}
         }
     }
 
-    /// Gives one back: to the windows that `ends` names, or to the cell. Work in flight is [released](Self::release).
+    /// Gives one back to the windows or the cell that `ends` of the receipt names. Work in flight is
+    /// [released](Self::release).
     pub(super) fn refund(
         &mut self,
         limit: &Limit,
@@ -260,13 +315,7 @@ impl Record {
                 }
                 any
             }
-            (cell @ Self::Cell { .. }, Limit::Rate { rate, .. }) => {
-                let due = cell.arrival() > now.as_nanos();
-                if due {
-                    *cell = Self::cell(cell.arrival().saturating_sub(rate.interval().as_nanos() as u64));
-                }
-                due
-            }
+            (Self::Cell(cell), Limit::Rate { rate, burst, .. }) => cell.refund(*rate, *burst, ends[0], now),
             _ => false,
         }
     }
@@ -286,35 +335,24 @@ impl Record {
                     window.absorb(*other, now.as_millis());
                 }
             }
-            (Self::Seen(seen), Self::Seen(other)) => seen.absorb(other, now.as_millis()),
-            (cell @ Self::Cell { .. }, other @ Self::Cell { .. }) => {
-                let backlog = other.arrival().saturating_sub(now.as_nanos());
-                *cell = Self::cell(cell.arrival().max(now.as_nanos()).saturating_add(backlog));
-            }
+            (Self::Cell(cell), Self::Cell(other)) => cell.absorb(other, now.as_nanos()),
             (Self::InFlight(count), Self::InFlight(more)) => *count = count.saturating_add(*more),
             _ => {}
         }
     }
 
-    /// Where its windows end, which names their instances; 0 where it has none.
-    pub(super) fn ends(&self) -> Windows<u64> {
+    /// What a receipt keeps of a charge just made: when each window ends (in milliseconds), or when the cell has drained (in
+    /// nanoseconds). A refund goes to the instance that is named so.
+    pub(super) fn ends(&self) -> [u64; WINDOWS_PER_COUNTER_MAX] {
         match self {
             Self::Windows(windows) => windows.map(Window::ends),
-            Self::Seen(seen) => seen.ends(),
-            Self::Cell { .. } | Self::InFlight(_) => [0; WINDOWS_PER_COUNTER_MAX],
+            Self::Cell(cell) => [cell.arrival, 0, 0],
+            Self::InFlight(_) => [0; WINDOWS_PER_COUNTER_MAX],
         }
     }
 
-    /// How much room it takes, in records: what a distinct quota remembers counts towards the cap, too.
-    pub(super) fn weight(&self) -> usize {
-        match self {
-            Self::Seen(seen) => 3 + seen.len() / 2,
-            _ => 1,
-        }
-    }
-
-    /// The windows of a plain quota.
-    pub(super) fn windows(&self) -> Option<&Windows<Window>> {
+    /// The windows, where it has any.
+    pub(super) fn windows(&self) -> Option<&[Window; WINDOWS_PER_COUNTER_MAX]> {
         match self {
             Self::Windows(windows) => Some(windows),
             _ => None,

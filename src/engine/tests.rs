@@ -1,5 +1,7 @@
 //! The engine's promises, against models that are too simple to be wrong.
 
+mod rates;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::book::{Book, Charge, Plan};
+use super::book::{Book, Charge, Plan, Receipt};
 use super::decision::{Reason, Verdict};
 use super::facts::{Credential, Facts, TargetClaim};
 use super::{Ending, Engine};

@@ -127,9 +127,8 @@ impl Worker {
                 exchange.decide_free(early);
                 return Err(Stop::Refused);
             }
-            let started = self.shared.clock.now();
             let bytes = read_body(body, &origin).await.map_err(Stop::Framing)?;
-            exchange.read_body(bytes.len(), self.shared.clock.now().since(started));
+            exchange.read_body(bytes.len());
             request.read_body(&bytes)?;
         }
         request.complete()?;

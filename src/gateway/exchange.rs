@@ -36,7 +36,7 @@ pub struct Exchange<'w> {
     pub live: Arc<Live>,
     /// What the client is told as `X-Request-ID`.
     pub id: RequestId,
-    /// When it was decided.
+    /// When it was decided; until then, when it came.
     pub now: Timestamp,
     sequence: u64,
     client: Option<IpAddr>,
@@ -56,8 +56,6 @@ pub struct Exchange<'w> {
     generator: Option<usize>,
     attempts: u8,
     generator_time: Duration,
-    /// Spent waiting for the request's body: not the gateway's own time.
-    body_time: Duration,
     refunded: bool,
     answer_room: Option<Room>,
     bytes_in: u64,
@@ -93,7 +91,6 @@ impl<'w> Exchange<'w> {
             generator: None,
             attempts: 0,
             generator_time: Duration::ZERO,
-            body_time: Duration::ZERO,
             refunded: false,
             answer_room: None,
             bytes_in: 0,
@@ -189,10 +186,12 @@ impl<'w> Exchange<'w> {
         }
     }
 
-    /// Notes a body that was read, and how long that took.
-    pub fn read_body(&mut self, bytes: usize, took: Duration) {
+    /// Notes a body that was read. It is decided only now: by the time of its head, a client could save up a rate's or a
+    /// window's worth of requests behind slow bodies and have them all admitted at once.
+    pub fn read_body(&mut self, bytes: usize) {
+        let shared = &self.worker.shared;
         self.bytes_in = bytes as u64;
-        self.body_time = took;
+        (self.now, self.sequence) = (shared.clock.now(), shared.next_sequence());
     }
 
     /// Notes that the request itself is at fault.
@@ -276,7 +275,7 @@ impl Drop for Exchange<'_> {
             Some((status, _)) => shared.metrics.answered(self.operation, status, self.outcome),
             None => shared.metrics.unanswered(self.operation, self.outcome),
         }
-        shared.metrics.took(self.operation, duration.saturating_sub(self.generator_time + self.body_time));
+        shared.metrics.took(self.operation, duration.saturating_sub(self.generator_time));
         if let (true, Some(operation)) = (self.refunded, self.operation) {
             shared.metrics.refunded(operation);
         }

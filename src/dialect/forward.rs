@@ -21,6 +21,13 @@ pub struct Scratch {
     body: Vec<u8>,
 }
 
+impl Scratch {
+    /// How many bytes it keeps hold of.
+    pub fn capacity(&self) -> usize {
+        self.target.capacity() + self.body.capacity()
+    }
+}
+
 /// Lengths alone: what was written holds secrets.
 impl std::fmt::Debug for Scratch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

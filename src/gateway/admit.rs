@@ -11,7 +11,7 @@ use http_body_util::Full;
 use tokio::time::Instant;
 
 use super::address::client_address;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, cut};
 use super::listener::{Arrival, Origin, Rejection, read_body};
 use super::respond;
 use super::shared::{PATIENCE, PATIENCE_JAVA, PATIENCE_NODE_1, Shared};
@@ -105,7 +105,7 @@ impl Worker {
         let (head, body) = match arrival.request {
             Ok(request) => request.into_parts(),
             Err(rejection) => {
-                exchange.came(self.client_of(&HeaderMap::new(), &origin), &http::Method::GET, "", "");
+                exchange.came_without_request(self.client_of(&HeaderMap::new(), &origin));
                 return Err(Stop::Framing(rejection));
             }
         };
@@ -114,7 +114,7 @@ impl Worker {
         let client = self.client_of(&head.headers, &origin);
         user_agent.set(&head.headers);
         let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        exchange.came(client, &head.method, target, user_agent.as_str());
+        exchange.came(client, &head.method, target, whole_user_agent(&head.headers));
         let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let mut request = Request::read(head.method.as_str(), target, headers, &self.shared.hash_key)?;
 
@@ -258,7 +258,8 @@ impl Worker {
         self.texts.borrow_mut().pop().unwrap_or_default()
     }
 
-    pub(super) fn keep_text(&self, text: String) {
+    pub(super) fn keep_text(&self, mut text: String) {
+        text.clear();
         let mut texts = self.texts.borrow_mut();
         if texts.len() < SPARES_MAX && text.capacity() <= SPARE_BYTES_MAX {
             texts.push(text);
@@ -267,7 +268,7 @@ impl Worker {
 
     fn keep_scratch(&self, scratch: Scratch) {
         let mut scratches = self.scratches.borrow_mut();
-        if scratches.len() < SPARES_MAX {
+        if scratches.len() < SPARES_MAX && scratch.capacity() <= SPARE_BYTES_MAX {
             scratches.push(scratch);
         }
     }
@@ -297,7 +298,13 @@ fn patience(request: &Request<'_>) -> Duration {
     }
 }
 
-/// The `User-Agent` of a request, kept for the answer: refusals to TikTokLive are worded for it.
+/// The `User-Agent` header; empty where there is none, or none in UTF-8.
+fn whole_user_agent(headers: &HeaderMap) -> &str {
+    let value = headers.get(http::header::USER_AGENT).map(http::HeaderValue::as_bytes).unwrap_or_default();
+    std::str::from_utf8(value).unwrap_or_default()
+}
+
+/// The start of the `User-Agent` of a request, kept for the answer: refusals to TikTokLive are worded for it.
 #[derive(Default)]
 pub(super) struct UserAgent {
     text: [u8; 32],
@@ -307,10 +314,9 @@ pub(super) struct UserAgent {
 impl UserAgent {
     /// The first bytes are enough to know a library by.
     fn set(&mut self, headers: &HeaderMap) {
-        let value =
-            headers.get(http::header::USER_AGENT).map(http::HeaderValue::as_bytes).unwrap_or_default();
-        self.length = value.len().min(self.text.len());
-        self.text[..self.length].copy_from_slice(&value[..self.length]);
+        let start = cut(whole_user_agent(headers), self.text.len());
+        self.length = start.len();
+        self.text[..self.length].copy_from_slice(start.as_bytes());
     }
 
     fn as_str(&self) -> &str {

@@ -18,6 +18,7 @@ use crate::base::room::Room;
 use crate::base::secret::SessionHash;
 use crate::base::time::Timestamp;
 use crate::dialect::Request;
+use crate::dialect::route::Method;
 use crate::engine::Ending;
 use crate::engine::assess::Assessment;
 use crate::engine::book::{Plan, Receipt};
@@ -44,9 +45,10 @@ pub struct Exchange<'w> {
     room: Option<Room>,
     session: Option<SessionHash>,
     method: &'static str,
-    /// The public form of the target, then the user agent.
+    /// The public form of the target; then the user agent; then host and path of a URL that stood in the body.
     text: String,
-    user_agent_from: usize,
+    /// Where each of these ends.
+    ends: [usize; 4],
     decision: Option<Decision>,
     plan: Plan,
     receipt: Option<Receipt>,
@@ -81,11 +83,11 @@ impl<'w> Exchange<'w> {
             session: None,
             method: "",
             text: worker.spare_text(),
-            user_agent_from: 0,
+            ends: [0; 4],
             decision: None,
             plan: Plan::default(),
             receipt: None,
-            own_reason: "",
+            own_reason: "client-gone",
             // Until something else is known: dropped now, the client has hung up.
             outcome: Outcome::ClientGone,
             generator: None,
@@ -107,16 +109,26 @@ impl<'w> Exchange<'w> {
         text.clear();
         redact_target(target, &mut text);
         self.text = String::from_utf8(text).unwrap_or_default();
-        self.note_user_agent(user_agent);
+        self.note(user_agent, TargetClaim::None);
     }
 
-    fn note_user_agent(&mut self, user_agent: &str) {
-        self.user_agent_from = self.text.len();
-        let mut cut = user_agent.len().min(USER_AGENT_BYTES_MAX);
-        while !user_agent.is_char_boundary(cut) {
-            cut -= 1;
+    /// Notes where a connection came from that brought no request.
+    pub fn came_without_request(&mut self, client: IpAddr) {
+        self.client = Some(client);
+        self.method = "other";
+    }
+
+    /// Appends to the target what else is known in words.
+    fn note(&mut self, user_agent: &str, url: TargetClaim<'_>) {
+        let (host, path) = match url {
+            TargetClaim::Url { host, path } => (host, path),
+            TargetClaim::None | TargetClaim::InBody => ("", ""),
+        };
+        self.ends[0] = self.text.len();
+        for (end, text) in self.ends[1..].iter_mut().zip([user_agent, host, path]) {
+            self.text.push_str(cut(text, WORDS_BYTES_MAX));
+            *end = self.text.len();
         }
-        self.text.push_str(&user_agent[..cut]);
     }
 
     /// Notes what was read of it; again when the body has told more.
@@ -126,7 +138,9 @@ impl<'w> Exchange<'w> {
         self.session = facts.session;
         self.text.clear();
         request.write_public_target(&mut self.text);
-        self.note_user_agent(facts.user_agent);
+        // In a request line it is part of the target already.
+        let in_body = request.route().method() == Method::Post;
+        self.note(facts.user_agent, if in_body { facts.target } else { TargetClaim::None });
     }
 
     /// The facts of `request`. A key is not looked up where its proxy showed too many unknown ones.
@@ -231,11 +245,11 @@ impl<'w> Exchange<'w> {
         self.settle(if matches!(asked.end, End::Failed(_)) { Ending::Refunded } else { Ending::Charged });
     }
 
+    /// To be called once: a second release would free somebody else's place.
     fn settle(&mut self, ending: Ending) {
-        if let Some(receipt) = self.receipt {
+        if let Some(receipt) = &self.receipt {
             let shared = &self.worker.shared;
-            // Once: a second release would free somebody else's place.
-            self.refunded |= shared.engine.observe(&self.live.policy, &receipt, ending, shared.clock.now());
+            self.refunded = shared.engine.observe(&self.live.policy, receipt, ending, shared.clock.now());
         }
     }
 
@@ -245,8 +259,17 @@ impl<'w> Exchange<'w> {
     }
 }
 
-/// A user agent is kept up to so many bytes.
-const USER_AGENT_BYTES_MAX: usize = 256;
+/// A user agent, a host and a path are kept up to so many bytes each.
+const WORDS_BYTES_MAX: usize = 512;
+
+/// The text's first so many bytes, or a few less: cut between characters.
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
 
 /// The methods that have a meaning here; a record says `other` of the rest.
 fn known_method(method: &http::Method) -> &'static str {
@@ -279,7 +302,12 @@ impl Drop for Exchange<'_> {
         if let (true, Some(operation)) = (self.refunded, self.operation) {
             shared.metrics.refunded(operation);
         }
-        let (target, user_agent) = self.text.split_at(self.user_agent_from);
+        let part = |from, to| self.text.get(from..to).unwrap_or_default();
+        let [target_end, agent_end, host_end, path_end] = self.ends;
+        let url = match part(agent_end, host_end) {
+            "" => TargetClaim::None,
+            host => TargetClaim::Url { host, path: part(host_end, path_end) },
+        };
         self.worker.recorder.record(&AccessRecord {
             time: self.now,
             seq: self.sequence,
@@ -287,9 +315,9 @@ impl Drop for Exchange<'_> {
             request_id: self.id.text().as_str(),
             client: self.client,
             method: self.method,
-            target,
-            url: TargetClaim::None,
-            user_agent,
+            target: part(0, target_end),
+            url,
+            user_agent: part(target_end, agent_end),
             session: self.session,
             room: self.room,
             answer_room: self.answer_room,

@@ -1,5 +1,6 @@
 //! Everything that needs the gateway as a whole, or a socket.
 
+mod bodies;
 mod corpus;
 mod deploy;
 mod framing;
@@ -7,4 +8,3 @@ mod gateway;
 mod generator;
 mod layers;
 mod serving;
-mod slow_bodies;

@@ -1,4 +1,4 @@
-//! Clients that take their time with a body, or do not finish it.
+//! Bodies: slow ones, unfinished ones, and what the record keeps of them.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -55,4 +55,20 @@ fn a_client_that_hangs_up_within_its_body_is_recorded_with_a_reason() {
     let records = gateway.stop().records();
     assert_eq!(records.len(), 1);
     assert_eq!(records[0]["rule"], "body_cut");
+}
+
+#[test]
+fn the_record_tells_what_stood_in_the_body_and_who_asked_amiss() {
+    let gateway = Setup::new(OPEN).flag("--workers").flag("1").start();
+    let elsewhere = r#"{"url":"https://elsewhere.example/p/?sessionid=s3cret","method":"GET"}"#;
+    assert_eq!(gateway.post("/webcast/sign_url", &[], elsewhere).status, 403);
+    let browser = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) a-tool-of-somebody/1.0";
+    assert_eq!(gateway.get("/no/such/path", &[browser]).status, 404);
+    let _ = gateway.raw(b"\x16\x03\x01rubbish\r\n\r\n");
+    let stopped = gateway.stop();
+    assert!(!stopped.record.contains("s3cret"));
+    let records = stopped.records();
+    assert_eq!(records[0]["url"], "https://elsewhere.example/p/", "replay needs it to refuse it again");
+    assert_eq!(records[1]["user_agent"], browser.strip_prefix("User-Agent: ").unwrap());
+    assert_eq!(records[2]["method"], "other", "nobody knows what it was");
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::policy::Sources;
-use crate::policy::sources::{FEED_BYTES_MAX, FILES_MAX, TOML_BYTES_MAX};
+use crate::policy::sources::{FEED_BYTES_MAX, FILES_MAX, TOML_BYTES_MAX, is_toml};
 
 /// A directory as it was read.
 #[derive(Debug)]
@@ -19,19 +19,12 @@ pub struct Directory {
 
 /// What a directory looks like from outside: each file's length and times. A change of any of them is a reason to read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Look(Vec<FileLook>);
+pub struct Look(Vec<Seen>);
 
-/// One file: all that changes when somebody writes, replaces or removes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct FileLook {
-    path: PathBuf,
-    length: u64,
-    modified: Option<SystemTime>,
-    identity: Option<Identity>,
-}
+/// A file's path, length and times.
+type Seen = (PathBuf, u64, Option<SystemTime>, Option<Identity>);
 
-/// The time of the last change of status, in seconds and nanoseconds, and the inode: an edit that keeps length and
-/// modification time still shows.
+/// The time of the last change of status, and the inode.
 type Identity = (i64, i64, u64);
 
 /// Why a directory could not be read.
@@ -69,9 +62,9 @@ pub fn read_directory(path: &Path) -> Result<Directory, ReadError> {
     let mut look = Look::default();
     let mut names = Vec::new();
     for entry in fs::read_dir(path).map_err(io(path))? {
-        let name = entry.map_err(io(path))?.file_name().to_string_lossy().into_owned();
+        let name = entry.map_err(io(path))?.file_name();
         if is_policy(Path::new(&name)) {
-            names.push(name);
+            names.push(name.to_string_lossy().into_owned());
         }
         if names.len() > FILES_MAX {
             return Err(ReadError::TooMany { path: path.to_owned() });
@@ -119,7 +112,7 @@ impl Look {
         let mut tomls: Vec<PathBuf> = listed.filter(|path| is_policy(path)).collect();
         tomls.sort();
         // Feeds are known by the last reading only.
-        let feeds = self.0.iter().map(|file| &file.path).filter(|path| !is_policy(path));
+        let feeds = self.0.iter().map(|(path, ..)| path).filter(|path| !is_policy(path));
         for path in tomls.iter().chain(feeds) {
             now.add(path);
         }
@@ -137,8 +130,8 @@ impl Look {
 }
 
 fn is_policy(path: &Path) -> bool {
-    let hidden = path.file_name().unwrap_or_default().as_encoded_bytes().starts_with(b".");
-    !hidden && path.extension().is_some_and(|extension| extension == "toml")
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    is_toml(&name) && !name.starts_with('.')
 }
 
 #[cfg(unix)]

@@ -131,11 +131,11 @@ impl Reloader {
             }
             return;
         };
-        if told {
-            self.refused = None;
-            self.unreadable = false;
-        } else if self.look.again(path) == self.look && !self.unreadable {
+        if !told && !self.unreadable && self.look.again(path) == self.look {
             return;
+        }
+        if told {
+            self.unreadable = false;
         }
         let now = self.shared.clock.now();
         match self.place.read() {
@@ -145,21 +145,25 @@ impl Reloader {
                 }
             }
             Ok(Directory { sources, look }) => {
-                self.unreadable = false;
                 self.look = look;
-                self.take(&sources, told, now);
+                // Files that are back have to be judged anew and told of, though they may be the ones that were there.
+                let anew = std::mem::take(&mut self.unreadable) || told;
+                self.take(&sources, anew, now);
             }
         }
     }
 
-    fn take(&mut self, sources: &Sources, told: bool, now: Timestamp) {
+    fn take(&mut self, sources: &Sources, anew: bool, now: Timestamp) {
         let before = self.shared.live.load_full();
         let digest = sources.digest();
+        if anew {
+            self.refused = None;
+        }
         if self.refused == Some(digest) {
             return;
         }
         if digest == before.policy.digest() {
-            if told || self.refused.take().is_some() {
+            if anew || self.refused.take().is_some() {
                 tracing::info!(policy = %digest, "policies are unchanged");
                 self.in_force(&before, now);
             }
@@ -235,3 +239,6 @@ pub fn counters_that_start_anew(before: &PolicySet, after: &PolicySet) -> Vec<St
     });
     lost.collect()
 }
+
+#[cfg(test)]
+mod tests;

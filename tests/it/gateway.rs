@@ -3,13 +3,14 @@
 //! Every test starts its own, with its own directory and on ports that the system picks; it ends with the test.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 /// Nothing that a test waits for takes longer, unless it is broken.
@@ -34,7 +35,9 @@ paths = ["/webcast/*"]
 #[derive(Default)]
 pub struct Setup {
     policies: Vec<(String, String)>,
+    files: Vec<(String, String)>,
     config: String,
+    listen: Option<String>,
     flags: Vec<String>,
 }
 
@@ -47,6 +50,18 @@ impl Setup {
     /// With one more policy file (or feed).
     pub fn policy(mut self, name: &str, text: &str) -> Self {
         self.policies.push((name.into(), text.into()));
+        self
+    }
+
+    /// With a file beside `signgate.toml`.
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.into(), text.into()));
+        self
+    }
+
+    /// Listening there for clients, and not on 127.0.0.1.
+    pub fn listen(mut self, address: &str) -> Self {
+        self.listen = Some(address.into());
         self
     }
 
@@ -85,12 +100,15 @@ impl Setup {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
+        for (name, text) in &self.files {
+            std::fs::write(at(name), text).unwrap();
+        }
         std::fs::write(at("signgate.toml"), &self.config).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_signgate"));
         command.current_dir(directory.path()).args(["serve", "--config", "signgate.toml"]);
         command.args([
             "--listen",
-            "127.0.0.1:0",
+            self.listen.as_deref().unwrap_or("127.0.0.1:0"),
             "--admin",
             "127.0.0.1:0",
             "--policies",
@@ -162,13 +180,14 @@ impl Gateway {
         connect(self.public)
     }
 
+    /// A connection to the public listener from another address of the loopback network.
+    pub fn connect_from(&self, source: &str) -> TcpStream {
+        connect_from(source.parse().unwrap(), self.public)
+    }
+
     /// Sends `bytes` on a connection of its own, then no more, and reads all answers until the gateway closes.
     pub fn raw(&self, bytes: &[u8]) -> Vec<Answer> {
-        let mut stream = self.connect();
-        // A gateway that has answered and closed may refuse the rest: what it answered is what counts.
-        let _ = stream.write_all(bytes);
-        let _ = stream.shutdown(Shutdown::Write);
-        Answer::read_all(&mut stream)
+        Answer::all_of(&send(self.connect(), bytes))
     }
 
     /// Asks once: `GET`, with headers as lines.
@@ -214,9 +233,21 @@ impl Gateway {
         }
     }
 
+    /// The access record so far: what a worker has handed on already.
+    pub fn records(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.directory.path().join("data/access.jsonl"));
+        // The last line may be half written.
+        text.unwrap_or_default().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// Stops it gracefully; what is left of it.
-    pub fn stop(mut self) -> Stopped {
+    pub fn stop(self) -> Stopped {
         self.signal("TERM");
+        self.ended()
+    }
+
+    /// What is left of it when it has ended; it has been told to.
+    pub fn ended(mut self) -> Stopped {
         let status = self.child.wait().unwrap();
         if let Some(listening) = self.listening.take() {
             listening.join().unwrap();
@@ -261,6 +292,46 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
+}
+
+/// The same from a source address of one's own choosing.
+pub fn connect_from(source: IpAddr, address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
+    socket.connect_timeout(&address.into(), PATIENCE).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Sends `bytes`, then no more, and gives all that comes back until the other side closes.
+pub fn send(mut stream: TcpStream, bytes: &[u8]) -> Vec<u8> {
+    let mut writer = stream.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        // Beside the reading: neither side could go on if both wrote much and read nothing.
+        scope.spawn(move || {
+            // A gateway that has answered and closed may refuse the rest: what it answered is what counts.
+            let _ = writer.write_all(bytes);
+            let _ = writer.shutdown(Shutdown::Write);
+        });
+        read_to_end(&mut stream)
+    })
+}
+
+/// Reads until the other side closes.
+fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut part = [0; 8192];
+    loop {
+        match stream.read(&mut part) {
+            Ok(0) => return bytes,
+            Ok(length) => bytes.extend_from_slice(&part[..length]),
+            // A reset after an answer is an end, too.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return bytes,
+            Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&bytes)),
+        }
+    }
 }
 
 /// Asks any HTTP server once, on a connection of its own.
@@ -327,20 +398,27 @@ impl Answer {
         body
     }
 
+    /// Asserts that it ends the connection with a refusal of the gateway itself.
+    #[track_caller]
+    pub fn rejection(&self, status: u16, label: &str) -> Value {
+        assert!(self.closes(), "{self:?}");
+        self.refusal(status, label)
+    }
+
+    /// Whether it says that the connection ends with it.
+    pub fn closes(&self) -> bool {
+        self.header("connection") == Some("close")
+    }
+
     /// Reads answers until the other side closes.
     pub fn read_all(stream: &mut TcpStream) -> Vec<Self> {
-        let mut bytes = Vec::new();
-        let mut part = [0; 8192];
-        loop {
-            match stream.read(&mut part) {
-                Ok(0) => break,
-                Ok(length) => bytes.extend_from_slice(&part[..length]),
-                // A reset after an answer is an end, too.
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
-                Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&bytes)),
-            }
-        }
-        let mut rest = &bytes[..];
+        Self::all_of(&read_to_end(stream))
+    }
+
+    /// All answers in `bytes`.
+    #[track_caller]
+    pub fn all_of(bytes: &[u8]) -> Vec<Self> {
+        let mut rest = bytes;
         let mut answers = Vec::new();
         while !rest.is_empty() {
             let (answer, length) =

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 /// A request as the generator got it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,6 +161,24 @@ fn parse(bytes: &[u8]) -> Result<Option<(Asked, usize)>, String> {
     }
     let (method, target, body) = (method.to_owned(), target.to_owned(), bytes[head + 4..end].to_vec());
     Ok(Some((Asked { method, target, headers, body }, end)))
+}
+
+/// Holds a generator's answers back until it is opened.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    /// Lets all answers go, from now on.
+    pub fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    /// Waits until it is opened.
+    pub fn pass(&self) {
+        let held = self.0.1.wait_while(self.0.0.lock().unwrap(), |open| !*open);
+        drop(held.unwrap());
+    }
 }
 
 /// The smallest connect answer that the Python and the Node library both accept (`contract.md` section 3).

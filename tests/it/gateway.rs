@@ -276,12 +276,12 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// The access record's lines.
+    /// The access record's lines, in the order of their decisions: each worker writes its own.
     pub fn records(&self) -> Vec<Value> {
-        self.record
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
-            .collect()
+        let read = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let mut records: Vec<Value> = self.record.lines().map(read).collect();
+        records.sort_by_key(|record| (record["time"].as_u64(), record["seq"].as_u64()));
+        records
     }
 }
 

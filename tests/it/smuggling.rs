@@ -87,8 +87,7 @@ fn check_asked(variant: &Variant, fates: &[Fate], asked: &[Asked]) {
             _ => {
                 let body: Value = serde_json::from_slice(&asked.body).unwrap();
                 assert_eq!(
-                    body["url"],
-                    "https://webcast.tiktok.com/webcast/im/fetch/?room_id=7300000000000000001",
+                    body["url"], "https://webcast.tiktok.com/webcast/im/fetch/?room_id=7300000000000000001",
                     "{name}"
                 );
             }
@@ -113,7 +112,11 @@ fn check(variant: &Variant, gateway: &Gateway, generator: &Generator) -> Vec<Ans
     check_asked(variant, &fates, &generator.take_asked());
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     let expected = fates.iter().map(|fate| if let Fate::Own(status) = fate { *status } else { 200 });
-    assert_eq!(statuses, expected.chain(variant.expected.rejected).collect::<Vec<_>>(), "{name}: {answers:?}");
+    assert_eq!(
+        statuses,
+        expected.chain(variant.expected.rejected).collect::<Vec<_>>(),
+        "{name}: {answers:?}"
+    );
     if let (Some(status), Some(last)) = (variant.expected.rejected, answers.last()) {
         let label = last.json()["limit_label"].as_str().unwrap_or_default().to_owned();
         last.rejection(status, &label);

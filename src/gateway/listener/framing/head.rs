@@ -10,6 +10,8 @@ use crate::gateway::listener::settings::FramingLimits;
 const METHOD_BYTES_MAX: usize = 24;
 /// What a request line has around its target: method, two spaces, version, CRLF.
 const LINE_AROUND_TARGET: usize = METHOD_BYTES_MAX + 2 + 8 + 2;
+/// How version 2 of the PROXY protocol begins.
+const V2_PREFACE: &[u8] = ppp::v2::PROTOCOL_PREFIX;
 /// Put over the name `Upgrade`, which has as many bytes, so that hyper takes the line for an ordinary header.
 const UPGRADE_MASK: &[u8; 7] = b"ignored";
 
@@ -72,6 +74,9 @@ impl Head {
             match bytes.first() {
                 // A TLS record of type handshake; no text begins with it.
                 Some(0x16) => return Err(Violation::Tls),
+                // A balancer that is not among the trusted proxies, mostly: its operator is to read what is wrong.
+                Some(b'\r') if bytes.starts_with(V2_PREFACE) => return Err(Violation::PrefaceUnexpected),
+                Some(b'\r') if V2_PREFACE.starts_with(bytes) => return Ok(HeadStep::More),
                 // RFC 9112 section 2.2 asks for leniency towards old clients here; none of ours needs it, and an
                 // empty line is what a body that is two bytes longer than declared leaves behind.
                 Some(b'\r' | b'\n') => return Err(Violation::EmptyLine),

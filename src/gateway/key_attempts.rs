@@ -1,6 +1,7 @@
 //! Unknown keys, throttled per proxy before any look-up: whoever guesses keys gets 20 tries a minute.
 //!
-//! governor counts the failures; a proxy that has used them up is barred until governor would let it fail again. Both
+//! governor counts the failures; the one that uses them up bars its proxy until governor would let it fail again, so that
+//! no look-up comes of a try that is one too many. Both
 //! maps are capped and swept: what is forgotten at the cap is a count of failures, never a quota.
 
 use std::num::NonZeroU32;
@@ -8,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use governor::clock::{Clock as _, DefaultClock};
+use governor::clock::DefaultClock;
+use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 
@@ -18,13 +20,18 @@ use crate::base::time::{Timestamp, Wait};
 /// Failures in a minute before a proxy has to wait.
 const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).unwrap();
 
+/// How long until a proxy that used them up may fail once more.
+const ONE_MORE_AFTER: Duration = Duration::from_secs(60).checked_div(FAILURES_PER_MINUTE.get()).unwrap();
+
 /// So many proxies are remembered at most.
 const PROXIES_MAX: usize = 65_536;
+
+type Failures = RateLimiter<Prefix, DefaultKeyedStateStore<Prefix>, DefaultClock, StateInformationMiddleware>;
 
 /// Who showed too many unknown keys.
 #[derive(Debug)]
 pub struct KeyAttempts {
-    failures: RateLimiter<Prefix, DefaultKeyedStateStore<Prefix>, DefaultClock>,
+    failures: Failures,
     barred: DashMap<Prefix, Timestamp, foldhash::fast::RandomState>,
     /// How many are barred: while there are none, which is nearly always, nobody looks.
     barred_count: AtomicUsize,
@@ -33,7 +40,7 @@ pub struct KeyAttempts {
 impl Default for KeyAttempts {
     fn default() -> Self {
         Self {
-            failures: RateLimiter::keyed(Quota::per_minute(FAILURES_PER_MINUTE)),
+            failures: RateLimiter::keyed(Quota::per_minute(FAILURES_PER_MINUTE)).with_middleware(),
             barred: DashMap::default(),
             barred_count: AtomicUsize::new(0),
         }
@@ -50,7 +57,7 @@ impl KeyAttempts {
         (until > now).then(|| Wait::of(until.since(now)))
     }
 
-    /// Notes an unknown key; the proxy is barred where that was one too many.
+    /// Notes an unknown key; the proxy is barred where that was its last.
     pub fn failed(&self, proxy: Prefix, now: Timestamp) {
         if self.failures.len() >= PROXIES_MAX {
             self.failures.retain_recent();
@@ -58,12 +65,12 @@ impl KeyAttempts {
                 return;
             }
         }
-        if let Err(not_until) = self.failures.check_key(&proxy) {
-            let wait: Duration = not_until.wait_time_from(DefaultClock::default().now());
-            if self.barred.len() < PROXIES_MAX {
-                self.barred.insert(proxy, now + wait);
-                self.barred_count.store(self.barred.len(), Ordering::Relaxed);
-            }
+        let may_fail_again =
+            self.failures.check_key(&proxy).is_ok_and(|left| left.remaining_burst_capacity() > 0);
+        if !may_fail_again && self.barred.len() < PROXIES_MAX {
+            // By then there is a whole one, whatever part of it there is now.
+            self.barred.insert(proxy, now + ONE_MORE_AFTER);
+            self.barred_count.store(self.barred.len(), Ordering::Relaxed);
         }
     }
 
@@ -81,18 +88,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_twenty_first_failure_bars_one_proxy_and_no_other() {
+    fn after_the_twentieth_failure_one_proxy_is_barred_and_no_other() {
         let attempts = KeyAttempts::default();
         let proxy = |text: &str| Prefix::proxy(text.parse().unwrap());
         let (guesser, other) = (proxy("203.0.113.7"), proxy("203.0.113.8"));
         let now = Timestamp::from_secs(1_800_000_000);
         for _ in 0..20 {
-            attempts.failed(guesser, now);
             assert_eq!(attempts.barred(guesser, now), None);
+            attempts.failed(guesser, now);
         }
-        attempts.failed(guesser, now);
         let wait = attempts.barred(guesser, now).expect("barred");
-        assert!((1..=3).contains(&wait.secs()), "{wait}: one more try every 3 s");
+        assert_eq!(wait.secs(), 3, "one more try every 3 s");
         assert_eq!(attempts.barred(other, now), None);
         let later = now + Duration::from_secs(4);
         assert_eq!(attempts.barred(guesser, later), None, "the wait was true");

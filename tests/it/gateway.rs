@@ -39,6 +39,8 @@ pub struct Setup {
     config: String,
     listen: Option<String>,
     flags: Vec<String>,
+    files: Vec<(String, String)>,
+    variables: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -69,6 +71,18 @@ impl Setup {
     pub fn config(mut self, text: &str) -> Self {
         self.config.push_str(text);
         self.config.push('\n');
+        self
+    }
+
+    /// With a file beside `signgate.toml`: a key of a generator, certificates.
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.into(), text.into()));
+        self
+    }
+
+    /// With a variable in its environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.into(), value.into()));
         self
     }
 
@@ -104,6 +118,9 @@ impl Setup {
             std::fs::write(at(name), text).unwrap();
         }
         std::fs::write(at("signgate.toml"), &self.config).unwrap();
+        for (name, text) in &self.files {
+            std::fs::write(at(name), text).unwrap();
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_signgate"));
         command.current_dir(directory.path()).args(["serve", "--config", "signgate.toml"]);
         command.args([
@@ -116,6 +133,7 @@ impl Setup {
             "--store",
             "none",
         ]);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.args(&self.flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
@@ -203,6 +221,16 @@ impl Gateway {
     /// Asks once.
     pub fn ask(&self, method: &str, target: &str, headers: &[&str], body: Option<&str>) -> Answer {
         ask(self.public, method, target, headers, body)
+    }
+
+    /// A client whose connection stays open.
+    pub fn client(&self) -> Client {
+        Client { stream: self.connect() }
+    }
+
+    /// The page that says whether it serves, and with what.
+    pub fn readyz(&self) -> Answer {
+        ask(self.admin, "GET", "/readyz", &[], None)
     }
 
     /// The metrics page.
@@ -294,60 +322,48 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// The same from a source address of one's own choosing.
-pub fn connect_from(source: IpAddr, address: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
-    socket.connect_timeout(&address.into(), PATIENCE).unwrap();
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    stream
+/// A client whose connection stays open; where the gateway closes it, the test fails.
+pub struct Client {
+    stream: TcpStream,
 }
 
-/// Sends `bytes`, then no more, and gives all that comes back until the other side closes.
-pub fn send(mut stream: TcpStream, bytes: &[u8]) -> Vec<u8> {
-    let mut writer = stream.try_clone().unwrap();
-    std::thread::scope(|scope| {
-        // Beside the reading: neither side could go on if both wrote much and read nothing.
-        scope.spawn(move || {
-            // A gateway that has answered and closed may refuse the rest: what it answered is what counts.
-            let _ = writer.write_all(bytes);
-            let _ = writer.shutdown(Shutdown::Write);
-        });
-        read_to_end(&mut stream)
-    })
-}
+impl Client {
+    /// Asks and reads the answer.
+    pub fn ask(&mut self, method: &str, target: &str, headers: &[&str], body: Option<&str>) -> Answer {
+        self.stream.write_all(&request(method, target, headers, body)).unwrap();
+        Answer::read_one(&mut self.stream)
+    }
 
-/// Reads until the other side closes.
-fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut part = [0; 8192];
-    loop {
-        match stream.read(&mut part) {
-            Ok(0) => return bytes,
-            Ok(length) => bytes.extend_from_slice(&part[..length]),
-            // A reset after an answer is an end, too.
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return bytes,
-            Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&bytes)),
-        }
+    /// `GET`, with headers as lines.
+    pub fn get(&mut self, target: &str, headers: &[&str]) -> Answer {
+        self.ask("GET", target, headers, None)
     }
 }
 
-/// Asks any HTTP server once, on a connection of its own.
-pub fn ask(address: SocketAddr, method: &str, target: &str, headers: &[&str], body: Option<&str>) -> Answer {
-    let mut request = format!("{method} {target} HTTP/1.1\r\nHost: gateway.example\r\nConnection: close\r\n");
+/// A request's bytes; a body is JSON unless a header says something else.
+pub fn request(method: &str, target: &str, headers: &[&str], body: Option<&str>) -> Vec<u8> {
+    let mut request = format!("{method} {target} HTTP/1.1\r\nHost: gateway.example\r\n");
     for header in headers {
         request.push_str(header);
         request.push_str("\r\n");
     }
     if let Some(body) = body {
-        request.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+        if !headers.iter().any(|header| header.to_ascii_lowercase().starts_with("content-type:")) {
+            request.push_str("Content-Type: application/json\r\n");
+        }
+        request.push_str(&format!("Content-Length: {}\r\n", body.len()));
     }
     request.push_str("\r\n");
     request.push_str(body.unwrap_or_default());
+    request.into_bytes()
+}
+
+/// Asks any HTTP server once, on a connection of its own.
+pub fn ask(address: SocketAddr, method: &str, target: &str, headers: &[&str], body: Option<&str>) -> Answer {
+    let headers = [&["Connection: close"], headers].concat();
     let mut stream = connect(address);
-    stream.write_all(request.as_bytes()).unwrap();
+    // A gateway that refuses early may close before it has all.
+    let _ = stream.write_all(&request(method, target, &headers, body));
     let mut answers = Answer::read_all(&mut stream);
     assert_eq!(answers.len(), 1, "{method} {target}: {answers:?}");
     answers.remove(0)

@@ -195,7 +195,9 @@ fn write_answer(all: &mut String, answer: &Answer) {
                 assert!(value.parse::<u64>().is_ok_and(|unix| unix > 1_700_000_000), "{name}: {value}");
                 "[unix]".to_owned()
             }
-            "ratelimit-reset" | "retry-after" | "ratelimit-remaining" if *value == wait => "[wait]".to_owned(),
+            "ratelimit-reset" | "retry-after" | "ratelimit-remaining" if *value == wait => {
+                "[wait]".to_owned()
+            }
             "ratelimit" => value.replace(&format!(";t={wait}"), ";t=[wait]"),
             _ => value.clone(),
         };
@@ -263,17 +265,11 @@ const REFUSED: &[(&str, Sent)] = &[
     ),
     (
         "generation A, TikTokLive 7.0.1",
-        get(
-            "GET /webcast/fetch?client=ttlive-python&room_id={room}",
-            &["User-Agent: TikTokLive.py/7.0.1"],
-        ),
+        get("GET /webcast/fetch?client=ttlive-python&room_id={room}", &["User-Agent: TikTokLive.py/7.0.1"]),
     ),
     (
         "generation A, Go",
-        get(
-            "GET /webcast/fetch/?client=gotiktok_live&room_id={room}",
-            &["User-Agent: Go-http-client/1.1"],
-        ),
+        get("GET /webcast/fetch/?client=gotiktok_live&room_id={room}", &["User-Agent: Go-http-client/1.1"]),
     ),
     (
         "generation B, connector 2.5.0",
@@ -284,10 +280,7 @@ const REFUSED: &[(&str, Sent)] = &[
     ),
     (
         "generation C",
-        get(
-            "GET /webcast/rooms/{room}/connect?client=ttlive-other",
-            &["User-Agent: newest-sdk/1.0"],
-        ),
+        get("GET /webcast/rooms/{room}/connect?client=ttlive-other", &["User-Agent: newest-sdk/1.0"]),
     ),
 ];
 
@@ -317,11 +310,8 @@ reason = \"this room is not served\"
         };
         assert_eq!(ask("7", &[]).status, 200, "{who}");
         let known = ["X-Api-Key: key-of-overlay"];
-        let refusals = [
-            (429, ask("7", &[])),
-            (401, ask("7", &["X-Api-Key: nobody's"])),
-            (403, ask("666", &known)),
-        ];
+        let refusals =
+            [(429, ask("7", &[])), (401, ask("7", &["X-Api-Key: nobody's"])), (403, ask("666", &known))];
         generator.set(|_| answer(200, &[], b""));
         let failed = ask("7", &known);
         writeln!(all, "# {who}").unwrap();

@@ -254,9 +254,9 @@ impl Gateway {
 
     /// Waits until `holds`; panics with `what` where it never does.
     pub fn wait_until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
-        let deadline = std::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
         while !holds(self) {
-            assert!(std::time::Instant::now() < deadline, "{what} did not come:\n{}", self.said());
+            assert!(tokio::time::Instant::now() < deadline, "{what} did not come:\n{}", self.said());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -271,11 +271,11 @@ impl Gateway {
     /// Stops it gracefully; what is left of it.
     pub fn stop(self) -> Stopped {
         self.signal("TERM");
-        self.ended()
+        self.wait_for_end()
     }
 
-    /// What is left of it when it has ended; it has been told to.
-    pub fn ended(mut self) -> Stopped {
+    /// What is left of it once it has ended, which it was told to.
+    pub fn wait_for_end(mut self) -> Stopped {
         let status = self.child.wait().unwrap();
         if let Some(listening) = self.listening.take() {
             listening.join().unwrap();
@@ -351,7 +351,9 @@ pub fn request(method: &str, target: &str, headers: &[&str], body: Option<&str>)
         if !headers.iter().any(|header| header.to_ascii_lowercase().starts_with("content-type:")) {
             request.push_str("Content-Type: application/json\r\n");
         }
-        request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        request.push_str("Content-Length: ");
+        request.push_str(&body.len().to_string());
+        request.push_str("\r\n");
     }
     request.push_str("\r\n");
     request.push_str(body.unwrap_or_default());

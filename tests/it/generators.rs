@@ -1,1 +1,377 @@
-//! x
+//! Generators that misbehave, behind a whole gateway: nothing bad reaches a client, nobody is charged for it, and nobody
+//! learns which generator it was.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::gateway::{Answer, Gateway, OPEN, Setup};
+use crate::generator::{Asked, CONNECT, Generator, answer, bytes_of, good};
+
+pub const CONNECT_TARGET: &str = "/webcast/fetch?client=ttlive-python&room_id=7300000000000000001";
+pub const COOKIE: &str = "X-Set-TT-Cookie: ttwid=1";
+const URL: &str = "https://webcast.tiktok.com/webcast/im/fetch/?room_id=7300000000000000001";
+
+/// What no client may see: what a generator is called, where it is, what it says of itself.
+pub const NAME: &str = "burnt-signer-17";
+const KEY: &str = "key-of-the-generator-17";
+const SAYS_OF_ITSELF: &str = "tokyo-rack-17";
+
+/// A gateway with one generator whose name, key and answers are known to nobody.
+pub fn gateway(policy: &str, address: SocketAddr) -> Gateway {
+    Setup::new(policy)
+        .file("signer.key", &format!("{KEY}\n"))
+        .config(&format!(
+            "[[generator]]\nname = \"{NAME}\"\nalias = \"agent-a\"\nkind = \"euler\"\nurl = \"http://{address}\"\nkey-file = \"signer.key\""
+        ))
+        .start()
+}
+
+/// A gateway with several plain generators.
+pub fn gateway_of(policy: &str, addresses: &[SocketAddr]) -> Gateway {
+    addresses.iter().fold(Setup::new(policy), |setup, address| setup.generator(*address)).start()
+}
+
+/// Everything that an answer says, in one text.
+fn all_of(answer: &Answer) -> String {
+    format!("{:?}\n{}", answer.headers, answer.text())
+}
+
+#[track_caller]
+pub fn tells_nothing(what: &str, answer: &Answer, address: SocketAddr) {
+    let all = all_of(answer);
+    for secret in
+        [NAME, KEY, SAYS_OF_ITSELF, "127.0.0.1", &address.port().to_string(), "Set-Cookie", "set-cookie:"]
+    {
+        assert!(!all.contains(secret), "{what}: `{secret}` in {all}");
+    }
+}
+
+/// A policy with a quota of so many a minute for each address.
+pub fn limited(max: u32) -> String {
+    format!("{OPEN}\n[[quota]]\nname = \"q\"\nscope = \"proxy\"\nlimits = {{ minute = {max} }}\n")
+}
+
+pub fn left(gateway: &Gateway) -> u64 {
+    gateway.get("/webcast/rate_limits", &[]).json()["minute"]["remaining"].as_u64().unwrap()
+}
+
+/// A port at which nobody listens.
+fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+type Mood = Box<dyn Fn(&Asked) -> Vec<u8> + Send + Sync>;
+
+fn says(status: u16, headers: &'static [&'static str], body: &[u8]) -> Mood {
+    let body = body.to_vec();
+    Box::new(move |_| answer(status, &[headers, &["Server: tokyo-rack-17"]].concat(), &body))
+}
+
+fn writes(bytes: Vec<u8>) -> Mood {
+    Box::new(move |_| bytes.clone())
+}
+
+#[test]
+fn no_answer_that_would_not_work_reaches_a_client() {
+    let small = bytes_of(CONNECT);
+    let head = |length: usize| format!("HTTP/1.1 200 OK\r\n{COOKIE}\r\nContent-Length: {length}\r\n");
+    let framed = |head: String, body: &[u8]| writes([head.as_bytes(), b"\r\n", body].concat());
+    let moods: Vec<(&str, Mood)> = vec![
+        ("nothing in it", says(200, &[COOKIE], b"")),
+        ("no cookie", says(200, &[], &small)),
+        ("a Set-Cookie is not enough", says(200, &["Set-Cookie: ttwid=1"], &small)),
+        ("an empty cookie", says(200, &["X-Set-TT-Cookie: ttwid="], &small)),
+        ("HTML", says(200, &[COOKIE, "Content-Type: text/html"], b"<html>tokyo-rack-17 is sorry</html>")),
+        ("JSON that says it failed", says(200, &[COOKIE], br#"{"code":500,"message":"tokyo-rack-17"}"#)),
+        ("protobuf that is cut", says(200, &[COOKIE], &small[..30])),
+        ("no cursor", says(200, &[COOKIE], &small[3..])),
+        ("no push server", says(200, &[COOKIE], &small[..11])),
+        ("a coding that nobody asked for", says(200, &[COOKIE, "Content-Encoding: br"], &small)),
+        ("a gzip that is none", says(200, &[COOKIE, "Content-Encoding: gzip"], &small)),
+        ("its own 401", says(401, &["WWW-Authenticate: Basic realm=\"tokyo-rack-17\""], b"who are you")),
+        ("its own 403", says(403, &[], b"tokyo-rack-17 bans you")),
+        ("its own 407", says(407, &[], b"tokyo-rack-17")),
+        ("its own 429", says(429, &["Retry-After: 9999", "RateLimit-Reset: 9999"], b"{}")),
+        ("500", says(500, &[], b"panic at tokyo-rack-17")),
+        ("502", says(502, &[], b"")),
+        ("503", says(503, &["Retry-After: 9999"], b"")),
+        ("504", says(504, &[], b"")),
+        ("599", says(599, &[], b"")),
+        ("a redirect", says(302, &["Location: http://tokyo-rack-17/"], b"")),
+        ("no content", writes(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec())),
+        ("closed at once", writes(Vec::new())),
+        ("cut in the body", framed(head(100) + "Connection: close\r\n", &small)),
+        ("cut in the head", writes(b"HTTP/1.1 200 OK\r\nconnection: close\r\nX-Set".to_vec())),
+        ("more than its length", framed(head(10), &small)),
+        ("two lengths", framed(head(38) + "Content-Length: 37\r\n", &small)),
+        (
+            "a length that is none",
+            framed(format!("HTTP/1.1 200 OK\r\n{COOKIE}\r\nContent-Length: x\r\n"), &small),
+        ),
+        ("length and coding", framed(head(38) + "Transfer-Encoding: chunked\r\n", &small)),
+        ("garbage", writes(b"\x16\x03\x01 tokyo-rack-17 \r\n\r\n connection: close".to_vec())),
+        ("an endless head", writes([b"HTTP/1.1 200 OK\r\nX-A: ".as_slice(), &[b'a'; 300_000]].concat())),
+        (
+            "a body beyond every bound",
+            framed(head(40_000_000) + "Connection: close\r\n", &vec![b'a'; 2_000_000]),
+        ),
+        (
+            "chunks that end early",
+            framed(
+                format!("HTTP/1.1 200 OK\r\n{COOKIE}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"),
+                b"26\r\nabc",
+            ),
+        ),
+    ];
+    let generator = Generator::good();
+    let gateway = gateway(OPEN, generator.address);
+    for (what, mood) in moods {
+        generator.set(mood);
+        let failed = gateway.get(CONNECT_TARGET, &[]);
+        assert_eq!(failed.status, 502, "{what}: {failed:?}");
+        failed.refusal(502, "generator_failed");
+        tells_nothing(what, &failed, generator.address);
+        generator.set(good);
+        let good = gateway.get(CONNECT_TARGET, &[]);
+        assert_eq!(good.status, 200, "{what}: a good answer works at once: {good:?}");
+        assert_eq!(good.body, small, "{what}: nothing of it was left over");
+    }
+    assert_eq!(
+        generator.asked().last().unwrap().header("x-api-key"),
+        Some(KEY),
+        "the key reached it, not the client"
+    );
+    let stopped = gateway.stop();
+    let mut records = stopped.records();
+    records.sort_by_key(|record| record["seq"].as_u64());
+    let outcomes: Vec<_> = records.iter().map(|record| record["outcome"].as_str().unwrap()).collect();
+    assert!(outcomes.chunks(2).all(|pair| pair == ["generator-failed", "good"]), "{outcomes:?}");
+}
+
+#[test]
+fn no_signed_url_that_would_not_work_reaches_a_client() {
+    let signed = |url: &str| {
+        let url = url.to_owned();
+        let body = serde_json::json!({"code": 200, "response": {"signedUrl": url}}).to_string();
+        says(200, &[], body.as_bytes())
+    };
+    let moods: Vec<(&str, Mood)> = vec![
+        ("unsigned", signed(URL)),
+        ("an empty signature", signed(&format!("{URL}&X-Bogus="))),
+        (
+            "another host",
+            signed("https://evil.example/webcast/im/fetch/?room_id=7300000000000000001&X-Bogus=abc"),
+        ),
+        ("another path", signed("https://webcast.tiktok.com/webcast/other/?X-Bogus=abc")),
+        ("no URL", signed("tokyo-rack-17")),
+        ("no signedUrl", says(200, &[], br#"{"code":200,"response":{}}"#)),
+        ("a code of its own", says(200, &[], br#"{"code":403,"message":"tokyo-rack-17"}"#)),
+        ("HTML", says(200, &[], b"<html>tokyo-rack-17</html>")),
+        ("nothing", says(200, &[], b"")),
+        ("its own 403", says(403, &[], br#"{"code":403}"#)),
+    ];
+    let generator = Generator::good();
+    let gateway = gateway(OPEN, generator.address);
+    let body = serde_json::json!({"url": URL}).to_string();
+    let zero = format!("/webcast/sign_url?url={}", URL.replace(':', "%3A").replace('?', "%3F"));
+    for (what, mood) in moods {
+        generator.set(mood);
+        for failed in [gateway.post("/tiktok/sign_url", &[], &body), gateway.get(&zero, &[])] {
+            failed.refusal(502, "generator_failed");
+            tells_nothing(what, &failed, generator.address);
+        }
+        generator.set(good);
+        assert_eq!(gateway.post("/tiktok/sign_url", &[], &body).status, 200, "{what}");
+    }
+}
+
+#[test]
+fn of_a_good_answer_only_what_clients_read_goes_out() {
+    let generator = Generator::with(|_| {
+        let headers = [
+            COOKIE,
+            "X-Room-Id: 7300000000000000001",
+            "X-Log-Id: log-1",
+            "Set-Cookie: sid=tokyo-rack-17",
+            "Server: tokyo-rack-17",
+            "Via: 1.1 tokyo-rack-17",
+            "X-Backend: tokyo-rack-17",
+            "RateLimit-Remaining: 4711",
+            "RateLimit-Reset: 4711",
+            "X-RateLimit-Limit: 4711",
+            "Retry-After: 4711",
+            "X-Request-ID: tokyo-rack-17",
+            "Cache-Control: public, max-age=4711",
+        ];
+        answer(200, &headers, &bytes_of(CONNECT))
+    });
+    let gateway = gateway(&limited(5), generator.address);
+    let good = gateway.get(CONNECT_TARGET, &[]);
+    assert_eq!(good.status, 200);
+    assert_eq!(good.header("x-agent-id"), Some("agent-a"), "it is called as the operator wants");
+    assert_eq!(
+        (good.header("x-room-id"), good.header("x-log-id")),
+        (Some("7300000000000000001"), Some("log-1"))
+    );
+    assert_eq!((good.number("ratelimit-remaining"), good.number("x-ratelimit-limit")), (4, 5), "ours");
+    assert_eq!(good.header("cache-control"), Some("no-store"));
+    let heads = format!("{:?}", good.headers);
+    for secret in [NAME, KEY, SAYS_OF_ITSELF, "127.0.0.1", "4711"] {
+        assert!(!heads.contains(secret), "`{secret}` in {heads}");
+    }
+}
+
+/// A generator that does with each connection what it is told to, once it has read a head.
+fn raw(behave: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let behave = Arc::new(behave);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let behave = Arc::clone(&behave);
+            std::thread::spawn(move || {
+                let mut head = [0; 4096];
+                if stream.read(&mut head).is_ok_and(|length| length > 0) {
+                    behave(stream);
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn resets_are_failures() {
+    let reset = |stream: &TcpStream| socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
+    let before = raw(move |stream| reset(&stream));
+    let amid = raw(move |mut stream| {
+        stream
+            .write_all(format!("HTTP/1.1 200 OK\r\n{COOKIE}\r\nContent-Length: 38\r\n\r\nab").as_bytes())
+            .unwrap();
+        reset(&stream);
+    });
+    for address in [before, amid] {
+        let gateway = gateway(OPEN, address);
+        for _ in 0..3 {
+            let failed = gateway.get(CONNECT_TARGET, &[]);
+            failed.refusal(502, "generator_failed");
+            tells_nothing("reset", &failed, address);
+        }
+    }
+}
+
+#[test]
+fn one_that_cannot_be_reached_is_a_503() {
+    let address = nobody();
+    let gateway = gateway(&limited(3), address);
+    let failed = gateway.get(CONNECT_TARGET, &[]);
+    let body = failed.refusal(503, "generator_unreachable");
+    assert_eq!(body["retry_after"].as_u64(), Some(failed.number("retry-after")));
+    tells_nothing("unreachable", &failed, address);
+    assert_eq!(left(&gateway), 3, "nobody is charged for it");
+}
+
+#[test]
+fn one_that_hangs_is_a_504_before_its_client_gives_up() {
+    // Held open and never answered.
+    let address = raw(|stream| {
+        let _ = (&stream).read(&mut [0; 1]);
+    });
+    let gateway = gateway(&limited(3), address);
+    let started = Instant::now();
+    let failed = gateway.get("/webcast/fetch?client=ttlive-java&room_id=7300000000000000001", &[]);
+    let took = started.elapsed();
+    failed.refusal(504, "generator_timeout");
+    tells_nothing("hangs", &failed, address);
+    assert!(took > Duration::from_millis(2_500), "{took:?}: it had its time");
+    assert!(took < Duration::from_secs(3), "{took:?}: Java gives up after 3 s");
+    assert_eq!(left(&gateway), 3, "nobody is charged for it");
+}
+
+#[test]
+fn one_that_hangs_leaves_another_its_time() {
+    let hangs = raw(|stream| {
+        let _ = (&stream).read(&mut [0; 1]);
+    });
+    let good = Generator::good();
+    let gateway = gateway_of(OPEN, &[hangs, good.address]);
+    let connects: Vec<_> = (0..6)
+        .map(|_| {
+            let address = gateway.public;
+            std::thread::spawn(move || {
+                let target = "/webcast/fetch?client=ttlive-java&room_id=7300000000000000001";
+                let started = Instant::now();
+                (crate::gateway::ask(address, "GET", target, &[], None).status, started.elapsed())
+            })
+        })
+        .collect();
+    for connect in connects {
+        let (status, took) = connect.join().unwrap();
+        assert_eq!(status, 200);
+        assert!(took < Duration::from_secs(3), "{took:?}");
+    }
+}
+
+#[test]
+fn a_failure_is_mended_by_another_generator() {
+    let bad = Generator::with(|_| answer(500, &[], b""));
+    let good = Generator::good();
+    let gateway = gateway_of(OPEN, &[bad.address, good.address]);
+    for _ in 0..30 {
+        assert_eq!(gateway.get(CONNECT_TARGET, &[]).status, 200);
+    }
+    assert_eq!(good.take_asked().len(), 30, "each got its answer here");
+    let tried = bad.take_asked().len();
+    assert!((1..30).contains(&tried), "{tried}: the other was drawn now and then");
+
+    let body = r#"{"content":"hello","room_id":"7300000000000000001"}"#;
+    let statuses: Vec<_> = (0..30).map(|_| gateway.post("/webcast/chat", &[], body).status).collect();
+    assert_eq!(
+        bad.asked().len() + good.asked().len(),
+        30,
+        "what was said may have been heard: it is said once"
+    );
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), good.asked().len());
+    assert_eq!(statuses.iter().filter(|status| **status == 502).count(), bad.asked().len());
+    assert!(!bad.asked().is_empty());
+}
+
+#[test]
+fn a_chat_that_was_certainly_not_heard_is_said_to_another() {
+    let good = Generator::good();
+    let gateway = gateway_of(OPEN, &[nobody(), good.address]);
+    let body = r#"{"content":"hello","room_id":"7300000000000000001"}"#;
+    for _ in 0..20 {
+        assert_eq!(gateway.post("/webcast/chat", &[], body).status, 200);
+    }
+    assert_eq!(good.asked().len(), 20);
+}
+
+#[test]
+fn two_bad_ones_are_asked_once_each() {
+    let (one, other) =
+        (Generator::with(|_| answer(500, &[], b"")), Generator::with(|_| answer(500, &[], b"")));
+    let gateway = gateway_of(OPEN, &[one.address, other.address]);
+    gateway.get(CONNECT_TARGET, &[]).refusal(502, "generator_failed");
+    assert_eq!((one.asked().len(), other.asked().len()), (1, 1));
+    let records = gateway.stop().records();
+    assert_eq!(records[0]["attempts"], 2, "{}", records[0]);
+}
+
+#[test]
+fn two_good_ones_share_the_load() {
+    let (one, other) = (Generator::good(), Generator::good());
+    let gateway = gateway_of(OPEN, &[one.address, other.address]);
+    let mut client = gateway.client();
+    for _ in 0..200 {
+        assert_eq!(client.get(CONNECT_TARGET, &[]).status, 200);
+    }
+    let shares = (one.asked().len(), other.asked().len());
+    assert_eq!(shares.0 + shares.1, 200);
+    // Of 200 fair draws fewer than 60 happen once in 100 million.
+    assert!(shares.0.min(shares.1) >= 60, "{shares:?}");
+}

@@ -1,7 +1,6 @@
 //! Everything that needs the gateway as a whole, or a socket.
 
-mod addresses;
-mod bodies;
+mod charges;
 mod corpus;
 mod dialects;
 mod framing;
@@ -13,5 +12,6 @@ mod layers;
 mod limits;
 mod reload;
 mod secrets;
+mod secured;
 mod serving;
 mod startup;

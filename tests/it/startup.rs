@@ -1,1 +1,252 @@
-//! x
+//! What is wrong at the start is said at the start: in words that say what to do, with exit code 1 for a well-formed no and 2
+//! for what could not be done. Nothing listens then.
+
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::gateway::{OPEN, PATIENCE, Setup};
+
+/// Runs the program in a directory that holds `files`; its exit code, stdout and stderr.
+fn run(files: &[(&str, &str)], args: &[&str]) -> (i32, String, String) {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    run_in(&directory, args)
+}
+
+fn run_in(directory: &TempDir, args: &[&str]) -> (i32, String, String) {
+    let (stdout, stderr) = (directory.path().join("stdout"), directory.path().join("stderr"));
+    let file = |path| Stdio::from(std::fs::File::create(path).unwrap());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_signgate"))
+        .current_dir(directory.path())
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(file(&stdout))
+        .stderr(file(&stderr))
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return (status.code().expect("an exit code"), read(&stdout), read(&stderr));
+        }
+        if Instant::now() > deadline || read(&stderr).contains("ready: listening") {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("it serves instead of refusing to:\n{}", read(&stderr));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+/// Serving on free ports, unless `args` say otherwise.
+fn serve(files: &[(&str, &str)], args: &[&str]) -> (i32, String) {
+    let all = [&["serve", "--admin", "127.0.0.1:0"], args].concat();
+    let listen = if args.contains(&"--listen") { vec![] } else { vec!["--listen", "127.0.0.1:0"] };
+    let (code, stdout, stderr) = run(files, &[all, listen].concat());
+    assert_eq!(stdout, "", "stdout is for data");
+    assert!(!stderr.contains("panicked") && !stderr.contains("ready: listening"), "{stderr}");
+    (code, stderr)
+}
+
+#[track_caller]
+fn says(stderr: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(stderr.contains(part), "`{part}` is missing:\n{stderr}");
+    }
+}
+
+const GOOD: (&str, &str) = ("policies/10-all.toml", OPEN);
+
+#[test]
+fn policies_that_are_wrong_are_explained() {
+    let bad =
+        format!("{OPEN}\n[[quota]]\nname = \"q\"\nscope = \"proxies\"\nlimits = {{ minute = \"five\" }}\n");
+    let (code, said) = serve(&[("policies/10-all.toml", &bad)], &[]);
+    assert_eq!(code, 1, "{said}");
+    says(
+        &said,
+        &["unknown scope `proxies`", "policies/10-all.toml:16:9", "`proxy`", "policies/10-all.toml:17:"],
+    );
+    let (code, said) = serve(&[("policies/10-all.toml", "[tier.x\n")], &[]);
+    assert_eq!(code, 1, "{said}");
+    says(&said, &["policies/10-all.toml:1:"]);
+}
+
+#[test]
+fn policies_that_are_not_there_are_missed() {
+    let (code, said) = serve(&[], &["--policies", "nowhere"]);
+    assert_eq!(code, 2, "{said}");
+    says(&said, &["error: cannot read `nowhere`"]);
+    let (code, said) = serve(&[("empty/README", "nothing")], &["--policies", "empty"]);
+    assert_eq!(code, 2, "{said}");
+    says(&said, &["`empty` holds no `.toml` file", "[tier]"]);
+}
+
+#[test]
+fn a_deployment_file_that_is_wrong_is_explained() {
+    for (text, parts) in [
+        ("[listen]\nadress = \"127.0.0.1:8080\"\n", &["signgate.toml:2:1", "`adress`", "`address`"][..]),
+        ("[listen]\naddress = \"localhost:8080\"\n", &["signgate.toml:2:11", "127.0.0.1:8080"]),
+        ("[listen\n", &["signgate.toml:1:"]),
+        ("[[generator]]\nname = \"main\"\nkind = \"euler\"\n", &["signgate.toml:1:", "`url`"]),
+        (
+            "[[generator]]\nname = \"main\"\nkind = \"euler\"\nurl = \"https://s.example\"\nkey-file = \"no.key\"\n",
+            &["signgate.toml:5:", "key file cannot be read", "no such file"],
+        ),
+        (
+            "[[generator]]\nname = \"main\"\nkind = \"euler\"\nurl = \"https://s.example\"\nca = \"no.pem\"\n",
+            &["signgate.toml:5:", "certificates cannot be read"],
+        ),
+        (
+            "[[generator]]\nname = \"main\"\nkind = \"euler\"\nurl = \"sign.example\"\n",
+            &["signgate.toml:4:", "URL"],
+        ),
+        ("[[generator]]\nname = \"main\"\nkind = \"oiler\"\n", &["signgate.toml:3:", "`oiler`", "`euler`"]),
+        (
+            "[listen]\nclient-address = \"x-forwarded-for\"\n",
+            &["signgate.toml:2:", "`trusted-proxies`", "anybody can send this header"],
+        ),
+    ] {
+        let (code, said) = serve(&[GOOD, ("signgate.toml", text)], &[]);
+        assert_eq!(code, 1, "{text}\n{said}");
+        says(&said, &[&["error: "], parts].concat());
+    }
+    let (code, said) = serve(&[GOOD], &["--config", "nowhere.toml"]);
+    assert_eq!(code, 2, "{said}");
+    says(&said, &["cannot read `nowhere.toml`"]);
+}
+
+#[test]
+fn secrets_that_stand_in_the_wrong_place_are_not_repeated() {
+    let generator = "[[generator]]\nname = \"main\"\nkind = \"euler\"\n";
+    for text in [
+        format!("{generator}url = \"https://user:CanaryPassword@s.example\"\n"),
+        format!("{generator}url = \"https://s.example/?key=CanaryPassword\"\n"),
+        format!("{generator}url = \"https://s.example\"\nkey = \"CanaryPassword\"\n"),
+        format!("{generator}url = \"https://s.example\"\nkey-file = \"two.key\"\n"),
+        "[[admin.token]]\nname = \"me\"\nhash = \"CanaryPassword\"\nrole = \"admin\"\n".to_owned(),
+    ] {
+        let files = [GOOD, ("signgate.toml", &*text), ("two.key", "CanaryPassword and another\n")];
+        let (code, said) = serve(&files, &[]);
+        assert_eq!(code, 1, "{said}");
+        assert!(!said.contains("Canary"), "{said}");
+    }
+    let policy =
+        format!("{OPEN}\n[[key]]\nid = \"k\"\naccount = \"overlay-suite\"\nhash = \"CanaryPassword\"\n");
+    let (code, said) = serve(&[("policies/10-all.toml", &policy)], &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(!said.contains("Canary"), "{said}");
+}
+
+#[test]
+fn a_generator_that_cannot_be_used_is_refused() {
+    let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let text =
+        "[[generator]]\nname = \"main\"\nkind = \"euler\"\nurl = \"https://s.example\"\nca = \"ca.pem\"\n";
+    let (code, said) = serve(&[GOOD, ("signgate.toml", text), ("ca.pem", garbage)], &[]);
+    assert_eq!(code, 2, "{said}");
+    says(&said, &["generator `main`", "no usable certificate"]);
+    for (flag, part) in [
+        ("euler", "euler=https://"),
+        ("euler=", "URL"),
+        ("oiler=https://s.example", "KIND=URL"),
+        ("euler=ftp://s.example", "http://"),
+    ] {
+        let (code, said) = serve(&[GOOD], &["--generator", flag]);
+        assert_eq!(code, 2, "{said}");
+        says(&said, &["--generator", part]);
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, said) = serve(&[GOOD], &["--listen", &address]);
+    assert_eq!(code, 2, "{said}");
+    says(&said, &["error: ", &address, "--listen"]);
+    let (code, _, said) = run(&[GOOD], &["serve", "--listen", "127.0.0.1:0", "--admin", &address]);
+    assert_eq!(code, 2, "{said}");
+    says(&said, &["error: ", &address, "--admin"]);
+    let (code, said) = serve(&[GOOD], &["--listen", "192.0.2.1:80"]);
+    assert_eq!(code, 2, "an address of somebody else: {said}");
+    says(&said, &["192.0.2.1:80", "--listen"]);
+}
+
+/// Two gateways that share a port would share its clients, each with half of the counts.
+#[test]
+fn the_port_of_another_gateway_is_taken() {
+    let running = Setup::new(OPEN).start();
+    let address = running.public.to_string();
+    let (code, said) = serve(&[GOOD], &["--listen", &address]);
+    assert_eq!(code, 2, "{said}");
+    says(&said, &["error: ", &address, "--listen"]);
+    assert_eq!(running.get("/webcast/rate_limits", &[]).status, 200, "the other serves on");
+}
+
+#[test]
+fn flags_that_nobody_knows_are_refused() {
+    for (args, part) in [
+        (&["serve", "--listne", "127.0.0.1:0"][..], "--listen"),
+        (&["serve", "--listen", "nowhere"], "--listen"),
+        (&["serve", "--workers", "0"], "--workers"),
+        (&["sevre"], "serve"),
+        (&["serve", "extra"], "extra"),
+    ] {
+        let (code, _, said) = run(&[GOOD], args);
+        assert_eq!(code, 2, "{args:?}: {said}");
+        says(&said, &["error: ", part]);
+    }
+}
+
+#[test]
+fn a_log_filter_that_cannot_be_read_is_refused() {
+    let Err((status, said)) = Setup::new(OPEN).env("SIGNGATE_LOG", "signgate=loud").try_start() else {
+        panic!("it serves");
+    };
+    assert_eq!(status.code(), Some(2), "{said}");
+    says(&said, &["`SIGNGATE_LOG`", "`signgate=loud`"]);
+}
+
+#[test]
+fn a_record_that_cannot_be_written_is_said_before_anybody_is_served() {
+    let (code, said) = serve(&[GOOD, ("data", "a file where a directory should be")], &[]);
+    assert_eq!(code, 2, "{said}");
+    says(&said, &["error: ", "data"]);
+}
+
+#[test]
+fn check_says_yes_no_and_could_not() {
+    let (code, stdout, said) = run(&[GOOD], &["check"]);
+    assert_eq!((code, stdout.as_str()), (0, ""), "{said}");
+    says(&said, &["1 accounts"]);
+    let (code, _, said) = run(&[("elsewhere/a.toml", OPEN)], &["check", "elsewhere"]);
+    assert_eq!(code, 0, "{said}");
+
+    let wrong = format!("{OPEN}\n[[quota]]\nname = \"q\"\nscope = \"proxies\"\nlimits = {{ minute = 1 }}\n");
+    let (code, _, said) = run(&[("policies/a.toml", &wrong)], &["check"]);
+    assert_eq!(code, 1, "{said}");
+    says(&said, &["unknown scope `proxies`", "a.toml:16:9"]);
+    // What was probably not meant is a no, too.
+    let doubtful =
+        OPEN.replace("[[target]]\nhosts = [\"webcast.tiktok.com\"]\npaths = [\"/webcast/*\"]\n", "");
+    let (code, _, said) = run(&[("policies/a.toml", &doubtful)], &["check"]);
+    assert_eq!(code, 1, "{said}");
+    says(&said, &["warning: "]);
+
+    for args in [&["check", "nowhere"][..], &["check"]] {
+        let (code, _, said) = run(&[], args);
+        assert_eq!(code, 2, "{said}");
+        says(&said, &["error: cannot read"]);
+    }
+    let (code, _, said) = run(&[("policies/README", "")], &["check"]);
+    assert_eq!(code, 2, "{said}");
+}

@@ -1,0 +1,138 @@
+//! Who pays for what a generator does: failures of generators cost nothing, requests that are blamed and callers that hang up
+//! are charged, and work in flight is bounded.
+
+use std::io::Write;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use crate::gateway::{Gateway, Setup};
+use crate::generator::{Generator, answer, good};
+use crate::generators::{CONNECT_TARGET, COOKIE, NAME, gateway, gateway_of, left, limited, tells_nothing};
+
+/// Holds a generator's answers back until it is opened.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        drop(self.0.1.wait_while(self.0.0.lock().unwrap(), |open| !*open).unwrap());
+    }
+
+    /// A generator that answers well once the gate is open.
+    fn guards(&self) -> Generator {
+        let gate = self.clone();
+        Generator::with(move |asked| {
+            gate.pass();
+            good(asked)
+        })
+    }
+}
+
+#[test]
+fn beyond_what_a_generator_may_have_in_flight_there_is_no_capacity() {
+    let gate = Gate::default();
+    let generator = gate.guards();
+    let gateway = Setup::new(&limited(5))
+        .config(&format!(
+            "[[generator]]\nname = \"{NAME}\"\nkind = \"euler\"\nurl = \"http://{}\"\nin-flight-max = 1",
+            generator.address
+        ))
+        .start();
+    let address = gateway.public;
+    let first =
+        std::thread::spawn(move || crate::gateway::ask(address, "GET", CONNECT_TARGET, &[], None).status);
+    gateway.wait_until("the first request", |_| generator.asked().len() == 1);
+    for _ in 0..3 {
+        let refused = gateway.get(CONNECT_TARGET, &[]);
+        refused.refusal(503, "no_capacity");
+        tells_nothing("no capacity", &refused, generator.address);
+    }
+    gate.open();
+    assert_eq!(first.join().unwrap(), 200);
+    assert_eq!(gateway.get(CONNECT_TARGET, &[]).status, 200, "there is room again");
+    assert_eq!(generator.asked().len(), 2);
+    assert_eq!(left(&gateway), 3, "two were served, and the others cost nothing");
+}
+
+#[test]
+fn failures_of_generators_consume_nothing() {
+    let generator = Generator::with(|_| answer(200, &[COOKIE], b""));
+    let gateway = gateway_of(&limited(3), &[generator.address]);
+    for _ in 0..3 {
+        let failed = gateway.get(CONNECT_TARGET, &[]);
+        failed.refusal(502, "generator_failed");
+        assert_eq!(left(&gateway), 3);
+    }
+    generator.set(good);
+    for left in [2, 1, 0] {
+        let answer = gateway.get(CONNECT_TARGET, &[]);
+        assert_eq!((answer.status, answer.number("ratelimit-remaining")), (200, left));
+    }
+    gateway.get(CONNECT_TARGET, &[]).refusal(429, "rate_limit_proxy_minute");
+    assert!((gateway.metric(r#"signgate_refunds_total{operation="connect"}"#) - 3.0).abs() < 0.1);
+    let records = gateway.stop().records();
+    let refunded: Vec<_> = records.iter().filter(|record| record["refunded"] == true).collect();
+    assert_eq!(refunded.len(), 3);
+}
+
+#[test]
+fn a_window_gives_back_at_most_its_maximum() {
+    let generator = Generator::with(|_| answer(500, &[], b""));
+    let gateway = gateway_of(&limited(3), &[generator.address]);
+    // Three are given back, three more are charged; whoever can make a generator fail has no endless tries.
+    for tries in 1..=6 {
+        assert_eq!(gateway.get(CONNECT_TARGET, &[]).status, 502, "{tries}");
+    }
+    gateway.get(CONNECT_TARGET, &[]).refusal(429, "rate_limit_proxy_minute");
+    assert_eq!(generator.asked().len(), 6);
+}
+
+#[test]
+fn a_request_that_is_blamed_is_charged() {
+    let generator = Generator::good();
+    let gateway = gateway(&limited(9), generator.address);
+    for (status, told, label) in [
+        (404, 404, "not_found"),
+        (410, 404, "not_found"),
+        (400, 400, "bad_request"),
+        (422, 400, "bad_request"),
+        (402, 402, "premium"),
+    ] {
+        generator.set(move |_| answer(status, &[], b"{\"message\":\"tokyo-rack-17\"}"));
+        let before = left(&gateway);
+        let blamed = gateway.get(CONNECT_TARGET, &[]);
+        blamed.refusal(told, label);
+        tells_nothing("blamed", &blamed, generator.address);
+        assert_eq!(left(&gateway), before - 1, "{status}");
+    }
+}
+
+#[test]
+fn a_caller_that_hangs_up_is_charged_and_frees_the_generator() {
+    let gate = Gate::default();
+    let generator = gate.guards();
+    let policy = format!("{}\n[[concurrency]]\nname = \"c\"\nscope = \"proxy\"\nmax = 1\n", limited(3));
+    let gateway = gateway_of(&policy, &[generator.address]);
+    let gone = |gateway: &Gateway| {
+        gateway.metric(r#"signgate_outcomes_total{operation="connect",outcome="client-gone"}"#)
+    };
+    let mut stream = gateway.connect();
+    stream.write_all(&crate::gateway::request("GET", CONNECT_TARGET, &[], None)).unwrap();
+    gateway.wait_until("the request", |_| generator.asked().len() == 1);
+    gateway.get(CONNECT_TARGET, &[]).refusal(429, "rate_limit_proxy_concurrency");
+    // With a reset: a FIN alone would leave it two seconds.
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    gateway.wait_until("the end of the request", |gateway| gone(gateway) > 0.5);
+    assert_eq!(left(&gateway), 2, "a generator was asked: that is charged");
+    gate.open();
+    assert_eq!(gateway.get(CONNECT_TARGET, &[]).status, 200, "its place is free again");
+    let records = gateway.stop().records();
+    let gone = records.iter().find(|record| record["outcome"] == "client-gone").unwrap();
+    assert!(!gone["refunded"].as_bool().unwrap_or_default(), "{gone}");
+}

@@ -1,0 +1,75 @@
+//! Generators behind TLS.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use crate::gateway::{OPEN, Setup};
+use crate::generator::{CONNECT, answer, bytes_of};
+use crate::generators::{CONNECT_TARGET, COOKIE, NAME, tells_nothing};
+
+/// A generator behind TLS; its certificate in PEM.
+fn secured(name: &str) -> (SocketAddr, String) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let config = Arc::clone(&config);
+            std::thread::spawn(move || {
+                let mut stream =
+                    rustls::StreamOwned::new(rustls::ServerConnection::new(config).unwrap(), stream);
+                let mut request = Vec::new();
+                let mut part = [0; 4096];
+                while let Ok(length @ 1..) = stream.read(&mut part) {
+                    request.extend_from_slice(&part[..length]);
+                    if request.ends_with(b"\r\n\r\n") {
+                        request.clear();
+                        let _ = stream.write_all(&answer(200, &[COOKIE], &bytes_of(CONNECT)));
+                    }
+                }
+                let _ = stream.sock.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    (address, made.cert.pem())
+}
+
+#[test]
+fn a_generator_behind_tls_is_trusted_by_the_configured_certificates_alone() {
+    let (address, pem) = secured("127.0.0.1");
+    let (_, other) = secured("127.0.0.1");
+    let (misnamed, pem_of_misnamed) = secured("sign.example");
+    let ask = |address: SocketAddr, ca: &str| {
+        let setup = Setup::new(OPEN).file("ca.pem", ca).config(&format!(
+            "[[generator]]\nname = \"{NAME}\"\nkind = \"euler\"\nurl = \"https://{address}\"\nca = \"ca.pem\""
+        ));
+        let gateway = setup.start();
+        let mut client = gateway.client();
+        [client.get(CONNECT_TARGET, &[]), client.get(CONNECT_TARGET, &[])]
+    };
+    for good in ask(address, &pem) {
+        assert_eq!((good.status, good.body), (200, bytes_of(CONNECT)));
+    }
+    for (address, ca) in [(address, other), (misnamed, pem_of_misnamed)] {
+        for failed in ask(address, &ca) {
+            failed.refusal(503, "generator_unreachable");
+            tells_nothing("certificate", &failed, address);
+        }
+    }
+    // Without `ca` the system's certificates count, and no such is among them.
+    let setup = Setup::new(OPEN).flag("--generator").flag(&format!("euler=https://{address}"));
+    match setup.try_start() {
+        Ok(gateway) => drop(gateway.get(CONNECT_TARGET, &[]).refusal(503, "generator_unreachable")),
+        Err((_, said)) => assert!(said.contains("no usable certificate"), "a system without any: {said}"),
+    }
+}

@@ -19,12 +19,19 @@ pub struct Directory {
 
 /// What a directory looks like from outside: each file's length and times. A change of any of them is a reason to read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Look(Vec<Seen>);
+pub struct Look(Vec<FileLook>);
 
-/// A file's path, length and times.
-type Seen = (PathBuf, u64, Option<SystemTime>, Option<Identity>);
+/// One file: all that changes when somebody writes, replaces or removes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FileLook {
+    path: PathBuf,
+    length: u64,
+    modified: Option<SystemTime>,
+    identity: Option<Identity>,
+}
 
-/// The time of the last change of status, and the inode.
+/// The time of the last change of status, in seconds and nanoseconds, and the inode: an edit that keeps length and
+/// modification time still shows.
 type Identity = (i64, i64, u64);
 
 /// Why a directory could not be read.
@@ -62,9 +69,9 @@ pub fn read_directory(path: &Path) -> Result<Directory, ReadError> {
     let mut look = Look::default();
     let mut names = Vec::new();
     for entry in fs::read_dir(path).map_err(io(path))? {
-        let name = entry.map_err(io(path))?.file_name();
+        let name = entry.map_err(io(path))?.file_name().to_string_lossy().into_owned();
         if is_policy(Path::new(&name)) {
-            names.push(name.to_string_lossy().into_owned());
+            names.push(name);
         }
         if names.len() > FILES_MAX {
             return Err(ReadError::TooMany { path: path.to_owned() });
@@ -112,7 +119,7 @@ impl Look {
         let mut tomls: Vec<PathBuf> = listed.filter(|path| is_policy(path)).collect();
         tomls.sort();
         // Feeds are known by the last reading only.
-        let feeds = self.0.iter().map(|(path, ..)| path).filter(|path| !is_policy(path));
+        let feeds = self.0.iter().map(|file| &file.path).filter(|path| !is_policy(path));
         for path in tomls.iter().chain(feeds) {
             now.add(path);
         }

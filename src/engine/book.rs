@@ -15,7 +15,7 @@ use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
 
 use super::decision::{Reason, Refusal, Standing};
-use super::record::{Record, RecordKey, Room, Window};
+use super::record::{Left, Record, RecordKey, Window};
 use super::shard::Shard;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;

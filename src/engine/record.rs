@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::seen::Seen;
 use crate::base::rate::Rate;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
@@ -138,7 +139,9 @@ pub(super) type Windows<T> = [T; WINDOWS_PER_COUNTER_MAX];
 /// What is counted under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Record {
-    Windows([Window; WINDOWS_PER_COUNTER_MAX]),
+    Windows(Windows<Window>),
+    /// Boxed: most records are not of this kind, and need not be as large.
+    Seen(Box<Seen>),
     Cell(Cell),
     InFlight(u32),
 }
@@ -228,6 +231,7 @@ impl Record {
     pub(super) fn empty(limit: &Limit) -> Self {
         match limit {
             Limit::Windows(_) => Self::Windows(Default::default()),
+            Limit::Distinct { .. } => Self::Seen(Box::default()),
             Limit::Rate { .. } => Self::Cell(Cell::default()),
             Limit::Concurrency { .. } => Self::InFlight(0),
         }
@@ -237,6 +241,7 @@ impl Record {
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         match self {
             Self::Windows(windows) => windows.iter().all(|window| !window.is_open(now.as_millis())),
+            Self::Seen(seen) => seen.is_over(now.as_millis()),
             Self::Cell(cell) => cell.arrival.max(cell.refunds) <= now.as_nanos(),
             Self::InFlight(count) => *count == 0,
         }
@@ -267,13 +272,10 @@ impl Record {
                 }
                 left
             }
+            (Self::Seen(seen), Limit::Distinct { windows, .. }) => seen.left(windows, counted, now),
             (Self::Cell(cell), Limit::Rate { rate, burst, .. }) => {
                 let earliest = cell.arrival(*rate, *burst) - ahead(*rate, *burst);
-                if now >= earliest {
-                    Room::Left
-                } else {
-                    Room::Spent { window: 0, wait: earliest.since(now) }
-                }
+                if now >= earliest { Left::Some } else { Left::None { window: 0, wait: earliest.since(now) } }
             }
             (Self::InFlight(count), Limit::Concurrency { max, .. }) if count >= max => {
                 Left::None { window: 0, wait: Duration::ZERO }
@@ -335,6 +337,7 @@ impl Record {
                     window.absorb(*other, now.as_millis());
                 }
             }
+            (Self::Seen(seen), Self::Seen(other)) => seen.absorb(other, now.as_millis()),
             (Self::Cell(cell), Self::Cell(other)) => cell.absorb(other, now.as_nanos()),
             (Self::InFlight(count), Self::InFlight(more)) => *count = count.saturating_add(*more),
             _ => {}
@@ -343,16 +346,25 @@ impl Record {
 
     /// What a receipt keeps of a charge just made: when each window ends (in milliseconds), or when the cell has drained (in
     /// nanoseconds). A refund goes to the instance that is named so.
-    pub(super) fn ends(&self) -> [u64; WINDOWS_PER_COUNTER_MAX] {
+    pub(super) fn ends(&self) -> Windows<u64> {
         match self {
             Self::Windows(windows) => windows.map(Window::ends),
+            Self::Seen(seen) => seen.ends(),
             Self::Cell(cell) => [cell.arrival, 0, 0],
             Self::InFlight(_) => [0; WINDOWS_PER_COUNTER_MAX],
         }
     }
 
-    /// The windows, where it has any.
-    pub(super) fn windows(&self) -> Option<&[Window; WINDOWS_PER_COUNTER_MAX]> {
+    /// How much room it takes, in records: what a distinct quota remembers counts towards the cap, too.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Seen(seen) => 3 + seen.len() / 2,
+            _ => 1,
+        }
+    }
+
+    /// The windows of a plain quota.
+    pub(super) fn windows(&self) -> Option<&Windows<Window>> {
         match self {
             Self::Windows(windows) => Some(windows),
             _ => None,

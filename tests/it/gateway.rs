@@ -39,7 +39,6 @@ pub struct Setup {
     config: String,
     listen: Option<String>,
     flags: Vec<String>,
-    files: Vec<(String, String)>,
     variables: Vec<(String, String)>,
 }
 
@@ -52,12 +51,6 @@ impl Setup {
     /// With one more policy file (or feed).
     pub fn policy(mut self, name: &str, text: &str) -> Self {
         self.policies.push((name.into(), text.into()));
-        self
-    }
-
-    /// With a file beside `signgate.toml`.
-    pub fn file(mut self, name: &str, text: &str) -> Self {
-        self.files.push((name.into(), text.into()));
         self
     }
 
@@ -118,9 +111,6 @@ impl Setup {
             std::fs::write(at(name), text).unwrap();
         }
         std::fs::write(at("signgate.toml"), &self.config).unwrap();
-        for (name, text) in &self.files {
-            std::fs::write(at(name), text).unwrap();
-        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_signgate"));
         command.current_dir(directory.path()).args(["serve", "--config", "signgate.toml"]);
         command.args([
@@ -261,13 +251,6 @@ impl Gateway {
         }
     }
 
-    /// The access record so far: what a worker has handed on already.
-    pub fn records(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.directory.path().join("data/access.jsonl"));
-        // The last line may be half written.
-        text.unwrap_or_default().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
-
     /// Stops it gracefully; what is left of it.
     pub fn stop(self) -> Stopped {
         self.signal("TERM");
@@ -320,6 +303,46 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
+}
+
+/// The same from a source address of one's own choosing.
+pub fn connect_from(source: IpAddr, address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
+    socket.connect_timeout(&address.into(), PATIENCE).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Sends `bytes`, then no more, and gives all that comes back until the other side closes.
+pub fn send(mut stream: TcpStream, bytes: &[u8]) -> Vec<u8> {
+    let mut writer = stream.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        // Beside the reading: neither side could go on if both wrote much and read nothing.
+        scope.spawn(move || {
+            // A gateway that has answered and closed may refuse the rest: what it answered is what counts.
+            let _ = writer.write_all(bytes);
+            let _ = writer.shutdown(Shutdown::Write);
+        });
+        read_to_end(&mut stream)
+    })
+}
+
+/// Reads until the other side closes.
+fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut part = [0; 8192];
+    loop {
+        match stream.read(&mut part) {
+            Ok(0) => return bytes,
+            Ok(length) => bytes.extend_from_slice(&part[..length]),
+            // A reset after an answer is an end, too.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return bytes,
+            Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&bytes)),
+        }
+    }
 }
 
 /// A client whose connection stays open; where the gateway closes it, the test fails.

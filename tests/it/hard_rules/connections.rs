@@ -198,7 +198,7 @@ fn stopping_loses_nothing() {
     assert_eq!(last.len(), 1);
     assert!(last[0].status == 200 && last[0].closes(), "{last:?}");
     let public = gateway.public;
-    let stopped = gateway.ended();
+    let stopped = gateway.wait_for_end();
     assert!(stopped.status.success(), "{}", stopped.said);
     assert!(stopped.records().iter().all(|record| record["outcome"] == "good"), "{}", stopped.record);
     assert!(TcpStream::connect(public).is_err());

@@ -36,7 +36,9 @@ fn slow_bodies_do_not_save_up_what_a_rate_admits() {
             stream
         })
         .collect();
-    streams.iter_mut().for_each(|stream| stream.write_all(b"}").unwrap());
+    for stream in &mut streams {
+        stream.write_all(b"}").unwrap();
+    }
     let answers = streams.iter_mut().map(Answer::read_one);
     let admitted = answers.filter(|answer| answer.status == 200).count();
     assert!((1..=3).contains(&admitted), "of six bodies that came at once {admitted} were admitted");

@@ -78,19 +78,13 @@ fn check_asked(variant: &Variant, fates: &[Fate], asked: &[Asked]) {
     for asked in asked {
         let all = format!("{} {:?} {}", asked.target, asked.headers, String::from_utf8_lossy(&asked.body));
         assert!(!all.contains(SMUGGLED) && !all.contains("666"), "{name}: {all}");
-        match asked.method.as_str() {
-            "GET" => assert_eq!(
-                (asked.target.as_str(), &asked.body[..]),
-                ("/webcast/fetch?room_id=42", &b""[..]),
-                "{name}"
-            ),
-            _ => {
-                let body: Value = serde_json::from_slice(&asked.body).unwrap();
-                assert_eq!(
-                    body["url"], "https://webcast.tiktok.com/webcast/im/fetch/?room_id=7300000000000000001",
-                    "{name}"
-                );
-            }
+        if asked.method == "GET" {
+            let got = (asked.target.as_str(), &asked.body[..]);
+            assert_eq!(got, ("/webcast/fetch?room_id=42", &b""[..]), "{name}");
+        } else {
+            let body: Value = serde_json::from_slice(&asked.body).unwrap();
+            let url = "https://webcast.tiktok.com/webcast/im/fetch/?room_id=7300000000000000001";
+            assert_eq!(body["url"], url, "{name}");
         }
     }
 }

@@ -31,6 +31,9 @@ fn made(headers: &[(&'static str, &str)], body: &[u8]) -> Reply {
     Reply::Made { headers, body: Bytes::copy_from_slice(body) }
 }
 
+/// Names and values.
+type Headers = &'static [(&'static str, &'static str)];
+
 const COOKIE: (&str, &str) = ("x-set-tt-cookie", "ttwid=1");
 
 fn fault_of(operation: Operation, reply: Reply) -> Option<Fault> {
@@ -49,7 +52,7 @@ fn the_smallest_good_connect_is_good() {
 #[test]
 fn a_200_that_is_not_success_is_named() {
     let smallest = bytes(SMALLEST);
-    let cases: [(&[(&'static str, &str)], &[u8], Fault); 9] = [
+    let cases: [(Headers, &[u8], Fault); 9] = [
         (&[COOKIE], b"", Fault::EmptyBody),
         (&[], &smallest, Fault::NoCookie),
         (&[("x-set-tt-cookie", "ttwid=")], &smallest, Fault::NoCookie),

@@ -221,6 +221,10 @@ fn judge_json(body: &[u8]) -> Result<(), Fault> {
     struct Told {
         code: Option<f64>,
     }
+    // A derived struct reads an array of its fields as well: `[null]` is no answer.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Fault::NotJson);
+    }
     let told: Told = serde_json::from_slice(body).map_err(|_| Fault::NotJson)?;
     match told.code {
         Some(code) if (code - 200.0).abs() >= 1.0 => Err(Fault::FailureCode),

@@ -28,7 +28,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
                 policy.rules().len(),
                 policy.tiers().len(),
                 policy.accounts().len(),
-                policy.keys().count(),
+                policy.keys().len(),
                 policy.targets().len(),
                 policy.digest()
             );

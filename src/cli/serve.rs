@@ -386,7 +386,7 @@ fn describe_policies(place: &PolicyPlace, policy: &PolicySet) -> String {
         "{place} ({} rules, {} accounts, {} keys)",
         policy.rules().len(),
         policy.accounts().len(),
-        policy.keys().count()
+        policy.keys().len()
     )
 }
 

@@ -11,7 +11,7 @@ use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
 use crate::policy::lists::Lists;
 use crate::policy::set::{
-    Account, AccountIndex, Exemptions, Key, Limit, Mode, RuleIndex, RuleKind, TierClass, TierIndex,
+    AccountIndex, Exemptions, Key, Limit, Mode, RuleIndex, RuleKind, TierClass, TierIndex,
 };
 
 use super::book::Plan;
@@ -58,14 +58,16 @@ pub fn assess(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessme
     if facts.session.is_some() && policy.sessions() == crate::policy::set::SessionMode::Refuse {
         findings.add(Reason::SessionRefused, Mode::Enforce);
     }
-    let plan = if findings.enforced.is_none() && !exempt.quota {
-        plan(policy, facts, &who, facts.operation)
-    } else {
+    let plan = if findings.enforced.is_some() || exempt.quota {
         Plan::default()
+    } else {
+        // With the shadow rules in force a request that they refuse would be charged to nothing.
+        let shadow = findings.with_shadow.is_none();
+        plan(policy, facts, &who, facts.operation, |mode| shadow || mode != Mode::Shadow)
     };
-    let identity = match (who.key, who.account, facts.credential) {
-        (Some(key), Some(account), _) => Some((account.id.clone(), key.id.clone())),
-        (_, _, Credential::Recorded { id, account, .. }) => AccountId::new(account).zip(KeyId::new(id)),
+    let identity = match (facts.credential, who.key) {
+        (Credential::Recorded { id, account, .. }, _) => AccountId::new(account).zip(KeyId::new(id)),
+        (_, Some(key)) => Some((policy.account(key.account).id.clone(), key.id.clone())),
         _ => None,
     };
     let differs = findings.with_shadow != findings.enforced;
@@ -83,28 +85,21 @@ pub fn quotas_of(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Plan 
     if exemptions(policy, facts, &who, now).quota {
         return Plan::default();
     }
-    plan(policy, facts, &who, Operation::Connect)
+    plan(policy, facts, &who, Operation::Connect, |_| true)
 }
 
 /// Who asks, as far as the policy knows.
 struct Who<'p> {
     tier: TierIndex,
     key: Option<&'p Key>,
-    account: Option<&'p Account>,
-    account_index: Option<AccountIndex>,
+    account: Option<AccountIndex>,
     account_subject: Option<Subject>,
     key_subject: Option<Subject>,
 }
 
 fn identify<'p>(policy: &'p PolicySet, facts: &Facts<'_>) -> Who<'p> {
-    let nobody = Who {
-        tier: policy.anonymous(),
-        key: None,
-        account: None,
-        account_index: None,
-        account_subject: None,
-        key_subject: None,
-    };
+    let nobody =
+        Who { tier: policy.anonymous(), key: None, account: None, account_subject: None, key_subject: None };
     match facts.credential {
         Credential::Absent | Credential::Unchecked(_) => nobody,
         Credential::Presented(hash) => match policy.key(&hash) {
@@ -114,16 +109,19 @@ fn identify<'p>(policy: &'p PolicySet, facts: &Facts<'_>) -> Who<'p> {
                 Who {
                     tier: account.tier,
                     key: Some(key),
-                    account: Some(account),
-                    account_index: Some(key.account),
+                    account: Some(key.account),
                     account_subject: Some(account.subject),
                     key_subject: Some(key.subject),
                 }
             }
         },
+        // The record is believed: a key or an account that this policy lacks was there when it was recorded. What the policy
+        // does say of them counts as for a live request: lists that name them, a key that is switched off or bound.
         Credential::Recorded { id, account, tier } => Who {
             // A tier that the policy lacks counts as a free one (design 9).
             tier: policy.tier_named(tier).unwrap_or_else(|| free_tier(policy)),
+            key: policy.key_named(id),
+            account: policy.account_named(account),
             account_subject: Some(Subject::text(Scope::Account, account)),
             key_subject: Some(Subject::text(Scope::Key, id)),
             ..nobody
@@ -188,7 +186,7 @@ fn for_each_match(
     lists.of_library(facts.library).for_each(|rule| each(rule, Matcher::Library));
     let room = facts.room.as_ref();
     room.map_or(&[][..], |room| lists.of_room(room)).iter().for_each(|rule| each(*rule, Matcher::Room));
-    who.account_index
+    who.account
         .map_or(&[][..], |account| lists.of_account(account))
         .iter()
         .for_each(|rule| each(*rule, Matcher::Account));
@@ -196,7 +194,13 @@ fn for_each_match(
 }
 
 /// The counters that apply, each with what it counts; one whose scope the request has no subject for does not apply.
-fn plan(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>, operation: Operation) -> Plan {
+fn plan(
+    policy: &PolicySet,
+    facts: &Facts<'_>,
+    who: &Who<'_>,
+    operation: Operation,
+    charges: impl Fn(Mode) -> bool,
+) -> Plan {
     let mut plan = Plan::default();
     for place in policy.applicable(who.tier, operation) {
         let counter = policy.counter(*place);
@@ -204,7 +208,9 @@ fn plan(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>, operation: Operati
             Limit::Distinct { count, .. } => subject_of(*count, facts, who),
             Limit::Windows(_) | Limit::Rate { .. } | Limit::Concurrency { .. } => Some(Subject::TOTAL),
         };
-        if let (Some(subject), Some(counted)) = (subject_of_all(counter.scopes, facts, who), counted) {
+        if charges(counter.mode)
+            && let (Some(subject), Some(counted)) = (subject_of_all(counter.scopes, facts, who), counted)
+        {
             plan.add(*place, subject, counted);
         }
     }

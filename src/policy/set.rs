@@ -39,7 +39,9 @@ pub struct PolicySet {
     tiers: Vec<Tier>,
     anonymous: TierIndex,
     accounts: Vec<Account>,
-    keys: HashMap<KeyHash, Key, foldhash::fast::RandomState>,
+    /// By id.
+    keys: Vec<Key>,
+    key_places: HashMap<KeyHash, u32, foldhash::fast::RandomState>,
     rules: Vec<Rule>,
     counters: Vec<Counter>,
     /// For each tier and operation, the places of the counters that apply.
@@ -59,9 +61,9 @@ pub struct Parts {
     pub tiers: Vec<Tier>,
     /// The tier of requests without a key.
     pub anonymous: TierIndex,
-    /// By [`AccountIndex`].
+    /// By [`AccountIndex`], in the order of their ids.
     pub accounts: Vec<Account>,
-    /// By hash.
+    /// Each with its hash, in any order.
     pub keys: Vec<(KeyHash, Key)>,
     /// By [`RuleIndex`].
     pub rules: Vec<Rule>,
@@ -83,6 +85,12 @@ impl PolicySet {
     pub fn new(mut parts: Parts) -> Self {
         parts.blocklists.seal();
         parts.allowlists.seal();
+        debug_assert!(
+            parts.accounts.is_sorted_by_key(|account| &account.id),
+            "accounts are found by their id"
+        );
+        parts.keys.sort_unstable_by(|(_, one), (_, other)| one.id.cmp(&other.id));
+        let (hashes, keys): (Vec<_>, Vec<_>) = parts.keys.into_iter().unzip();
         let mut applicable = Vec::with_capacity(parts.tiers.len() * Operation::COUNT);
         for tier in 0..parts.tiers.len() {
             for operation in Operation::ALL {
@@ -100,7 +108,8 @@ impl PolicySet {
             tiers: parts.tiers,
             anonymous: parts.anonymous,
             accounts: parts.accounts,
-            keys: parts.keys.into_iter().collect(),
+            keys,
+            key_places: hashes.into_iter().zip(0..).collect(),
             rules: parts.rules,
             counters: parts.counters,
             applicable,
@@ -146,14 +155,25 @@ impl PolicySet {
         &self.accounts[index.0 as usize]
     }
 
-    /// The key of that hash.
-    pub fn key(&self, hash: &KeyHash) -> Option<&Key> {
-        self.keys.get(hash)
+    /// The account of that id.
+    pub fn account_named(&self, id: &str) -> Option<AccountIndex> {
+        let place = self.accounts.binary_search_by(|account| account.id.as_str().cmp(id)).ok();
+        place.map(|place| AccountIndex(place as u32))
     }
 
-    /// All keys, in no order.
-    pub fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.keys.values()
+    /// The key of that hash.
+    pub fn key(&self, hash: &KeyHash) -> Option<&Key> {
+        self.key_places.get(hash).map(|place| &self.keys[*place as usize])
+    }
+
+    /// The key of that public id.
+    pub fn key_named(&self, id: &str) -> Option<&Key> {
+        self.keys.binary_search_by(|key| key.id.as_str().cmp(id)).ok().map(|place| &self.keys[place])
+    }
+
+    /// All keys, in the order of their ids.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &Key> {
+        self.keys.iter()
     }
 
     /// All rules, by [`RuleIndex`].

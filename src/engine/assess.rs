@@ -124,7 +124,6 @@ fn identify<'p>(policy: &'p PolicySet, facts: &Facts<'_>) -> Who<'p> {
             account: policy.account_named(account),
             account_subject: Some(Subject::text(Scope::Account, account)),
             key_subject: Some(Subject::text(Scope::Key, id)),
-            ..nobody
         },
     }
 }

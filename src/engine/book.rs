@@ -316,8 +316,7 @@ impl Book {
             let mut guard = self.lock(*place);
             // Half of the cap is shared by need; the other half is what shards may hold although it is used up.
             let share = self.strangers_max / 2 / SHARDS;
-            if guard.strangers() >= share.max(1)
-                && self.strangers.load(Ordering::Relaxed) >= self.strangers_max / 2
+            if guard.is_over(share.max(1)) && self.strangers.load(Ordering::Relaxed) >= self.strangers_max / 2
             {
                 let before = guard.strangers();
                 guard.make_room(&self.hasher, share * 3 / 4, now);

@@ -18,12 +18,20 @@ pub(super) struct Shard {
     strangers: usize,
     /// Records that others were folded into; while there are none, nobody looks for parents.
     folds: usize,
+    /// How many of the strangers' records were left when room was made last: those could not be folded any further.
+    tight: usize,
 }
 
 impl Shard {
     /// How many records count towards the cap.
     pub(super) fn strangers(&self) -> usize {
         self.strangers
+    }
+
+    /// Whether it is worth looking for room beyond `share` records: where little could be folded the last time, a look is
+    /// due again once there are a quarter more. It goes through all records, and requests wait for it.
+    pub(super) fn is_over(&self, share: usize) -> bool {
+        self.strangers >= share.max(self.tight + self.tight / 4)
     }
 
     /// How many records there are.
@@ -111,7 +119,7 @@ impl Shard {
         self.free_ended(now);
         for (width, children_min) in [(1, 8), (2, 8), (1, 2), (2, 2), (3, 2)] {
             if self.strangers <= wanted {
-                return;
+                break;
             }
             let mut children: BTreeMap<RecordKey, usize> = BTreeMap::new();
             for (key, _) in &self.records {
@@ -155,11 +163,13 @@ impl Shard {
             }
             self.recount();
         }
+        self.tight = self.strangers;
     }
 
     fn recount(&mut self) {
         let strangers = self.records.iter().filter(|(key, _)| key.is_strangers());
         self.strangers = strangers.map(|(_, record)| record.weight()).sum();
         self.folds = self.records.iter().filter(|(key, _)| key.is_fold()).count();
+        self.tight = self.tight.min(self.strangers);
     }
 }

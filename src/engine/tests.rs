@@ -1,6 +1,7 @@
 //! The engine's promises, against models that are too simple to be wrong.
 
 mod rates;
+mod room;
 mod rows;
 
 use std::collections::HashMap;

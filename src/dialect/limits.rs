@@ -180,8 +180,7 @@ pub const POLLS_PER_MINUTE: u32 = 30;
 /// has its own; a proxy with more callers than this gets fresh answers for those beyond, which costs a reading each.
 const CALLERS_PER_PROXY_MAX: usize = 4;
 
-/// What was answered to proxies that ask for their limits again and again. One for each worker (a proxy whose connections
-/// meet several workers has that many times the polls); bounded.
+/// What was answered to proxies that ask for their limits again and again. Bounded.
 ///
 /// Only counts are held until a proxy polls too often, so a spray of addresses costs about 70 bytes each, up to the cap. At
 /// the cap proxies that are not held yet are answered afresh and not counted. Nothing is evicted to make room: a proxy

@@ -5,7 +5,7 @@
 //! maps are capped and swept: what is forgotten at the cap is a count of failures, never a quota.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -28,6 +28,9 @@ const PROXIES_MAX: usize = 65_536;
 
 type Failures = RateLimiter<Prefix, DefaultKeyedStateStore<Prefix>, DefaultClock, StateInformationMiddleware>;
 
+/// At the cap one failure in so long looks for room; the others are not counted: a look goes through all proxies.
+const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_secs(1);
+
 /// Who showed too many unknown keys.
 #[derive(Debug)]
 pub struct KeyAttempts {
@@ -35,6 +38,8 @@ pub struct KeyAttempts {
     barred: DashMap<Prefix, Timestamp, foldhash::fast::RandomState>,
     /// How many are barred: while there are none, which is nearly always, nobody looks.
     barred_count: AtomicUsize,
+    /// When room was looked for, in nanoseconds since 1970.
+    looked: AtomicU64,
 }
 
 impl Default for KeyAttempts {
@@ -43,6 +48,7 @@ impl Default for KeyAttempts {
             failures: RateLimiter::keyed(Quota::per_minute(FAILURES_PER_MINUTE)).with_middleware(),
             barred: DashMap::default(),
             barred_count: AtomicUsize::new(0),
+            looked: AtomicU64::new(0),
         }
     }
 }
@@ -59,11 +65,8 @@ impl KeyAttempts {
 
     /// Notes an unknown key; the proxy is barred where that was its last.
     pub fn failed(&self, proxy: Prefix, now: Timestamp) {
-        if self.failures.len() >= PROXIES_MAX {
-            self.failures.retain_recent();
-            if self.failures.len() >= PROXIES_MAX {
-                return;
-            }
+        if self.failures.len() >= PROXIES_MAX && !self.makes_room(now) {
+            return;
         }
         let may_fail_again =
             self.failures.check_key(&proxy).is_ok_and(|left| left.remaining_burst_capacity() > 0);
@@ -72,6 +75,21 @@ impl KeyAttempts {
             self.barred.insert(proxy, now + ONE_MORE_AFTER);
             self.barred_count.store(self.barred.len(), Ordering::Relaxed);
         }
+    }
+
+    /// Forgets failures that are over, where nobody has just done it. Whether there is room then.
+    fn makes_room(&self, now: Timestamp) -> bool {
+        let looked = self.looked.load(Ordering::Relaxed);
+        if now.since(Timestamp::from_nanos(looked)) < LOOK_FOR_ROOM_EVERY
+            || self
+                .looked
+                .compare_exchange(looked, now.as_nanos(), Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            return false;
+        }
+        self.failures.retain_recent();
+        self.failures.len() < PROXIES_MAX
     }
 
     /// Forgets what is over; called by the sweeper.
@@ -86,6 +104,26 @@ impl KeyAttempts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn at_the_cap_one_failure_a_second_looks_for_room() {
+        let attempts = KeyAttempts::default();
+        let now = Timestamp::from_secs(1_800_000_000);
+        let spray = |from: u32, now| {
+            for number in from..from + PROXIES_MAX as u32 {
+                attempts.failed(Prefix::proxy(std::net::Ipv4Addr::from_bits(number).into()), now);
+            }
+        };
+        spray(0, now);
+        assert_eq!(attempts.failures.len(), PROXIES_MAX);
+        assert!(attempts.looked.load(Ordering::Relaxed) == 0, "there was room");
+        assert!(!attempts.makes_room(now), "nothing is over yet");
+        assert_eq!(attempts.looked.load(Ordering::Relaxed), now.as_nanos());
+        let soon = now + Duration::from_millis(999);
+        spray(1 << 24, soon);
+        assert_eq!(attempts.looked.load(Ordering::Relaxed), now.as_nanos(), "nobody looked again");
+        assert_eq!(attempts.failures.len(), PROXIES_MAX);
+    }
 
     #[test]
     fn after_the_twentieth_failure_one_proxy_is_barred_and_no_other() {

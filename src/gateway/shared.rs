@@ -45,7 +45,6 @@ pub struct Settings {
 const POLLING_PROXIES_MAX: usize = 65_536;
 
 /// What all threads share.
-#[derive(Debug)]
 pub struct Shared {
     /// All counts, and the decisions.
     pub engine: Engine,
@@ -63,6 +62,16 @@ pub struct Shared {
     pub hash_key: [u8; 32],
     polls: Mutex<LimitsMemory>,
     sequence: AtomicU64,
+}
+
+/// Without the deployment's key: with it, whoever reads a log can tell whose session a hash in the record is.
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("engine", &self.engine)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Shared {

@@ -36,7 +36,7 @@ impl Rate {
     /// Parses `COUNT/LENGTH`, where the length is one that [`parse_length`] knows, its count optional.
     pub fn parse(text: &str) -> Result<Self, LengthError> {
         let (count, per) = text.split_once('/').ok_or(LengthError::NotARate)?;
-        let count: u32 = count.trim().parse().map_err(|_| LengthError::Count)?;
+        let count: u32 = count.trim().parse().ok().filter(|count| *count > 0).ok_or(LengthError::Count)?;
         Self::new(count, parse_length(per.trim())?).ok_or(LengthError::Range)
     }
 }
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(Rate::parse("20/5m").unwrap().interval(), Duration::from_secs(15));
         assert_eq!(Rate::parse("3/s").unwrap().interval().as_nanos(), 333_333_334);
         assert_eq!(Rate::parse("2"), Err(LengthError::NotARate));
-        assert_eq!(Rate::parse("0/s"), Err(LengthError::Range));
+        assert_eq!(Rate::parse("0/s"), Err(LengthError::Count));
         assert_eq!(Rate::parse("x/s"), Err(LengthError::Count));
     }
 

@@ -168,7 +168,11 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         threads.push(thread.spawn(move || work(socket, part))?);
     }
     drop(counts_sender);
+    // A worker that cannot start sends none, and hangs up.
     let counts: Vec<Arc<ListenerCounts>> = counts.iter().take(threads.len()).collect();
+    if counts.len() < threads.len() {
+        return Err(anyhow!("a worker thread cannot start; see the log"));
+    }
     metrics.read_listener(move || totals(&counts));
 
     // Beside it.
@@ -233,6 +237,8 @@ fn work(socket: std::net::TcpListener, part: WorkerParts) {
         let for_ids = Rc::clone(&worker);
         let thread = ListenerThread::new(part.settings, move || for_ids.next_id());
         let _ = part.counts.send(Arc::clone(thread.counts()));
+        // Whoever waits for all workers must see when one of them will not come.
+        drop(part.counts);
         let ticking = Rc::clone(&worker);
         let mut stopping = part.stopped.clone();
         tokio::task::spawn_local(async move {

@@ -226,8 +226,12 @@ impl Worker {
         RequestId::new(self.shared.clock.now(), self.shared.next_sequence(), self.seed)
     }
 
-    /// Work of the quarter of a second: hands records on, closes connections that idled too long.
+    /// Work of the quarter of a second: hands records on, closes connections that idled too long, tells what the generators
+    /// have in flight (not with every request: a gauge that all threads write is a cache line that they fight for).
     pub fn tick(&self) {
+        for (metrics, generator) in self.generator_metrics.iter().zip(self.fleet.generators()) {
+            metrics.in_flight(generator.in_flight());
+        }
         self.recorder.flush();
         self.fleet.prune();
     }

@@ -40,3 +40,22 @@ fn over_quota_every_number_is_the_true_wait() {
     assert!(body["message"].as_str().unwrap().contains(&format!("{wait} seconds")), "{body}");
     assert_eq!(gateway.get(target, &[]).number("ratelimit-remaining"), 0);
 }
+
+#[test]
+fn what_a_generator_has_in_flight_is_told_while_it_has_it() {
+    const SERIES: &str = r#"signgate_generator_requests_in_flight{generator="euler"}"#;
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let receiver = std::sync::Mutex::new(receiver);
+    let generator = Generator::with(move |asked| {
+        let _ = receiver.lock().unwrap().recv_timeout(crate::gateway::PATIENCE);
+        crate::generator::good(asked)
+    });
+    let gateway = Setup::new(OPEN).generator(generator.address).start();
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| gateway.get("/webcast/fetch?room_id=7300000000000000001", &[]));
+        gateway.wait_until("one request in flight", |gateway| gateway.metric(SERIES) > 0.5);
+        sender.send(()).unwrap();
+        assert_eq!(asking.join().unwrap().status, 200);
+    });
+    gateway.wait_until("none in flight", |gateway| gateway.metric(SERIES) < 0.5);
+}

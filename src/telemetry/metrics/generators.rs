@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
-use super::{InFlight, series};
+use super::series;
 
 /// The families that carry a generator's name.
 #[derive(Debug)]
@@ -58,9 +58,8 @@ impl GeneratorMetrics {
         self.duration.observe(took.as_secs_f64());
     }
 
-    /// A request is under way to it until the guard is dropped.
-    pub fn enter(&self) -> InFlight {
-        self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+    /// How much work it has now, as its permits say.
+    pub fn in_flight(&self, now: u32) {
+        self.in_flight.set(i64::from(now));
     }
 }

@@ -148,6 +148,16 @@ fn nothing_hidden_reaches_a_generator_and_every_refusal_is_said_and_recorded() {
         assert_eq!(record["status"], answer.status, "{name}");
         if answer.status >= 400 {
             assert_eq!(record["outcome"], "invalid", "{name}");
+            // Nothing is made up of a head that was refused.
+            let (method, target) = (record["method"].as_str().unwrap(), record["target"].as_str().unwrap());
+            assert_eq!(method.is_empty(), target.is_empty(), "{name}: {record}");
+            let body_labels =
+                ["body_cut", "body_size", "chunk_size", "chunk_extension", "chunk_end", "trailer"];
+            let by_head = Violation::ALL
+                .iter()
+                .map(|violation| violation.rejection().label)
+                .any(|label| record["rule"] == label && !body_labels.contains(&label));
+            assert!(!by_head || method.is_empty(), "{name}: {record}");
             if answer.header("x-length").is_none() {
                 assert_eq!(record["rule"], answer.json()["limit_label"], "{name}");
             }

@@ -240,14 +240,11 @@ fn work(socket: std::net::TcpListener, part: WorkerParts) {
         // Whoever waits for all workers must see when one of them will not come.
         drop(part.counts);
         let ticking = Rc::clone(&worker);
-        let mut stopping = part.stopped.clone();
         tokio::task::spawn_local(async move {
             let mut ticks = tokio::time::interval(TICK);
             loop {
-                tokio::select! {
-                    _ = ticks.tick() => ticking.tick(),
-                    _ = stopping.wait_for(|stop| *stop), if !ticking.is_draining() => ticking.drain(),
-                }
+                ticks.tick().await;
+                ticking.tick();
             }
         });
         let for_handler = Rc::clone(&worker);

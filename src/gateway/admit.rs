@@ -1,6 +1,6 @@
 //! The path of a request, top to bottom.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -39,7 +39,6 @@ pub struct Worker {
     generator_metrics: Box<[GeneratorMetrics]>,
     scratches: RefCell<Vec<Scratch>>,
     texts: RefCell<Vec<String>>,
-    draining: Cell<bool>,
 }
 
 /// Why a request gets no good answer.
@@ -75,7 +74,6 @@ impl Worker {
             generator_metrics,
             scratches: RefCell::default(),
             texts: RefCell::default(),
-            draining: Cell::new(false),
         }
     }
 
@@ -204,7 +202,7 @@ impl Worker {
     fn health_check(&self, arrival: &Arrival) -> Option<Response<Bytes>> {
         let path = self.shared.settings.health_path.as_deref()?;
         let request = arrival.request.as_ref().ok()?;
-        (request.uri().path() == path).then(|| respond::health(self.draining.get()))
+        (request.uri().path() == path).then(|| respond::health(arrival.origin.is_stopping()))
     }
 
     fn limits(&self, exchange: &mut Exchange<'_>, facts: &Facts<'_>) -> Response<Bytes> {
@@ -239,16 +237,6 @@ impl Worker {
     /// Looks up the generators' names before the first request needs them.
     pub fn warm_up(&self) {
         self.fleet.warm_up();
-    }
-
-    /// Whether it is on its way out.
-    pub fn is_draining(&self) -> bool {
-        self.draining.get()
-    }
-
-    /// From now on the health path says that this gateway is on its way out.
-    pub fn drain(&self) {
-        self.draining.set(true);
     }
 
     pub(super) fn count_attempt(&self, attempt: &Attempt) {

@@ -264,6 +264,11 @@ impl Origin {
         self.number
     }
 
+    /// Whether the listener is on its way out: this answer is the connection's last, or one of its last.
+    pub fn is_stopping(&self) -> bool {
+        self.connection.thread.stage() != Stage::Open
+    }
+
     /// Why the body of this request cannot be read to its end, once that is known.
     pub fn rejection(&self) -> Option<Rejection> {
         self.connection.refused(self.number).map(|refused| refused.violation().rejection())

@@ -218,3 +218,52 @@ fn stopping_does_not_wait_for_connections_that_ask_nothing() {
         assert!(Answer::read_all(&mut stream).is_empty());
     }
 }
+
+/// A body is read whole before a place is taken for it.
+#[test]
+fn a_client_that_is_slow_with_its_body_holds_no_place() {
+    let generator = Generator::good();
+    let gateway = one_at_a_time(&generator).start();
+    let body = format!("{{\"url\":\"{}\"}}", super::URL);
+    let head =
+        format!("POST /webcast/sign_url HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+    let mut slow: Vec<TcpStream> = (0..4).map(|_| gateway.connect()).collect();
+    for stream in &mut slow {
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&body.as_bytes()[..9]).unwrap();
+    }
+    gateway.wait_until("four requests", |gateway| {
+        let metrics = gateway.metrics();
+        metrics.contains("\nsigngate_requests_in_flight 4\n")
+    });
+    assert_eq!(gateway.get("/webcast/fetch?room_id=2", &[]).status, 200);
+    assert_eq!(generator.take_asked().len(), 1);
+    slow[0].write_all(&body.as_bytes()[9..]).unwrap();
+    assert_eq!(Answer::read_one(&mut slow[0]).status, 200);
+}
+
+/// A load balancer's question is no request: it is not counted, not recorded, and answered until the end.
+#[test]
+fn the_health_path_answers_until_the_end() {
+    let gate = Gate::default();
+    let generator = held(&gate);
+    let gateway = open(&generator).config("[listen]\nhealth-path = \"/alive\"").start();
+    let healthy = gateway.get("/alive", &[]);
+    assert_eq!((healthy.status, healthy.json()["status"].as_str()), (200, Some("ok")));
+    gateway.get("/alive/", &[]).refusal(404, "unknown_path");
+    let mut under_way = begin(&gateway, &generator);
+    let mut balancer = gateway.connect();
+    gateway.signal("TERM");
+    loop {
+        balancer.write_all(&request("/alive")).unwrap();
+        let answer = Answer::read_one(&mut balancer);
+        if answer.status == 503 {
+            assert_eq!(answer.json()["status"], "stopping");
+            break;
+        }
+        assert!(!answer.closes(), "it says so before it closes");
+    }
+    gate.open();
+    assert_eq!(Answer::read_all(&mut under_way)[0].status, 200);
+    assert_eq!(gateway.ended().records().len(), 2, "the wrong path and the connect");
+}

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
@@ -185,11 +185,13 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let sweeper =
         thread::Builder::new().name("sweeper".into()).spawn(move || sweeper::run(&for_sweeper, &swept))?;
 
+    // Whoever reads that it is ready may signal at once.
+    let signals = Signals::listen()?;
     readiness.enter(Phase::Ready);
     let screen = screen(settings, file, &screen_policies, address, admin_address, workers);
     let _ = write!(std::io::stderr().lock(), "{screen}");
 
-    wait_for_signals(&reload, &record)?;
+    signals.wait(&reload, &record);
 
     tracing::info!("stopping: requests under way are finished first");
     readiness.enter(Phase::Stopping);
@@ -256,24 +258,40 @@ fn work(socket: std::net::TcpListener, part: WorkerParts) {
     });
 }
 
-/// Until SIGTERM or SIGINT. SIGHUP reads policies again and reopens the record.
-fn wait_for_signals(reload: &mpsc::Sender<()>, record: &RecordLog) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
-                _ = hang_up.recv() => {
-                    record.reopen();
-                    let _ = reload.send(());
+/// The signals that are listened for; before, each of them ends the process.
+struct Signals {
+    runtime: tokio::runtime::Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let entered = runtime.enter();
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        let hang_up = signal(SignalKind::hangup())?;
+        drop(entered);
+        Ok(Self { runtime, terminate, interrupt, hang_up })
+    }
+
+    /// Until SIGTERM or SIGINT. SIGHUP reads policies again and reopens the record.
+    fn wait(mut self, reload: &mpsc::Sender<()>, record: &RecordLog) {
+        self.runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = self.terminate.recv() => return,
+                    _ = self.interrupt.recv() => return,
+                    _ = self.hang_up.recv() => {
+                        record.reopen();
+                        let _ = reload.send(());
+                    }
                 }
             }
-        }
-    })
+        });
+    }
 }
 
 fn cores() -> usize {

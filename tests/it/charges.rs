@@ -136,3 +136,18 @@ fn a_caller_that_hangs_up_is_charged_and_frees_the_generator() {
     let gone = records.iter().find(|record| record["outcome"] == "client-gone").unwrap();
     assert!(!gone["refunded"].as_bool().unwrap_or_default(), "{gone}");
 }
+
+#[test]
+fn a_caller_that_hangs_up_before_a_generator_is_asked_pays_nothing() {
+    let generator = Generator::good();
+    let gateway = gateway_of(&limited(3), &[generator.address]);
+    let mut stream = gateway.connect();
+    let head =
+        "POST /webcast/chat HTTP/1.1\r\nHost: gateway.example\r\nContent-Length: 400\r\n\r\n{\"content\":";
+    stream.write_all(head.as_bytes()).unwrap();
+    gateway.wait_until("the request", |gateway| gateway.metric("signgate_requests_in_flight") > 0.5);
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    gateway.wait_until("its end", |gateway| gateway.metric("signgate_requests_in_flight") < 0.5);
+    assert_eq!((left(&gateway), generator.asked().len()), (3, 0));
+}

@@ -190,6 +190,22 @@ fn no_signed_url_that_would_not_work_reaches_a_client() {
 }
 
 #[test]
+fn an_answer_that_came_packed_goes_out_plain() {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(&bytes_of(CONNECT)).unwrap();
+    let packed = packer.finish().unwrap();
+    let generator =
+        Generator::with(move |_| answer(200, &[COOKIE, "Content-Encoding: gzip", "Vary: *"], &packed));
+    let gateway = gateway(OPEN, generator.address);
+    for accepts in ["Accept-Encoding: gzip, deflate", "Accept-Encoding: identity"] {
+        let plain = gateway.get(CONNECT_TARGET, &[accepts]);
+        assert_eq!((plain.status, plain.body.clone()), (200, bytes_of(CONNECT)));
+        assert_eq!(plain.header("content-encoding"), None);
+    }
+    assert!(generator.asked().iter().all(|asked| asked.header("accept-encoding") == Some("identity")));
+}
+
+#[test]
 fn of_a_good_answer_only_what_clients_read_goes_out() {
     let generator = Generator::with(|_| {
         let headers = [

@@ -22,3 +22,4 @@ mod secured;
 mod serving;
 mod smuggling;
 mod startup;
+mod stopping;

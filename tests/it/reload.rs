@@ -172,6 +172,23 @@ fn counters_survive_and_a_raised_limit_helps_at_once() {
     assert!(gateway.said().contains("rule `q` is gone"), "{}", gateway.said());
 }
 
+/// As `logrotate` does it: the file is renamed, then the process told.
+#[test]
+fn told_so_the_access_record_is_begun_anew() {
+    let gateway = Setup::new(OPEN).start();
+    let (record, aside) =
+        (gateway.directory().join("data/access.jsonl"), gateway.directory().join("data/aside.jsonl"));
+    let lines = |path: &Path| std::fs::read_to_string(path).map_or(0, |text| text.lines().count());
+    assert_eq!(gateway.get(CONNECT, &[]).status, 200);
+    gateway.wait_until("the first line", |_| lines(&record) == 1);
+    std::fs::rename(&record, &aside).unwrap();
+    gateway.signal("HUP");
+    gateway.wait_until("a new file", |_| record.exists());
+    assert_eq!(gateway.get(CONNECT, &[]).status, 200);
+    gateway.wait_until("the second line", |_| lines(&record) == 1);
+    assert_eq!(lines(&aside), 1, "the old file has what it had");
+}
+
 /// Design 4: not one request lost, not one connection closed.
 #[test]
 fn a_hundred_reloads_under_load_are_noticed_by_nobody() {

@@ -282,8 +282,22 @@ fn other_ways_to_show_a_key_leave_none_behind() {
         let answer = gateway.get(&format!("{target}&{query}"), &[]);
         clean(query, &format!("{answer:?} {}", answer.text()));
     }
+    // A good key in the query or the body goes no further either.
+    let sign =
+        serde_json::json!({"url": "https://webcast.tiktok.com/webcast/x?a=1", "apiKey": KEY}).to_string();
+    let keyed = [
+        gateway.get(&format!("{target}&apiKey={KEY}"), &[]),
+        gateway.get(&format!("{target}&x=1&api%5Fkey={KEY}"), &[]),
+        gateway.post("/tiktok/sign_url", &[GOOD_KEY], &sign),
+        gateway.get(&target, &[&format!("Authorization: Bearer {KEY}"), &format!("x-jwt-key: {KEY}")]),
+    ];
+    for answer in keyed {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        clean("a good key", &format!("{answer:?} {}", answer.text()));
+    }
     for asked in generator.asked() {
-        let all = format!("{asked:?}");
+        let all = format!("{asked:?} {}", String::from_utf8_lossy(&asked.body));
+        assert!(!all.contains(KEY), "{all}");
         assert!(
             !all.contains("CanaryQueryKey") && !all.contains("CanaryJwt") && !all.contains("CanaryB"),
             "{all}"

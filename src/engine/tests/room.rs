@@ -15,8 +15,7 @@ fn a_shard_that_cannot_be_folded_is_not_gone_through_for_every_charge() {
     let charge = |shard: &mut Shard, account: u32, room: u64| {
         let account = Subject::text(Scope::Account, &format!("a{account}"));
         let subject = Subject::pair(account, Subject::room(&Room::Id(room)));
-        let (record, _) = shard.find_or_insert(&hasher, counter, subject);
-        record.charge(&counter.limit, START);
+        shard.charge(&hasher, counter, subject, Subject::TOTAL, START);
     };
     for account in 0..100 {
         charge(&mut shard, account, 1);

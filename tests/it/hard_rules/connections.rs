@@ -265,5 +265,5 @@ fn the_health_path_answers_until_the_end() {
     }
     gate.open();
     assert_eq!(Answer::read_all(&mut under_way)[0].status, 200);
-    assert_eq!(gateway.ended().records().len(), 2, "the wrong path and the connect");
+    assert_eq!(gateway.wait_for_end().records().len(), 2, "the wrong path and the connect");
 }

@@ -15,7 +15,7 @@ use crate::policy::set::{
 };
 
 use super::book::Plan;
-use super::decision::{Caller, Matcher, Reason, Refusal};
+use super::decision::{Caller, Matcher, Reason, Refusal, Shadow};
 use super::facts::{Credential, Facts, TargetClaim};
 
 /// What was found, before anything is charged.
@@ -25,8 +25,10 @@ pub struct Assessment {
     pub caller: Caller,
     /// What the enforced rules refuse.
     pub refusal: Option<Refusal>,
-    /// What would be refused with every shadow rule enforced, where that differs.
-    pub shadow: Option<Refusal>,
+    /// What they would say with every shadow rule enforced.
+    pub shadow: Shadow,
+    /// Whether an allowlist in shadow mode would exempt it from the quotas of `plan`.
+    pub shadow_exempts: bool,
     /// What the request would be charged to; empty where it is refused.
     pub plan: Plan,
 }
@@ -34,7 +36,7 @@ pub struct Assessment {
 /// Assesses a request against everything that counts nothing: lists, key, target, session.
 pub fn assess(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessment {
     let who = identify(policy, facts);
-    let exempt = exemptions(policy, facts, &who, now);
+    let (exempt, shadow_exempt) = exemptions(policy, facts, &who, now);
     let mut findings = Findings::default();
     if !exempt.blocklist {
         for_each_match(policy, policy.blocklists(), facts, &who, |rule, by| {
@@ -43,26 +45,27 @@ pub fn assess(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessme
                 _ => false,
             };
             if live {
-                findings.add(Reason::Blocked { rule, by }, policy.rule(rule).mode);
+                let enforced = policy.rule(rule).mode == Mode::Enforce;
+                findings.add(Reason::Blocked { rule, by }, enforced, !shadow_exempt.blocklist);
             }
         });
     }
     if let Some(reason) = key_reason(facts, &who, now) {
-        findings.add(reason, Mode::Enforce);
+        findings.add(reason, true, true);
     }
     if let TargetClaim::Url { host, path } = facts.target
         && !policy.targets().iter().any(|target| target.allows(host, path))
     {
-        findings.add(Reason::TargetNotListed, Mode::Enforce);
+        findings.add(Reason::TargetNotListed, true, true);
     }
     if facts.session.is_some() && policy.sessions() == crate::policy::set::SessionMode::Refuse {
-        findings.add(Reason::SessionRefused, Mode::Enforce);
+        findings.add(Reason::SessionRefused, true, true);
     }
     let plan = if findings.enforced.is_some() || exempt.quota {
         Plan::default()
     } else {
         // With the shadow rules in force a request that they refuse would be charged to nothing.
-        let shadow = findings.with_shadow.is_none();
+        let shadow = findings.with_shadow.is_none() && !shadow_exempt.quota;
         plan(policy, facts, &who, facts.operation, |mode| shadow || mode != Mode::Shadow)
     };
     let identity = match (facts.credential, who.key) {
@@ -70,10 +73,15 @@ pub fn assess(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessme
         (_, Some(key)) => Some((policy.account(key.account).id.clone(), key.id.clone())),
         _ => None,
     };
-    let differs = findings.with_shadow != findings.enforced;
     Assessment {
         caller: Caller { tier: who.tier, identity },
-        shadow: findings.with_shadow.filter(|_| differs),
+        shadow: match findings.with_shadow {
+            same if same == findings.enforced => Shadow::Same,
+            Some(refusal) => Shadow::Refuses(refusal),
+            // What its quotas would have said is not known: it is charged to none.
+            None => Shadow::Admits,
+        },
+        shadow_exempts: shadow_exempt.quota && !plan.is_empty(),
         refusal: findings.enforced,
         plan,
     }
@@ -82,7 +90,7 @@ pub fn assess(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessme
 /// What the caller's quotas are, for the limits answer: those that a connect would be charged to.
 pub fn quotas_of(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Plan {
     let who = identify(policy, facts);
-    if exemptions(policy, facts, &who, now).quota {
+    if exemptions(policy, facts, &who, now).0.quota {
         return Plan::default();
     }
     plan(policy, facts, &who, Operation::Connect, |_| true)
@@ -151,19 +159,26 @@ fn key_reason(facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Option<Reason
     }
 }
 
-/// Everything that the allowlists in force exempt this request from.
-fn exemptions(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Exemptions {
-    let mut all = Exemptions::default();
+/// Everything that the allowlists in force exempt this request from; and the same with those in shadow mode.
+fn exemptions(
+    policy: &PolicySet,
+    facts: &Facts<'_>,
+    who: &Who<'_>,
+    now: Timestamp,
+) -> (Exemptions, Exemptions) {
+    let (mut enforced, mut all) = (Exemptions::default(), Exemptions::default());
     for_each_match(policy, policy.allowlists(), facts, who, |rule, _| {
         let rule = policy.rule(rule);
         if let RuleKind::Allowlist { exempt, expires } = &rule.kind
-            && rule.mode == Mode::Enforce
             && expires.is_none_or(|at| at > now)
         {
             all = all.or(*exempt);
+            if rule.mode == Mode::Enforce {
+                enforced = enforced.or(*exempt);
+            }
         }
     });
-    all
+    (enforced, all)
 }
 
 /// Visits every rule of `lists` that holds something of the request.
@@ -245,11 +260,13 @@ struct Findings {
 }
 
 impl Findings {
-    fn add(&mut self, reason: Reason, mode: Mode) {
-        if mode == Mode::Enforce {
+    fn add(&mut self, reason: Reason, enforced: bool, with_shadow: bool) {
+        if enforced {
             Self::add_to(&mut self.enforced, reason.clone());
         }
-        Self::add_to(&mut self.with_shadow, reason);
+        if with_shadow {
+            Self::add_to(&mut self.with_shadow, reason);
+        }
     }
 
     fn add_to(found: &mut Option<Refusal>, reason: Reason) {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
 
-use super::decision::{Reason, Refusal, Standing};
+use super::decision::{Reason, Refusal, Shadow, Standing};
 use super::record::{Left, Record, RecordKey, Window};
 use super::shard::Shard;
 use crate::base::subject::Subject;
@@ -142,14 +142,14 @@ pub enum Charge {
         /// For the refund, and for the headers.
         receipt: Receipt,
         /// What the shadow rules would have refused.
-        shadow: Option<Refusal>,
+        shadow: Shadow,
     },
     /// Nothing was booked.
     Refused {
         /// Why.
         refusal: Refusal,
         /// The same with the findings of the shadow rules, where they had any.
-        shadow: Option<Refusal>,
+        shadow: Shadow,
     },
 }
 
@@ -183,7 +183,7 @@ impl Book {
     pub fn charge(&self, policy: &PolicySet, plan: &Plan, now: Timestamp) -> Charge {
         let mut receipt = Receipt::default();
         if plan.is_empty() {
-            return Charge::Booked { receipt, shadow: None };
+            return Charge::Booked { receipt, shadow: Shadow::Same };
         }
         let mut locked = self.lock_all(plan, now);
         let (mut enforced, mut with_shadow) = (None, None);
@@ -207,7 +207,8 @@ impl Book {
             }
         }
         if let Some(refusal) = enforced {
-            return Charge::Refused { refusal, shadow: with_shadow.filter(|_| shadow_full) };
+            let shadow = with_shadow.filter(|_| shadow_full).map_or(Shadow::Same, Shadow::Refuses);
+            return Charge::Refused { refusal, shadow };
         }
         for planned in plan.entries() {
             let counter = policy.counter(planned.counter);
@@ -221,7 +222,7 @@ impl Book {
                 self.strangers.fetch_add(grown, Ordering::Relaxed);
             }
         }
-        Charge::Booked { receipt, shadow: with_shadow }
+        Charge::Booked { receipt, shadow: with_shadow.map_or(Shadow::Same, Shadow::Refuses) }
     }
 
     /// Ends a booked request: work in flight is released, and where `refund` says so the counts go back, each to the

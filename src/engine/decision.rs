@@ -17,8 +17,36 @@ pub struct Decision {
     pub caller: Caller,
     /// What the enforced rules refuse, if they do.
     pub refusal: Option<Refusal>,
-    /// What would be refused with every shadow rule enforced, where that differs.
-    pub shadow: Option<Refusal>,
+    /// What they would say with every shadow rule enforced.
+    pub shadow: Shadow,
+}
+
+/// What the rules would say with every shadow rule enforced, beside what the enforced ones say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Shadow {
+    /// The same.
+    #[default]
+    Same,
+    /// They would refuse, or refuse for other reasons.
+    Refuses(Refusal),
+    /// They would admit: an allowlist in shadow mode exempts it.
+    Admits,
+}
+
+impl Shadow {
+    /// What they would refuse, where that differs.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refuses(refusal) => Some(refusal),
+            Self::Same | Self::Admits => None,
+        }
+    }
+
+    /// This, or `other` where this is no news.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        if self == Self::Same { other } else { self }
+    }
 }
 
 impl Decision {
@@ -29,7 +57,11 @@ impl Decision {
 
     /// What they would say with every shadow rule enforced.
     pub fn shadow_verdict(&self) -> Verdict {
-        self.shadow.as_ref().or(self.refusal.as_ref()).map_or(Verdict::Allow, Refusal::verdict)
+        match &self.shadow {
+            Shadow::Same => self.verdict(),
+            Shadow::Refuses(refusal) => refusal.verdict(),
+            Shadow::Admits => Verdict::Allow,
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::policy::PolicySet;
 
 use assess::Assessment;
 use book::{Book, Charge, Plan, Receipt};
-use decision::{Decision, Standing};
+use decision::{Decision, Shadow, Standing};
 use facts::Facts;
 
 /// All state that decisions hang on, and the four steps.
@@ -60,18 +60,19 @@ impl Engine {
     /// The second step: books what the assessment planned, all or none.
     pub fn charge(&self, policy: &PolicySet, assessment: &Assessment, now: Timestamp) -> Charge {
         match &assessment.refusal {
-            Some(refusal) => Charge::Refused { refusal: refusal.clone(), shadow: assessment.shadow.clone() },
+            Some(refusal) => Charge::Refused { refusal: refusal.clone(), shadow: Shadow::Same },
             None => self.book.charge(policy, &assessment.plan, now),
         }
     }
 
     /// The third step: the decision, and the receipt where it admits.
     pub fn conclude(&self, assessment: Assessment, charge: Charge) -> (Decision, Option<Receipt>) {
-        let Assessment { caller, shadow: found, .. } = assessment;
+        let Assessment { caller, shadow: found, shadow_exempts, .. } = assessment;
         match charge {
             // A lower row answers first: what the lists say in shadow goes before what the quotas say.
             Charge::Refused { refusal, shadow } => {
-                (Decision { caller, refusal: Some(refusal), shadow: found.or(shadow) }, None)
+                let shadow = found.or(if shadow_exempts { Shadow::Admits } else { shadow });
+                (Decision { caller, refusal: Some(refusal), shadow }, None)
             }
             Charge::Booked { receipt, shadow } => {
                 (Decision { caller, refusal: None, shadow: found.or(shadow) }, Some(receipt))

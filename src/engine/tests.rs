@@ -230,7 +230,7 @@ fn shadow_rules_count_and_find_but_do_not_act() {
     for _ in 0..2 {
         let decision = decide(&engine, &policy, &who, START);
         assert_eq!((decision.verdict(), decision.shadow_verdict()), (Verdict::Allow, Verdict::Throttle));
-        assert_eq!(decision.shadow.unwrap().first().rule_name(&policy), "s");
+        assert_eq!(decision.shadow.refusal().unwrap().first().rule_name(&policy), "s");
     }
     assert_eq!(decide(&engine, &policy, &who, START).verdict(), Verdict::Throttle);
 }

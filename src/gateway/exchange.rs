@@ -115,7 +115,8 @@ impl<'w> Exchange<'w> {
     /// Notes where a connection came from that brought no request.
     pub fn came_without_request(&mut self, client: IpAddr) {
         self.client = Some(client);
-        self.method = "other";
+        // Nothing is made up of a head that was refused.
+        self.method = "";
     }
 
     /// Appends to the target what else is known in words.
@@ -166,7 +167,7 @@ impl<'w> Exchange<'w> {
 
     /// Decides without charging: for a request that is refused before its body is read, and for one that costs nothing.
     pub fn decide_free(&mut self, assessment: Assessment) -> bool {
-        let Assessment { caller, refusal, shadow, plan } = assessment;
+        let Assessment { caller, refusal, shadow, plan, .. } = assessment;
         self.plan = plan;
         self.concluded(Decision { caller, refusal, shadow })
     }

@@ -69,3 +69,33 @@ fn what_a_shadow_list_refuses_is_charged_to_no_shadow_counter() {
     let standings = engine.standings(&policy, &person, START);
     assert_eq!(standings[0].remaining, 1, "the enforced quota counts what was admitted in truth");
 }
+
+#[test]
+fn an_allowlist_in_shadow_shows_whom_it_would_free() {
+    let exempting = |quota, blocklist| {
+        let draft = Draft::new().quota("q", "proxy", &[(60, 1)]);
+        let (mut draft, blocked) = block(draft, Mode::Enforce);
+        draft.0.blocklists.add_prefix("0.0.0.9/32".parse().unwrap(), blocked);
+        let (mut draft, allowed) = block(draft, Mode::Shadow);
+        let exempt = crate::policy::set::Exemptions { quota, blocklist, viewbot: false };
+        draft.0.rules[usize::from(allowed.0)].kind = RuleKind::Allowlist { exempt, expires: None };
+        draft.0.allowlists.add_prefix("0.0.0.0/8".parse().unwrap(), allowed);
+        draft.set()
+    };
+    let say = |engine: &Engine, policy: &PolicySet, address| {
+        let decision = decide(engine, policy, &facts(v4(address), Credential::Absent), START);
+        (decision.verdict(), decision.shadow_verdict())
+    };
+    let (quota, lists) = (exempting(true, false), exempting(false, true));
+    for (policy, spent, blocked) in
+        [(&quota, Verdict::Allow, Verdict::Deny), (&lists, Verdict::Throttle, Verdict::Allow)]
+    {
+        let engine = Engine::new(10_000, 1);
+        assert_eq!(say(&engine, policy, 1), (Verdict::Allow, Verdict::Allow));
+        assert_eq!(say(&engine, policy, 1), (Verdict::Throttle, spent));
+        assert_eq!(say(&engine, policy, 9), (Verdict::Deny, blocked));
+        let unknown = facts(v4(1), Credential::Presented(KeyHash::of(b"unknown")));
+        let decision = decide(&engine, policy, &unknown, START);
+        assert_eq!(decision.shadow_verdict(), Verdict::Deny, "no list exempts from keys");
+    }
+}

@@ -246,7 +246,7 @@ impl AccessRecord<'_> {
                         line.number(key!("wait"), wait.secs());
                     }
                 }
-                if let Some(refusal) = &decision.shadow {
+                if let Some(refusal) = decision.shadow.refusal() {
                     write_reasons(line.field(key!("shadow_reasons")), refusal, policy);
                 }
             }

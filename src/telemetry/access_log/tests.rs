@@ -8,7 +8,7 @@ use super::writer::{Chunk, Queue};
 use super::*;
 use crate::base::id::{AccountId, KeyId, RuleName, TierName};
 use crate::base::time::Clock;
-use crate::engine::decision::{Caller, Reason};
+use crate::engine::decision::{Caller, Reason, Shadow};
 use crate::policy::set::{Mode, Parts, Rule, RuleIndex, RuleKind, Tier, TierClass, TierIndex};
 use crate::telemetry::metrics::{Metrics, RecordCounts};
 
@@ -30,7 +30,7 @@ fn policy() -> PolicySet {
 
 fn decision(refusal: Option<Refusal>) -> Decision {
     let identity = Some((AccountId::new("overlay-suite").unwrap(), KeyId::new("k_7f3a").unwrap()));
-    Decision { caller: Caller { tier: TierIndex(0), identity }, refusal, shadow: None }
+    Decision { caller: Caller { tier: TierIndex(0), identity }, refusal, shadow: Shadow::Same }
 }
 
 fn refusal() -> Refusal {
@@ -81,7 +81,7 @@ fn line(record: &AccessRecord<'_>) -> String {
 fn lines() {
     let policy = policy();
     let (good, refused) = (decision(None), decision(Some(refusal())));
-    let shadowed = Decision { shadow: Some(refusal()), ..decision(None) };
+    let shadowed = Decision { shadow: Shadow::Refuses(refusal()), ..decision(None) };
     let ruling = |decision| Ruling::Policy { decision, policy: &policy };
     let url = TargetClaim::Url { host: "webcast.tiktok.com", path: "/webcast/im/fetch/" };
     let lines = [

@@ -95,7 +95,7 @@ impl RuleMetrics {
             None => self.admitted[operation.index()].inc(),
             Some(refusal) => self.count_refusal(operation, refusal),
         }
-        for reason in decision.shadow.iter().flat_map(Refusal::reasons) {
+        for reason in decision.shadow.refusal().into_iter().flat_map(Refusal::reasons) {
             let rule = reason.rule().and_then(|rule| self.rules.get(usize::from(rule.0)));
             if let Some(shadow) = rule.and_then(|handles| handles.shadow.as_ref()) {
                 shadow.inc();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::series::{Kind, SERIES, Unit, Values};
 use super::*;
 use crate::base::id::{AccountId, KeyId, RuleName, TierName};
-use crate::engine::decision::{Caller, Decision, Matcher, Reason, Refusal};
+use crate::engine::decision::{Caller, Decision, Matcher, Reason, Refusal, Shadow};
 use crate::policy::set::{Mode, Parts, Rule, RuleIndex, RuleKind, Tier, TierClass, TierIndex};
 
 const REASONS: &[&str] = &["good", "soft-block", "cut short"];
@@ -33,6 +33,7 @@ fn quota(rule: u16, label: &str) -> Reason {
 }
 
 fn decision(refusal: Option<Refusal>, shadow: Option<Refusal>) -> Decision {
+    let shadow = shadow.map_or(Shadow::Same, Shadow::Refuses);
     Decision { caller: Caller { tier: TierIndex(0), identity: None }, refusal, shadow }
 }
 

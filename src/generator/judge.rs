@@ -208,6 +208,12 @@ fn judge_signed(asked: &str, body: &[u8]) -> Result<SignedUrl, Fault> {
     if (url.scheme(), url.host_str(), url.path()) != (asked.scheme(), asked.host_str(), asked.path()) {
         return Err(Fault::OtherUrl);
     }
+    // What a signer adds or puts in order is its own affair; the room is what was counted.
+    let room =
+        |url: &url::Url| url.query_pairs().find(|(key, _)| key == "room_id").map(|(_, id)| id.into_owned());
+    if room(&asked).is_some_and(|asked| room(&url) != Some(asked)) {
+        return Err(Fault::OtherUrl);
+    }
     let has = |name: &str| url.query_pairs().any(|(key, value)| key == name && !value.is_empty());
     if !["X-Bogus", "X-Gnarly", "_signature"].into_iter().any(has) {
         return Err(Fault::Unsigned);

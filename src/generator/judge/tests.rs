@@ -92,9 +92,10 @@ fn a_signed_url_is_the_one_that_was_asked_for_and_is_signed() {
     assert_eq!(judge(&answer(good)), None);
     for (body, fault) in [
         (answer("https://webcast.tiktok.com/webcast/im/fetch/?room_id=7"), Fault::Unsigned),
-        (answer("https://webcast.tiktok.com/webcast/im/fetch/?X-Bogus="), Fault::Unsigned),
+        (answer("https://webcast.tiktok.com/webcast/im/fetch/?room_id=7&X-Bogus="), Fault::Unsigned),
         (answer("https://evil.example/webcast/im/fetch/?X-Bogus=abc"), Fault::OtherUrl),
         (answer("https://webcast.tiktok.com/webcast/other/?X-Bogus=abc"), Fault::OtherUrl),
+        (answer("https://webcast.tiktok.com/webcast/im/fetch/?room_id=8&X-Bogus=abc"), Fault::OtherUrl),
         (answer("not a url"), Fault::NoSignedUrl),
         (answer(""), Fault::NoSignedUrl),
         (r#"{"code":403,"message":"premium"}"#.into(), Fault::FailureCode),

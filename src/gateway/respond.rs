@@ -14,6 +14,7 @@ use crate::dialect::refusal::{Rejected, Unavailable};
 use crate::dialect::route::Generation;
 use crate::generator::Failure;
 use crate::generator::judge::Good;
+use crate::generator::reply::Reply;
 use crate::generator::wire::WireError;
 
 /// A good answer, in the shape of the client's generation.
@@ -27,7 +28,8 @@ pub(super) fn good(
     let limits = Limits { policy: &exchange.live.policy, standings: &standings };
     let form = if good.signed.is_some() { Body::Json } else { Body::Decoded };
     let mut head = answer::head(good.reply.passed(), form, exchange.id, limits, exchange.now);
-    if !head.has(Field::AgentId) {
+    // What a generator calls itself may name it; clients are told what the operator says. The stand-in always owns up.
+    if !matches!(good.reply, Reply::Made { .. }) {
         head.set(Field::AgentId, alias);
     }
     let shape = if generation == Generation::Zero { SignedShape::Flat } else { SignedShape::Nested };

@@ -134,7 +134,7 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let workers = settings.workers.map_or_else(cores, |workers| usize::from(workers.get()));
     let sockets = listener::bind(settings.listen.address, workers).with_context(|| {
         format!(
-            "cannot listen on {} for clients; choose another address with --listen",
+            "cannot listen on {} for clients: stop what listens there, or choose another address with --listen",
             settings.listen.address
         )
     })?;

@@ -7,3 +7,4 @@ mod gateway;
 mod generator;
 mod layers;
 mod serving;
+mod swap;

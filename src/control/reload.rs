@@ -25,6 +25,9 @@ use crate::telemetry::access_log::{Event, RecordLog};
 use crate::telemetry::metrics::{FeedNumbers, Metrics, RuleMetrics};
 use crate::telemetry::readiness::{InForce, Readiness, ReloadError};
 
+#[cfg(test)]
+mod tests;
+
 pub use super::changes::counters_that_start_anew;
 pub use super::place::{LoadError, Loaded, PolicyPlace};
 
@@ -195,8 +198,13 @@ impl Reloader {
                 Ok(asked) => self.answer(asked),
                 Err(RecvTimeoutError::Timeout) => self.look(),
             }
-            self.retired.retain(|live| Arc::strong_count(live) > 1);
+            self.let_go();
         }
+    }
+
+    /// Frees retired sets that no request holds any more.
+    fn let_go(&mut self) {
+        self.retired.retain(|live| Arc::strong_count(live) > 1);
     }
 
     fn answer(&mut self, asked: Asked) {

@@ -1,11 +1,15 @@
-//! What the operator reads: `/metrics`, `/healthz`, `/readyz`, on a listener and a thread of their own.
+//! What the operator reads and changes: `/metrics`, `/healthz`, `/readyz`, `/policies`, on a listener and a thread of their own.
 //!
-//! A thread of its own, so that neither a flood of clients delays a scrape nor a scrape a client. Read-only so far: there
-//! is nothing here that changes anything, and nothing that is secret. Bound in size, count and time like everything that
-//! reads from outside, for a scraper that hangs must not lock the operator out. Read [`serve`] first.
+//! A thread of its own, so that neither a flood of clients delays a scrape nor a scrape a client. Numbers and readiness are
+//! for whoever reaches the listener; whatever changes something takes a token, or the socket on the gateway's own machine
+//! ([`door`]). Bound in size, count and time like everything that reads from outside, for a scraper that hangs must not
+//! lock the operator out. Read [`serve`](serve()) first.
 
+pub mod door;
 mod pages;
+mod policies;
 mod serve;
+mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -15,10 +19,13 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+use crate::control::desk::Desk;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::Readiness;
 
+pub use door::Door;
 pub use serve::serve;
+pub use socket::{AdminSocket, SocketError};
 
 /// What the pages show.
 #[derive(Debug, Clone)]
@@ -27,6 +34,10 @@ pub struct Shown {
     pub metrics: Arc<Metrics>,
     /// Of `/readyz`.
     pub readiness: Readiness,
+    /// Who answers for `/policies`.
+    pub desk: Desk,
+    /// Who may ask there.
+    pub door: Arc<Door>,
 }
 
 /// An address that cannot be listened on.
@@ -72,14 +83,21 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 pub struct AdminThread {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
+    /// Removes its file when it is dropped.
+    socket: Option<AdminSocket>,
 }
 
-/// Starts the thread on a listener that [`bind`] made.
-pub fn start(listener: TcpListener, shown: Shown) -> std::io::Result<AdminThread> {
+/// Starts the thread on a listener that [`bind`] made, and on the socket where there is one.
+pub fn start(
+    listener: TcpListener,
+    socket: Option<AdminSocket>,
+    shown: Shown,
+) -> std::io::Result<AdminThread> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let listener = {
+    let (listener, opened) = {
         let _inside = runtime.enter();
-        tokio::net::TcpListener::from_std(listener)?
+        let opened = socket.as_ref().map(|socket| tokio::net::UnixListener::from_std(socket.listener()?));
+        (tokio::net::TcpListener::from_std(listener)?, opened.transpose()?)
     };
     let (stop, stopped) = oneshot::channel();
     let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
@@ -87,15 +105,15 @@ pub fn start(listener: TcpListener, shown: Shown) -> std::io::Result<AdminThread
             // Dropped without a word is told to stop, too.
             let _ = stopped.await;
         };
-        runtime.block_on(serve(listener, shown, stopped));
+        runtime.block_on(serve(listener, opened, shown, stopped));
     })?;
-    Ok(AdminThread { stop, thread })
+    Ok(AdminThread { stop, thread, socket })
 }
 
 impl AdminThread {
     /// Stops it: answers that are being written are finished, within two seconds.
     pub fn stop(self) {
-        drop(self.stop);
+        drop((self.stop, self.socket));
         if self.thread.join().is_err() {
             tracing::error!("the admin thread had failed");
         }

@@ -4,21 +4,25 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use super::Shown;
+use super::{Shown, policies};
 use crate::telemetry::readiness::{self, Phase};
 
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All of them. Each answers GET, and HEAD as RFC 9110 section 9.1 asks of every server.
+/// All of them. Each answers GET, and HEAD as RFC 9110 section 9.1 asks of every server; what changes something is a POST.
+/// Requests carry where they came in, as [`Through`](super::door::Through).
 pub(super) fn router(shown: Shown) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .route("/policies", get(policies::overview))
+        .route("/policies/reload", post(policies::reload).fallback(post_only))
+        .route("/policies/rollback", post(policies::rollback).fallback(post_only))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .with_state(shown)
@@ -41,13 +45,6 @@ async fn readyz(State(shown): State<Shown>) -> Response {
 }
 
 fn readiness_json(state: &readiness::State) -> Value {
-    let policy = state.policy.map(|policy| {
-        json!({
-            "digest": policy.digest.to_string(),
-            "generation": policy.generation,
-            "since": policy.since.to_string(),
-        })
-    });
     let reload_error = state
         .reload_error
         .as_ref()
@@ -57,7 +54,8 @@ fn readiness_json(state: &readiness::State) -> Value {
     );
     json!({
         "status": state.phase.word(),
-        "policy": policy,
+        "policy": state.policy.map(policies::policy),
+        "rolled_back": state.rolled_back,
         "reload_error": reload_error,
         "generators": generators.collect::<Value>(),
     })
@@ -69,15 +67,25 @@ async fn wrong_method() -> Response {
     answer
 }
 
-async fn unknown_path() -> Response {
-    error(StatusCode::NOT_FOUND, "no such page; there are `/metrics`, `/healthz` and `/readyz`")
+async fn post_only() -> Response {
+    let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "this changes something: send a POST");
+    answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+    answer
 }
 
-fn error(status: StatusCode, message: &str) -> Response {
+async fn unknown_path() -> Response {
+    error(
+        StatusCode::NOT_FOUND,
+        "no such page; there are `/metrics`, `/healthz`, `/readyz`, `/policies`, and `/policies/reload` and \
+         `/policies/rollback` to POST to",
+    )
+}
+
+pub(super) fn error(status: StatusCode, message: &str) -> Response {
     page(status, &json!({ "code": status.as_u16(), "message": message, "error": message }))
 }
 
-fn page(status: StatusCode, body: &Value) -> Response {
+pub(super) fn page(status: StatusCode, body: &Value) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (status, headers, format!("{body}\n")).into_response()
 }

@@ -1,6 +1,7 @@
 //! The listener: a few connections, each for a short while.
 
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +9,12 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::door::Through;
 use super::{Shown, pages};
 use crate::telemetry::logging::LineLimit;
 
@@ -31,11 +34,20 @@ const LIFETIME: Duration = Duration::from_secs(60);
 /// What is being answered when a connection is to be closed has so long to finish.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// Places that only the socket has: a flood on the listener must not keep the operator from it.
+const SOCKET_CONNECTIONS_MAX: usize = 8;
+
 /// Serves the pages until `stop` is ready, then finishes what is being answered, within two seconds. Runs on a
 /// current-thread runtime with I/O and time.
-pub async fn serve(listener: TcpListener, shown: Shown, stop: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: TcpListener,
+    socket: Option<UnixListener>,
+    shown: Shown,
+    stop: impl Future<Output = ()>,
+) {
     let router = pages::router(shown);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let socket_places = Arc::new(Semaphore::new(SOCKET_CONNECTIONS_MAX));
     let complaints = LineLimit::per_minute(2);
     let (stopping, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
@@ -43,14 +55,20 @@ pub async fn serve(listener: TcpListener, shown: Shown, stop: impl Future<Output
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept() => accepted.map(|(stream, peer)| {
+                (Box::new(stream) as Box<dyn Stream>, Through::Network(peer.ip()), &places)
+            }),
+            accepted = accept_on(socket.as_ref()) => accepted.map(|stream| {
+                (Box::new(stream) as Box<dyn Stream>, Through::Socket, &socket_places)
+            }),
             // Keeps the set from growing with connections that have ended.
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
-            Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
+            Ok((stream, through, places)) => match Arc::clone(places).try_acquire_owned() {
                 Ok(place) => {
-                    let service = TowerToHyperService::new(router.clone());
+                    let router = router.clone().layer(axum::Extension(through));
+                    let service = TowerToHyperService::new(router);
                     connections.spawn(serve_connection(stream, service, stopped.clone(), place));
                 }
                 Err(_) => {
@@ -71,14 +89,27 @@ pub async fn serve(listener: TcpListener, shown: Shown, stop: impl Future<Output
             }
         }
     }
-    drop(listener);
+    drop((listener, socket));
     drop(stopping);
     // Every connection ends itself within the grace once it sees the channel closed.
     while connections.join_next().await.is_some() {}
 }
 
+/// A connection of either kind.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// The next one, or never where there is no socket.
+async fn accept_on(socket: Option<&UnixListener>) -> io::Result<tokio::net::UnixStream> {
+    match socket {
+        Some(socket) => socket.accept().await.map(|(stream, _)| stream),
+        None => std::future::pending().await,
+    }
+}
+
 async fn serve_connection(
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     service: TowerToHyperService<axum::Router>,
     mut stopped: watch::Receiver<()>,
     _place: OwnedSemaphorePermit,

@@ -5,12 +5,18 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::base::time::Timestamp;
+use crate::base::time::{Clock, Timestamp};
 use crate::policy::set::Digest;
 use crate::telemetry::readiness::{GeneratorState, InForce, Phase, ReloadError};
 
+/// With nobody at the desk: what `/policies` does is tested with a whole gateway.
 fn shown() -> Shown {
-    Shown { metrics: Arc::new(Metrics::new(Timestamp::from_secs(1))), readiness: Readiness::new() }
+    Shown {
+        metrics: Arc::new(Metrics::new(Timestamp::from_secs(1))),
+        readiness: Readiness::new(),
+        desk: Desk::new(std::sync::mpsc::channel().0),
+        door: Arc::new(Door::new(Vec::new(), Clock::manual(Timestamp::from_secs(1)))),
+    }
 }
 
 fn anywhere() -> SocketAddr {
@@ -21,7 +27,7 @@ fn anywhere() -> SocketAddr {
 fn started(shown: &Shown) -> (AdminThread, SocketAddr) {
     let listener = bind(anywhere()).unwrap();
     let address = listener.local_addr().unwrap();
-    (start(listener, shown.clone()).unwrap(), address)
+    (start(listener, None, shown.clone()).unwrap(), address)
 }
 
 /// The whole answer to one request, as it came.
@@ -50,6 +56,9 @@ fn pages() {
         ("POST /metrics", "405 Method Not Allowed"),
         ("DELETE /readyz", "405 Method Not Allowed"),
         ("POST /restart", "404 Not Found"),
+        ("GET /policies", "403 Forbidden"),
+        ("POST /policies/reload", "403 Forbidden"),
+        ("POST /policies/rollback", "403 Forbidden"),
     ] {
         let answer = ask(address, request);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}: {answer}");
@@ -58,6 +67,8 @@ fn pages() {
         assert!(status.starts_with(&body["code"].to_string()), "{request}: {body}");
         assert_eq!(answer.contains("allow: GET, HEAD\r\n"), status.starts_with("405"), "{answer}");
     }
+    let answer = ask(address, "GET /policies/reload");
+    assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("allow: POST\r\n"), "{answer}");
     admin.stop();
 }
 
@@ -71,11 +82,11 @@ fn readiness_is_told_with_what_it_rests_on() {
     let at = Timestamp::from_secs(1_795_342_463);
     let generator = |name: &str, kind, in_use| GeneratorState { name: name.into(), kind, in_use };
     shown.readiness.generators(vec![generator("main", "euler", true), generator("spare", "stand-in", false)]);
-    shown.readiness.policy_in_force(InForce { digest: Digest([7; 8]), generation: 3, since: at });
+    shown.readiness.policy_in_force(InForce { digest: Digest([7; 8]), generation: 3, since: at }, false);
     shown.readiness.reload_failed(ReloadError { at, message: "unknown scope `proxies`".into() });
     shown.readiness.enter(Phase::Ready);
     tell();
-    shown.readiness.policy_in_force(InForce { digest: Digest([8; 8]), generation: 4, since: at });
+    shown.readiness.policy_in_force(InForce { digest: Digest([8; 8]), generation: 4, since: at }, true);
     shown.readiness.enter(Phase::Stopping);
     tell();
     let told: Vec<_> = told.lines().filter(|line| !line.starts_with("date:")).collect();
@@ -107,7 +118,7 @@ async fn with_server<F: Future<Output = ()>>(client: impl FnOnce(SocketAddr) -> 
     let listener = tokio::net::TcpListener::from_std(bind(anywhere()).unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     tokio::select! {
-        () = serve(listener, shown(), std::future::pending()) => unreachable!("it was not told to stop"),
+        () = serve(listener, None, shown(), std::future::pending()) => unreachable!("it was not told to stop"),
         () = client(address) => {}
     }
 }

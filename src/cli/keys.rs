@@ -34,7 +34,7 @@ pub struct KeysArgs {
 enum KeysVerb {
     /// Make a key for an account; the key itself is printed to stdout, once
     New {
-        /// The account that owns it: one that an [[account]] table defines
+        /// The account that owns it: one that an `[[account]]` table defines
         #[arg(long)]
         account: String,
         /// When it stops being valid: a time (2027-01-01T00:00:00Z) or a length from now (90d)

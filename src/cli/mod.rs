@@ -5,6 +5,9 @@
 pub mod check;
 pub mod keys;
 pub mod keys_file;
+pub mod operate;
+pub mod reload;
+pub mod rollback;
 pub mod serve;
 
 use std::process::ExitCode;
@@ -30,11 +33,21 @@ enum Verb {
     /// Serve clients until told to stop
     ///
     /// SIGTERM and SIGINT stop it without losing a request; SIGHUP reads the policies again and reopens the access
-    /// record. Changed policy files are taken within two seconds by themselves; a set with errors leaves the one before
-    /// in force.
+    /// record. Changed policy files are taken by themselves, at the latest within two seconds; a set with errors leaves
+    /// the one before in force.
     Serve(serve::ServeArgs),
     /// Check a policy directory: exit code 0 where it is clean, 1 with diagnostics, 2 where it cannot be read
     Check(check::CheckArgs),
+    /// Have a running gateway read its policies again: exit code 0 where they are in force, 1 where they were refused
+    ///
+    /// Needed only to hear at once what comes of a change, to end a rollback, or to confirm that a feed shrank: changed
+    /// files are taken by themselves.
+    Reload(reload::ReloadArgs),
+    /// Bring the policy before this one back in a running gateway; once more goes further back
+    ///
+    /// The files on disk stay as they are, and are passed over until a policy file changes (a feed alone does not count)
+    /// or `signgate reload` asks for them. Ten former policies are kept.
+    Rollback(rollback::RollbackArgs),
     /// Make, list, rotate and disable API keys in the policy files, whose comments stay
     Keys(keys::KeysArgs),
 }
@@ -47,6 +60,8 @@ pub fn run() -> ExitCode {
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Check(args)) => check::run(&args),
         Some(Verb::Keys(args)) => keys::run(args),
+        Some(Verb::Reload(args)) => reload::run(&args),
+        Some(Verb::Rollback(args)) => rollback::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -18,13 +18,17 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use super::random;
-use crate::admin::{self, Shown};
+use crate::admin::door::{Role, Token};
+use crate::admin::{self, AdminSocket, Door, Shown};
 use crate::base::time::Clock;
 use crate::config::{
     self, ClientAddress, ConfigError, Flags, GeneratorFlag, GeneratorKind, RecordTo, Settings, Store,
 };
-use crate::control::reload::{LoadError, PolicyPlace, Reloader};
+use crate::control::desk::{Asked, Desk};
+use crate::control::history::History;
+use crate::control::reload::{LoadError, PolicyPlace, Reloader, Start};
 use crate::control::sweeper;
+use crate::control::watch::Watch;
 use crate::engine::Engine;
 use crate::engine::book::STRANGERS_MAX_DEFAULT;
 use crate::gateway::address::AddressSource;
@@ -40,7 +44,7 @@ use crate::policy::diagnostic::render;
 use crate::telemetry::access_log::{Destination, RecordLog, RecordSettings, Share};
 use crate::telemetry::logging;
 use crate::telemetry::metrics::{ListenerTotals, Metrics};
-use crate::telemetry::readiness::{GeneratorState, InForce, Phase, Readiness};
+use crate::telemetry::readiness::{GeneratorState, Phase, Readiness};
 
 /// How the gateway is run; what is said here wins over the file.
 #[derive(Debug, clap::Args)]
@@ -57,7 +61,7 @@ pub struct ServeArgs {
     /// The policy directory [default: ./policies; the shipped set where there is no such folder]
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
-    /// A signature generator, such as euler=https://sign.example; several times for several [default: stand-in]
+    /// A signature generator, such as `euler=https://sign.example`; several times for several [default: stand-in]
     #[arg(long = "generator", value_name = "KIND=URL")]
     generators: Vec<GeneratorFlag>,
     /// What is kept across restarts, or `none` [this version keeps nothing yet]
@@ -97,7 +101,7 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
 
     // Policies and generators first: what cannot serve must not listen.
     let place = policy_place(settings);
-    let policies = match place.load(started) {
+    let policies = match Start::load(place.clone(), history(settings), started) {
         Ok(policies) => policies,
         Err(LoadError::Wrong(diagnostics)) => {
             eprint!("{}", render(&diagnostics));
@@ -105,18 +109,20 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         }
         Err(error) => return Err(error.into()),
     };
-    eprint!("{}", render(&policies.warnings));
+    eprint!("{}", policies.warnings);
     let generators = generators(settings)?;
 
     let metrics = Arc::new(Metrics::new(started));
     let readiness = Readiness::new();
     let record =
         Arc::new(RecordLog::open(&record_settings(settings), clock.clone(), metrics.record_counts())?);
-    let live = Live::new(policies.policy, &metrics, 1);
-    metrics.reloaded(true, started);
-    readiness.policy_in_force(InForce { digest: live.policy.digest(), generation: 1, since: started });
+    let mut screen_policies = describe_policies(&place, &policies.policy);
+    if policies.rolled_back {
+        screen_policies.push_str(", as rolled back to: the files on disk are passed over");
+    }
+    let (policy, rest) = policies.split();
+    let live = Live::new(policy, &metrics, 1);
     readiness.generators(generator_states(settings));
-    let screen_policies = describe_policies(&place, &live.policy);
     let shared = Arc::new(Shared::new(
         Engine::new(STRANGERS_MAX_DEFAULT, u64::from_le_bytes(random()?)),
         live,
@@ -125,12 +131,23 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         gateway_settings(settings),
         random()?,
     ));
+    let (ask, asked) = mpsc::channel();
+    let desk = Desk::new(ask.clone());
+    let watch = match Watch::new(ask.clone()) {
+        Ok(watch) => Some(watch),
+        Err(error) => {
+            tracing::warn!(%error, "changes of policies cannot be watched, they are seen within two seconds instead");
+            None
+        }
+    };
+    let reloader = Reloader::new(rest, watch, Arc::clone(&shared), readiness.clone(), Arc::clone(&record));
 
-    let admin_socket = admin::bind(settings.admin.address).map_err(|error| {
+    let admin_listener = admin::bind(settings.admin.address).map_err(|error| {
         let help = error.help();
         anyhow::Error::new(error).context(help)
     })?;
-    let admin_address = admin_socket.local_addr()?;
+    let admin_address = admin_listener.local_addr()?;
+    let admin_socket = admin_socket(settings)?;
     let workers = settings.workers.map_or_else(cores, |workers| usize::from(workers.get()));
     let sockets = listener::bind(settings.listen.address, workers).with_context(|| {
         format!(
@@ -139,8 +156,13 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         )
     })?;
     let address = sockets[0].local_addr()?;
-    let admin_thread =
-        admin::start(admin_socket, Shown { metrics: Arc::clone(&metrics), readiness: readiness.clone() })?;
+    let shown = Shown {
+        metrics: Arc::clone(&metrics),
+        readiness: readiness.clone(),
+        desk: desk.clone(),
+        door: Arc::new(Door::new(tokens(settings), shared.clock.clone())),
+    };
+    let admin_thread = admin::start(admin_listener, admin_socket, shown)?;
 
     // The data path.
     let (stop, stopped) = watch::channel(false);
@@ -176,9 +198,6 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     metrics.read_listener(move || totals(&counts));
 
     // Beside it.
-    let (reload, asked) = mpsc::channel();
-    let reloader =
-        Reloader::new(place, policies.look, Arc::clone(&shared), readiness.clone(), Arc::clone(&record));
     let reloader = thread::Builder::new().name("policies".into()).spawn(move || reloader.run(&asked))?;
     let (sweep, swept) = mpsc::channel();
     let for_sweeper = Arc::clone(&shared);
@@ -191,7 +210,7 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let screen = screen(settings, file, &screen_policies, address, admin_address, workers);
     let _ = write!(std::io::stderr().lock(), "{screen}");
 
-    signals.wait(&reload, &record);
+    signals.wait(&desk, &record);
 
     tracing::info!("stopping: requests under way are finished first");
     readiness.enter(Phase::Stopping);
@@ -200,7 +219,8 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     for thread in threads {
         failed |= thread.join().is_err();
     }
-    drop((reload, sweep));
+    let _ = ask.send(Asked::Stop);
+    drop(sweep);
     failed |= reloader.join().is_err() | sweeper.join().is_err();
     if !record.close(Duration::from_secs(5)) {
         tracing::error!("the access record could not be written to its end within five seconds");
@@ -278,7 +298,7 @@ impl Signals {
     }
 
     /// Until SIGTERM or SIGINT. SIGHUP reads policies again and reopens the record.
-    fn wait(mut self, reload: &mpsc::Sender<()>, record: &RecordLog) {
+    fn wait(mut self, desk: &Desk, record: &RecordLog) {
         self.runtime.block_on(async {
             loop {
                 tokio::select! {
@@ -286,7 +306,7 @@ impl Signals {
                     _ = self.interrupt.recv() => return,
                     _ = self.hang_up.recv() => {
                         record.reopen();
-                        let _ = reload.send(());
+                        desk.again();
                     }
                 }
             }
@@ -305,6 +325,45 @@ fn policy_place(settings: &Settings) -> PolicyPlace {
     } else {
         PolicyPlace::Shipped
     }
+}
+
+/// Former policies are kept beside the store, and forgotten at the end where there is none.
+fn history(settings: &Settings) -> History {
+    match &settings.store {
+        Store::File(path) => History::open(path.with_file_name("policies-history")),
+        Store::None => History::in_memory(),
+    }
+}
+
+/// The admin socket. The default one may be missing: a gateway that may write nowhere serves all the same.
+fn admin_socket(settings: &Settings) -> anyhow::Result<Option<AdminSocket>> {
+    let Some(wanted) = &settings.admin.socket else { return Ok(None) };
+    match AdminSocket::bind(&wanted.path) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if wanted.named => {
+            let help = error.help();
+            Err(anyhow::Error::new(error).context(help))
+        }
+        Err(error) => {
+            let source = &error.source;
+            tracing::warn!(%source, "{error}, so `signgate reload` and `rollback` need a token: {}", error.help());
+            Ok(None)
+        }
+    }
+}
+
+fn tokens(settings: &Settings) -> Vec<Token> {
+    let token = |token: &config::Token| Token {
+        name: token.name.clone(),
+        hash: token.hash,
+        role: match token.role {
+            config::Role::Viewer => Role::Viewer,
+            config::Role::Operator => Role::Operator,
+            config::Role::Admin => Role::Admin,
+        },
+        expires: token.expires,
+    };
+    settings.admin.tokens.iter().map(token).collect()
 }
 
 fn gateway_settings(settings: &Settings) -> gateway::Settings {
@@ -433,7 +492,7 @@ fn screen(
     };
     let plural = if workers == 1 { "thread" } else { "threads" };
     line("clients", &format!("http://{address}, {workers} {plural}"));
-    line("operator", &format!("http://{admin}  /metrics /healthz /readyz"));
+    line("operator", &format!("http://{admin}  /metrics /healthz /readyz /policies"));
     line("settings", &file.map_or("defaults and flags".to_owned(), |file| file.display().to_string()));
     line("policies", policies);
     for (place, generator) in settings.generators.iter().enumerate() {

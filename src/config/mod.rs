@@ -22,7 +22,7 @@ use crate::policy::reader::Report;
 pub use flags::{Flags, GeneratorFlag};
 pub use settings::{
     Admin, ClientAddress, Generator, GeneratorKind, Listen, Policies, Record, RecordTo, Role, Settings,
-    Store, Token,
+    Socket, Store, Token,
 };
 
 /// The file that is read where none is named, if there is one.

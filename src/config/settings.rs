@@ -98,15 +98,34 @@ impl ClientAddress {
 pub struct Admin {
     /// The admin listener.
     pub address: SocketAddr,
-    /// The socket over which changes are made without a token; checked, and not served by this version yet.
-    pub socket: Option<PathBuf>,
-    /// Who may change what; checked, and admitting to nothing in this version yet.
+    /// The socket over which changes are made without a token; `None` where there is to be none (`"none"`).
+    pub socket: Option<Socket>,
+    /// Who may change what over the listener; nobody where there is none.
     pub tokens: Vec<Token>,
+}
+
+/// The socket on which whoever may open it may change everything: mode 0600, so the gateway's own user and root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Socket {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether somebody named it: then it must come about. The default one is left out, with a word, where it cannot be.
+    pub named: bool,
+}
+
+impl Default for Socket {
+    fn default() -> Self {
+        Self { path: "./data/admin.sock".into(), named: false }
+    }
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9091)), socket: None, tokens: Vec::new() }
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9091)),
+            socket: Some(Socket::default()),
+            tokens: Vec::new(),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::file::{KindWord, RawGenerator, RawSettings};
 use super::flags::{self, Flags};
 use super::settings::{
-    Admin, ClientAddress, Generator, GeneratorKind, Listen, Policies, Record, Settings, Token,
+    Admin, ClientAddress, Generator, GeneratorKind, Listen, Policies, Record, Settings, Socket, Token,
 };
 use crate::base::secret::Secret;
 use crate::policy::diagnostic::{Diagnostic, quoted};
@@ -38,12 +38,13 @@ pub(super) fn settle(raw: RawSettings, flags: &Flags, report: &Report<'_>) -> Se
             .collect(),
         health_path: value(raw.health_path),
     };
-    if let Some(socket) = &raw.admin_socket {
-        report.warn(socket.spot, || not_yet("the admin socket is not opened by this version yet"));
-    }
     let admin = Admin {
         address: flags.admin.or(value(raw.admin_address)).unwrap_or(default.admin.address),
-        socket: value(raw.admin_socket),
+        socket: match value(raw.admin_socket) {
+            None => default.admin.socket,
+            Some(path) if path.as_os_str() == "none" => None,
+            Some(path) => Some(Socket { path, named: true }),
+        },
         tokens: tokens(raw.tokens, report),
     };
     let policies = flags.policies.clone().or(value(raw.policies));
@@ -71,10 +72,6 @@ pub(super) fn settle(raw: RawSettings, flags: &Flags, report: &Report<'_>) -> Se
 
 fn value<T>(at: Option<At<T>>) -> Option<T> {
     at.map(|at| at.value)
-}
-
-fn not_yet(message: &str) -> Diagnostic {
-    Diagnostic::warning(message).help("it is checked, and has no effect")
 }
 
 /// Who may say what a client's address is.
@@ -152,9 +149,6 @@ fn is_private(address: SocketAddr) -> bool {
 }
 
 fn tokens(raw: Vec<At<Token>>, report: &Report<'_>) -> Vec<Token> {
-    if let Some(first) = raw.first() {
-        report.warn(first.spot, || not_yet("tokens admit to nothing in this version yet"));
-    }
     let mut seen = HashMap::new();
     for token in &raw {
         if let Some(before) = seen.insert(token.value.name.clone(), token.spot) {

@@ -1,10 +1,16 @@
 //! Reads a policy directory: its TOML files and the feeds that they name, bounded in number and size.
+//!
+//! Beside the bytes it takes two likenesses, by which a later change is seen: [`Look`], lengths and times, which costs
+//! one `stat` a file, and [`Contents`], hashes, for what times do not show (two edits within one tick of the file
+//! system's clock, file systems that keep no time of a change).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::base::time::Timestamp;
 use crate::policy::Sources;
 use crate::policy::sources::{FEED_BYTES_MAX, FILES_MAX, TOML_BYTES_MAX, is_toml};
 
@@ -15,6 +21,47 @@ pub struct Directory {
     pub sources: Sources,
     /// What it looked like from outside, so that a change can be seen without reading it again.
     pub look: Look,
+    /// Hashes of what was read.
+    pub contents: Contents,
+    /// When each feed was last written, by its name below the directory.
+    pub written: BTreeMap<String, Timestamp>,
+}
+
+impl Directory {
+    /// Sources that stand in no directory: nothing of them can change.
+    pub fn unchanging(sources: Sources) -> Self {
+        Self { sources, look: Look::default(), contents: Contents::default(), written: BTreeMap::new() }
+    }
+}
+
+/// Hashes of files as they were read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Contents {
+    files: BTreeMap<PathBuf, blake3::Hash>,
+    bytes: u64,
+}
+
+impl Contents {
+    fn add(&mut self, path: PathBuf, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.files.insert(path, blake3::hash(bytes));
+    }
+
+    /// How much has to be read to compare again.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether the files still hold these bytes. Reads them all.
+    pub fn still(&self) -> bool {
+        let same = |(path, hash): (&PathBuf, &blake3::Hash)| {
+            let file = File::open(path).ok()?.take(FEED_BYTES_MAX as u64 + 1);
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(file).ok()?;
+            (hasher.finalize() == *hash).then_some(())
+        };
+        self.files.iter().all(|file| same(file).is_some())
+    }
 }
 
 /// What a directory looks like from outside: each file's length and times. A change of any of them is a reason to read.
@@ -66,7 +113,7 @@ pub fn read_directory(path: &Path) -> Result<Directory, ReadError> {
         move |source| ReadError::Io { path, source }
     };
     let mut sources = Sources::new(path.display().to_string());
-    let mut look = Look::default();
+    let (mut look, mut contents, mut written) = (Look::default(), Contents::default(), BTreeMap::new());
     let mut names = Vec::new();
     for entry in fs::read_dir(path).map_err(io(path))? {
         let name = entry.map_err(io(path))?.file_name().to_string_lossy().into_owned();
@@ -85,13 +132,19 @@ pub fn read_directory(path: &Path) -> Result<Directory, ReadError> {
         let file = path.join(&name);
         // Looked at before it is read: a change in between is then seen the next time.
         look.add(&file);
-        sources.insert(name, read_bounded(&file, TOML_BYTES_MAX).map_err(io(&file))?);
+        let bytes = read_bounded(&file, TOML_BYTES_MAX).map_err(io(&file))?;
+        contents.add(file, &bytes);
+        sources.insert(name, bytes);
     }
     for name in sources.feeds_named() {
         let file = path.join(&name);
         look.add(&file);
         match read_bounded(&file, FEED_BYTES_MAX) {
-            Ok(bytes) => sources.insert(name, bytes),
+            Ok(bytes) => {
+                written.extend(look.last_modified().map(|at| (name.clone(), at)));
+                contents.add(file, &bytes);
+                sources.insert(name, bytes);
+            }
             // Compiling complains of it, with the line that names it.
             Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => {}
             Err(source) => return Err(ReadError::Io { path: file, source }),
@@ -100,7 +153,7 @@ pub fn read_directory(path: &Path) -> Result<Directory, ReadError> {
             return Err(ReadError::TooMany { path: path.to_owned() });
         }
     }
-    Ok(Directory { sources, look })
+    Ok(Directory { sources, look, contents, written })
 }
 
 /// One byte more than is allowed is enough for the compiler to complain with the file's name.
@@ -124,6 +177,36 @@ impl Look {
             now.add(path);
         }
         now
+    }
+
+    /// The directories in which a change of these files shows as an event: those that hold them, and the real ones where
+    /// a link leads elsewhere; of the policy directory also the one above, in which it is replaced as a whole. Links in
+    /// the middle of a chain are left to [`again`](Self::again).
+    pub fn directories(&self, directory: &Path) -> BTreeSet<PathBuf> {
+        const DIRECTORIES_MAX: usize = 64;
+        let mut found = BTreeSet::new();
+        let real = |path: &Path| fs::canonicalize(path).ok();
+        let above = |path: &Path| match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Some(PathBuf::from(".")),
+            parent => parent.map(Path::to_owned),
+        };
+        let directory_real = real(directory);
+        found.extend([above(directory), directory_real.as_deref().and_then(above)].into_iter().flatten());
+        found.extend([Some(directory.to_owned()), directory_real].into_iter().flatten());
+        for file in &self.0 {
+            found.extend(above(&file.path));
+            found.extend(real(&file.path).as_deref().and_then(above));
+            if found.len() >= DIRECTORIES_MAX {
+                break;
+            }
+        }
+        // Two names of one directory would tell each event twice.
+        found.iter().filter_map(|path| real(path)).collect()
+    }
+
+    fn last_modified(&self) -> Option<Timestamp> {
+        let since = self.0.last()?.modified?.duration_since(UNIX_EPOCH).ok()?;
+        Some(Timestamp::EPOCH + since)
     }
 
     fn add(&mut self, path: &Path) {

@@ -16,6 +16,8 @@ pub struct State {
     pub phase: Phase,
     /// The policy in force, once there is one.
     pub policy: Option<InForce>,
+    /// Whether that policy was brought back by a rollback, and the files on disk are passed over until they change.
+    pub rolled_back: bool,
     /// Why the last reload failed; `None` where it did not.
     pub reload_error: Option<ReloadError>,
     /// The generators, in the order of `signgate.toml`.
@@ -88,9 +90,10 @@ impl Readiness {
     }
 
     /// A policy came into force, which also ends what is said of a failed reload.
-    pub fn policy_in_force(&self, policy: InForce) {
+    pub fn policy_in_force(&self, policy: InForce, rolled_back: bool) {
         self.change(|state| {
             state.policy = Some(policy);
+            state.rolled_back = rolled_back;
             state.reload_error = None;
         });
     }

@@ -23,3 +23,4 @@ mod serving;
 mod smuggling;
 mod startup;
 mod stopping;
+mod swap;

@@ -223,7 +223,8 @@ fn search_files(directory: &Path, seen: &mut usize) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
             search_files(&path, seen);
-        } else if !["signgate.toml", "10-test.toml", "signer.key"].contains(&name.as_str()) {
+        } else if path.is_file() && !["signgate.toml", "10-test.toml", "signer.key"].contains(&name.as_str())
+        {
             *seen += 1;
             clean(&name, &String::from_utf8_lossy(&std::fs::read(&path).unwrap()));
         }

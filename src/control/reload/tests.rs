@@ -1,88 +1,161 @@
-//! The reloader by hand: each look is called, none is waited for.
+//! Without events and without the thread: each look is made by hand, as is the time.
 
 use std::fs;
+use std::path::Path;
+use std::sync::Weak;
 
 use super::*;
 use crate::base::time::Clock;
 use crate::engine::Engine;
+use crate::engine::book::STRANGERS_MAX_DEFAULT;
 use crate::gateway::Settings;
 use crate::telemetry::access_log::{Destination, RecordSettings};
 
-const GOOD: &str =
-    "format = 1\n[tier.anonymous]\nclass = \"none\"\n[[target]]\nhosts = [\"h.example\"]\npaths = [\"/*\"]\n";
-
-struct Scene {
-    directory: tempfile::TempDir,
-    reloader: Reloader,
-    shared: Arc<Shared>,
-    readiness: Readiness,
+fn write(directory: &Path, limit: u32) {
+    let text = format!(
+        "format = 1\n[tier.anonymous]\nclass = \"none\"\n[[quota]]\nname = \"q\"\nscope = \"proxy\"\nlimits = {{ minute = {limit} }}\n"
+    );
+    fs::create_dir_all(directory).unwrap();
+    fs::write(directory.join("10.toml"), text).unwrap();
 }
 
-impl Scene {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let policies = directory.path().join("policies");
-        fs::create_dir(&policies).unwrap();
-        fs::write(policies.join("a.toml"), GOOD).unwrap();
-        let now = Timestamp::from_secs(1_800_000_000);
-        let place = PolicyPlace::Directory(policies);
-        let Loaded { policy, look, .. } = place.load(now).unwrap();
-        let (metrics, clock) = (Arc::new(Metrics::new(now)), Clock::manual(now));
-        let live = Live::new(policy, &metrics, 1);
-        let settings = RecordSettings { destination: Destination::None, ..RecordSettings::default() };
-        let record = Arc::new(RecordLog::open(&settings, clock.clone(), metrics.record_counts()).unwrap());
-        let engine = Engine::new(0, 1);
-        let shared = Arc::new(Shared::new(engine, live, clock, metrics, Settings::default(), [0; 32]));
-        let readiness = Readiness::new();
-        let reloader = Reloader::new(place, look, Arc::clone(&shared), readiness.clone(), record);
-        Self { directory, reloader, shared, readiness }
-    }
+fn start(directory: &Path, history: History) -> Result<Start, LoadError> {
+    Start::load(PolicyPlace::Directory(directory.to_owned()), history, Timestamp::from_secs(1_800_000_000))
+}
 
-    fn write(&self, text: &str) {
-        fs::write(self.directory.path().join("policies/a.toml"), text).unwrap();
-    }
+fn reloader(start: Start) -> Reloader {
+    let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    let metrics = Arc::new(Metrics::new(clock.now()));
+    let settings = RecordSettings { destination: Destination::None, ..RecordSettings::default() };
+    let record = RecordLog::open(&settings, clock.clone(), metrics.record_counts()).unwrap();
+    let (policy, rest) = start.split();
+    let live = Live::new(policy, &metrics, 1);
+    let engine = Engine::new(STRANGERS_MAX_DEFAULT, 1);
+    let shared = Arc::new(Shared::new(engine, live, clock, metrics, Settings::default(), [1; 32]));
+    Reloader::new(rest, None, shared, Readiness::new(), Arc::new(record))
+}
 
-    /// Looks, and tells which generation is in force then and whether the last reload failed.
-    fn look(&mut self) -> (u64, bool) {
-        self.reloader.look(false);
-        (self.shared.live.load().generation, self.readiness.state().reload_error.is_some())
+fn limit(policy: &PolicySet) -> u32 {
+    match &policy.counters()[0].limit {
+        crate::policy::set::Limit::Windows(windows) => windows[0].max,
+        other => panic!("{other:?}"),
     }
+}
 
-    fn reload_successful(&self) -> bool {
-        self.shared.metrics.text().contains("signgate_policy_last_reload_successful 1\n")
+fn in_force(reloader: &Reloader) -> u32 {
+    limit(&reloader.shared.live.load().policy)
+}
+
+#[test]
+fn a_change_is_read_once_two_looks_agree() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), 5);
+    let mut reloader = reloader(start(directory.path(), History::in_memory()).unwrap());
+    reloader.look();
+    assert_eq!(reloader.next_look, reloader.shared.clock.now() + LOOK_EVERY);
+    // Cut to nothing, as an editor leaves it for a moment. An empty file is a policy file, too.
+    fs::write(directory.path().join("20.toml"), "").unwrap();
+    reloader.look();
+    assert_eq!(reloader.next_look, reloader.shared.clock.now() + SETTLE, "soon again");
+    write(directory.path(), 60);
+    reloader.look();
+    assert_eq!(in_force(&reloader), 5, "it is still being written");
+    reloader.look();
+    assert_eq!(in_force(&reloader), 60);
+    // A file that never rests is read all the same.
+    let mut last = 60;
+    while in_force(&reloader) == 60 {
+        last += 1_000;
+        write(directory.path(), last);
+        reloader.look();
+        assert!(last < 100_000);
     }
 }
 
 #[test]
-fn a_directory_that_vanishes_and_comes_back_leaves_no_alarm() {
-    let mut scene = Scene::new();
-    let (policies, aside) = (scene.directory.path().join("policies"), scene.directory.path().join("aside"));
-    fs::rename(&policies, &aside).unwrap();
-    assert_eq!(scene.look(), (1, true), "the set before stays in force");
-    assert_eq!(scene.look(), (1, true));
-    assert!(!scene.reload_successful());
-    fs::rename(&aside, &policies).unwrap();
-    assert_eq!(
-        scene.look(),
-        (1, false),
-        "the same files are back: nothing to swap, and nothing failed any more"
-    );
-    assert!(scene.reload_successful());
+fn what_times_do_not_show_hashes_do() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), 5);
+    let mut reloader = reloader(start(directory.path(), History::in_memory()).unwrap());
+    write(directory.path(), 6);
+    // As if both had been written within one tick of the file system's clock.
+    reloader.look = reloader.look.again(directory.path());
+    reloader.look();
+    reloader.look();
+    assert_eq!(in_force(&reloader), 6);
 }
 
 #[test]
-fn a_bad_set_leaves_the_one_before_and_a_good_one_follows_it() {
-    let mut scene = Scene::new();
-    scene.write("format = 2\n");
-    assert_eq!(scene.look(), (1, true));
-    fs::remove_file(scene.directory.path().join("policies/a.toml")).unwrap();
-    assert_eq!(scene.look(), (1, true), "an empty directory is no policy");
-    scene.write("format = 2\n");
-    assert_eq!(scene.look(), (1, true));
-    assert!(
-        scene.readiness.state().reload_error.unwrap().message.contains("format 2"),
-        "the last reason is told"
-    );
-    scene.write(&format!("{GOOD}# changed\n"));
-    assert_eq!(scene.look(), (2, false));
+fn a_rollback_outlives_a_restart_and_ends_with_a_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let (policies, kept) = (directory.path().join("policies"), directory.path().join("kept"));
+    write(&policies, 5);
+    let mut first = reloader(start(&policies, History::open(kept.clone())).unwrap());
+    write(&policies, 6);
+    let done = first.read(&Asking::Person { confirm_shrink: false, by: "a test" }).unwrap();
+    assert_eq!(done.changes, ["rule `q`, limit `minute`: 5 -> 6"]);
+    let done = first.roll_back(None, "a test").unwrap();
+    assert_eq!((in_force(&first), done.policy.generation), (5, 3));
+    assert!(first.readiness.state().rolled_back);
+    drop(first);
+    let again = start(&policies, History::open(kept.clone())).unwrap();
+    assert!(again.rolled_back);
+    assert_eq!(limit(&again.policy), 5);
+    // What is passed over need not even be a policy.
+    let mut second = reloader(again);
+    second.look();
+    second.look();
+    assert_eq!(in_force(&second), 5);
+    drop(second);
+    write(&policies, 7);
+    let third = start(&policies, History::open(kept)).unwrap();
+    assert!(!third.rolled_back);
+    assert_eq!(limit(&third.policy), 7);
+}
+
+#[test]
+fn rolling_back_to_what_the_disk_holds_passes_nothing_over() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), 5);
+    let mut reloader = reloader(start(directory.path(), History::in_memory()).unwrap());
+    let person = Asking::Person { confirm_shrink: false, by: "a test" };
+    write(directory.path(), 6);
+    reloader.read(&person).unwrap();
+    // Mended on the disk, and brought back before anybody looked.
+    write(directory.path(), 5);
+    reloader.roll_back(None, "a test").unwrap();
+    assert_eq!(in_force(&reloader), 5);
+    assert!(!reloader.readiness.state().rolled_back);
+    write(directory.path(), 7);
+    reloader.look();
+    reloader.look();
+    assert_eq!(in_force(&reloader), 7);
+}
+
+#[test]
+fn a_retired_set_is_freed_here_and_only_when_no_request_holds_it() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), 5);
+    let mut reloader = reloader(start(directory.path(), History::in_memory()).unwrap());
+    let request = reloader.shared.live.load_full();
+    let set: Weak<Live> = Arc::downgrade(&request);
+    write(directory.path(), 6);
+    reloader.read(&Asking::Signal).unwrap();
+    reloader.let_go();
+    assert_eq!(limit(&request.policy), 5, "the request goes on with its own");
+    drop(request);
+    assert!(set.upgrade().is_some(), "the request's end freed nothing");
+    reloader.let_go();
+    assert!(set.upgrade().is_none());
+}
+
+#[test]
+fn the_shipped_set_has_nothing_to_read_again() {
+    let start = Start::load(PolicyPlace::Shipped, History::in_memory(), Timestamp::from_secs(1_800_000_000));
+    let mut reloader = reloader(start.unwrap());
+    reloader.look();
+    let refused = reloader.read(&Asking::Signal).unwrap_err();
+    assert_eq!(refused.why, Why::Shipped);
+    assert!(refused.message.contains("--policies"), "{}", refused.message);
+    assert_eq!(reloader.readiness.state().reload_error, None);
 }

@@ -48,6 +48,9 @@ pub struct Metrics {
     reloads: [IntCounter; 2],
     reload_successful: IntGauge,
     reload_timestamp: IntGauge,
+    rolled_back: IntGauge,
+    feed_entries: IntGaugeVec,
+    feed_written: IntGaugeVec,
     record: RecordCounts,
     listener: Mutex<Option<listener::Source>>,
 }
@@ -100,6 +103,9 @@ impl Metrics {
             reloads: std::array::from_fn(|place| reloads.with_label_values(&[series::RELOAD_WORDS[place]])),
             reload_successful: plain_gauge(series::RELOAD_SUCCESSFUL),
             reload_timestamp: plain_gauge(series::RELOAD_TIMESTAMP),
+            rolled_back: plain_gauge(series::ROLLED_BACK),
+            feed_entries: series::FEED_ENTRIES.gauges(&registry),
+            feed_written: series::FEED_WRITTEN.gauges(&registry),
             record: RecordCounts::new(&registry),
             listener: Mutex::new(None),
             registry,
@@ -167,6 +173,23 @@ impl Metrics {
         self.reload_timestamp.set(at.as_secs().cast_signed());
     }
 
+    /// Whether the policy in force was brought back, and the files on disk are passed over.
+    pub fn rolled_back(&self, rolled_back: bool) {
+        self.rolled_back.set(i64::from(rolled_back));
+    }
+
+    /// What the feeds of the set in force hold. Those that are not among them disappear.
+    pub fn feeds<'a>(&self, feeds: impl Iterator<Item = FeedNumbers<'a>>) {
+        self.feed_entries.reset();
+        self.feed_written.reset();
+        for feed in feeds {
+            self.feed_entries.with_label_values(&[feed.rule]).set(feed.entries.cast_signed());
+            if let Some(written) = feed.written {
+                self.feed_written.with_label_values(&[feed.rule]).set(written.as_secs().cast_signed());
+            }
+        }
+    }
+
     /// What the access record counts with.
     pub fn record_counts(&self) -> RecordCounts {
         self.record.clone()
@@ -187,6 +210,17 @@ impl Metrics {
         }
         text
     }
+}
+
+/// What is shown of a rule's feed.
+#[derive(Debug, Clone, Copy)]
+pub struct FeedNumbers<'a> {
+    /// The rule's name.
+    pub rule: &'a str,
+    /// How many entries are in force.
+    pub entries: u64,
+    /// When the file was written last, where it is in force as it is on the disk.
+    pub written: Option<Timestamp>,
 }
 
 /// Counts a request as in flight until dropped, however it ends.

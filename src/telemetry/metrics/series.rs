@@ -135,6 +135,8 @@ const OPERATION_OR_NONE: Label =
 const VERDICT: Label = Label { name: "verdict", values: Values::Closed(&VERDICT_WORDS) };
 const RULE: Label =
     Label { name: "rule", values: Values::Names("rules of the policy, or what refused without one") };
+const FEED_RULE: Label =
+    Label { name: "rule", values: Values::Names("rules of the policy that have a feed") };
 const GENERATOR: Label = Label { name: "generator", values: Values::Names("generators of signgate.toml") };
 const CODE: Label = Label { name: "code", values: Values::Closed(&STATUS_WORDS) };
 const OUTCOME: Label = Label { name: "outcome", values: Values::Closed(&OUTCOME_WORDS) };
@@ -209,6 +211,12 @@ series! {
         "1 where the last attempt to load the policy succeeded, 0 where it failed and the one before stayed in force.";
     RELOAD_TIMESTAMP = Gauge Seconds "signgate_policy_last_reload_timestamp_seconds" []
         "When the last attempt to load the policy was made, in seconds since 1970.";
+    ROLLED_BACK = Gauge Count "signgate_policy_rolled_back" []
+        "1 while a policy that a rollback brought back is in force and the files on disk are passed over.";
+    FEED_ENTRIES = Gauge Count "signgate_feed_entries" [FEED_RULE]
+        "Entries of the feed of a rule, as they are in force.";
+    FEED_WRITTEN = Gauge Seconds "signgate_feed_last_written_timestamp_seconds" [FEED_RULE]
+        "When the file of a rule's feed was last written, in seconds since 1970; none while a rollback is in force.";
     RECORDS_WRITTEN = Counter Count "signgate_records_written_total" []
         "Lines written to the access record.";
     RECORDS_DROPPED = Counter Count "signgate_records_dropped_total"

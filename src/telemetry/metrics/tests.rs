@@ -58,6 +58,8 @@ fn lived() -> Metrics {
     metrics.policy_in_force(&policy, 1);
     metrics.reloaded(true, Timestamp::from_secs(1_795_000_001));
     metrics.read_listener(listener);
+    let written = Some(Timestamp::from_secs(1_794_999_000));
+    metrics.feeds([FeedNumbers { rule: "partners", entries: 12_000, written }].into_iter());
     let generator = metrics.generator("main", REASONS);
     generator.answered(1, Duration::from_millis(30));
     let blocked = Reason::Blocked { rule: RuleIndex(0), by: Matcher::Address };
@@ -176,6 +178,15 @@ fn rules_of_a_former_set_disappear_and_shared_ones_keep_their_numbers() {
     let kept = r#"signgate_requests_total{operation="sign-url",rule="anonymous",verdict="throttle"}"#;
     assert_eq!(value(&text, kept), Some(2.0));
     assert_eq!(text.matches("signgate_policy_info{").count(), 1);
+}
+
+#[test]
+fn feeds_that_are_gone_disappear() {
+    let metrics = lived();
+    let text = metrics.text();
+    assert_eq!(value(&text, r#"signgate_feed_entries{rule="partners"}"#), Some(12_000.0));
+    metrics.feeds(std::iter::empty());
+    assert!(!metrics.text().contains("signgate_feed_"));
 }
 
 #[test]

@@ -13,6 +13,7 @@
 //! Read [`Engine`] first, then [`assess`](assess::assess) and [`Book::charge`](book::Book::charge).
 
 pub mod assess;
+mod blur;
 pub mod book;
 pub mod decision;
 pub mod facts;

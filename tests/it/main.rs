@@ -1,5 +1,7 @@
 //! Everything that needs the gateway as a whole, or a socket.
 
+mod bounds;
+mod check;
 mod corpus;
 mod deploy;
 mod framing;

@@ -1,0 +1,1 @@
+//! `signgate check`, as a process of its own.

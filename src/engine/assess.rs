@@ -87,8 +87,8 @@ pub fn quotas_of(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Plan 
 }
 
 /// Who asks, as far as the policy knows.
-struct Who<'p> {
-    tier: TierIndex,
+pub(super) struct Who<'p> {
+    pub(super) tier: TierIndex,
     key: Option<&'p Key>,
     account: Option<&'p Account>,
     account_index: Option<AccountIndex>,
@@ -96,7 +96,7 @@ struct Who<'p> {
     key_subject: Option<Subject>,
 }
 
-fn identify<'p>(policy: &'p PolicySet, facts: &Facts<'_>) -> Who<'p> {
+pub(super) fn identify<'p>(policy: &'p PolicySet, facts: &Facts<'_>) -> Who<'p> {
     let nobody = Who {
         tier: policy.anonymous(),
         key: None,
@@ -137,7 +137,7 @@ fn free_tier(policy: &PolicySet) -> TierIndex {
 }
 
 /// What is wrong with the key, if anything is.
-fn key_reason(facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Option<Reason> {
+pub(super) fn key_reason(facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Option<Reason> {
     match (facts.credential, who.key) {
         (Credential::Unchecked(wait), _) => {
             Some(Reason::KeyAttempts { wait: std::time::Duration::from_secs(wait.secs()) })
@@ -155,7 +155,7 @@ fn key_reason(facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Option<Reason
 }
 
 /// Everything that the allowlists in force exempt this request from.
-fn exemptions(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Exemptions {
+pub(super) fn exemptions(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Exemptions {
     let mut all = Exemptions::default();
     for_each_match(policy, policy.allowlists(), facts, who, |rule, _| {
         let rule = policy.rule(rule);
@@ -170,7 +170,7 @@ fn exemptions(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>, now: Timesta
 }
 
 /// Visits every rule of `lists` that holds something of the request.
-fn for_each_match(
+pub(super) fn for_each_match(
     policy: &PolicySet,
     lists: &Lists,
     facts: &Facts<'_>,
@@ -196,7 +196,7 @@ fn for_each_match(
 }
 
 /// The counters that apply, each with what it counts; one whose scope the request has no subject for does not apply.
-fn plan(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>, operation: Operation) -> Plan {
+pub(super) fn plan(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>, operation: Operation) -> Plan {
     let mut plan = Plan::default();
     for place in policy.applicable(who.tier, operation) {
         let counter = policy.counter(*place);
@@ -219,7 +219,7 @@ fn subject_of_all(scopes: Scopes, facts: &Facts<'_>, who: &Who<'_>) -> Option<Su
     }
 }
 
-fn subject_of(scope: Scope, facts: &Facts<'_>, who: &Who<'_>) -> Option<Subject> {
+pub(super) fn subject_of(scope: Scope, facts: &Facts<'_>, who: &Who<'_>) -> Option<Subject> {
     match scope {
         Scope::Account => who.account_subject,
         Scope::Key => who.key_subject,

@@ -16,6 +16,7 @@ pub mod assess;
 mod blur;
 pub mod book;
 pub mod decision;
+pub mod explain;
 pub mod facts;
 mod record;
 mod seen;

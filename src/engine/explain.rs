@@ -219,7 +219,7 @@ impl Listed {
         let from_blocklists = exempting(|exempt| exempt.blocklist);
         let from_quotas = exempting(|exempt| exempt.quota);
         let exempt = assess::exemptions(policy, facts, who, now);
-        Self { from_blocklists, from_quotas, exempt, allowed, blocked }
+        Self { allowed, blocked, exempt, from_blocklists, from_quotas }
     }
 
     /// Allowlists first: what they exempt from is not asked.
@@ -375,15 +375,11 @@ fn amounts_of(counter: &Counter, look: &Look) -> Vec<Amount> {
         Limit::Distinct { count, .. } => Some(count),
         _ => None,
     };
-    let amount = |((name, max), (used, resets)): ((Arc<str>, u32), &(u32, Option<Duration>))| Amount {
-        name,
-        different,
-        max,
-        used: *used,
-        resets: *resets,
-        shared: look.shared,
-    };
-    limits.into_iter().zip(&look.used).map(amount).collect()
+    let mut amounts = Vec::new();
+    for ((name, max), (used, resets)) in limits.into_iter().zip(&look.used) {
+        amounts.push(Amount { name, different, max, used: *used, resets: *resets, shared: look.shared });
+    }
+    amounts
 }
 
 /// The names of the tiers that a rule is for; `None` for all.

@@ -245,13 +245,12 @@ impl Shard {
             let ((_, record), _) = entry.remove();
             self.blur.add(key.fixed_hash(), record.ends_at_last(), now.as_millis());
             let hash = hasher.hash_one(bucket);
-            match self.records.find_mut(hash, |(other, _)| *other == bucket) {
-                Some((_, into)) => into.absorb_most(&record, now),
-                None => {
-                    let mut most = record.emptied();
-                    most.absorb_most(&record, now);
-                    self.records.insert_unique(hash, (bucket, most), |(key, _)| hasher.hash_one(key));
-                }
+            if let Some((_, into)) = self.records.find_mut(hash, |(other, _)| *other == bucket) {
+                into.absorb_most(&record, now);
+            } else {
+                let mut most = record.emptied();
+                most.absorb_most(&record, now);
+                self.records.insert_unique(hash, (bucket, most), |(key, _)| hasher.hash_one(key));
             }
         }
         self.recount();

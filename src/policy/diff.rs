@@ -176,6 +176,10 @@ fn keys(changes: &mut Changes, before: &PolicySet, after: &PolicySet, old: &Cont
             (true, false) => add(Weight::LetsIn, "is switched on again".into()),
             _ => {}
         }
+        // What a key that is off may do is no matter.
+        if now.disabled {
+            continue;
+        }
         match (key.expires, now.expires) {
             (was, is) if was == is => {}
             (was, Some(is)) if was.is_none_or(|was| is < was) => {

@@ -80,8 +80,8 @@ impl Policies {
     fn check(&self, args: &[&str]) -> Checked {
         let output = Command::new(env!("CARGO_BIN_EXE_signgate"))
             .arg("check")
+            .args(if args.contains(&"--at") { &[][..] } else { &["--at", NOW] })
             .args(args)
-            .args(["--at", NOW])
             .current_dir(self.0.path())
             .output()
             .unwrap();
@@ -131,6 +131,14 @@ fn exit_codes_are_those_of_the_manual() {
 }
 
 #[test]
+fn it_can_be_checked_for_another_time() {
+    let later = Policies::new(GOOD).check(&["--at", "2027-01-01T00:00:00Z", "--explain", FETCH]);
+    assert_eq!(later.code, 0, "explaining asks for the verdict alone");
+    assert!(later.err.contains("warning: rule `old` has expired"), "{}", later.err);
+    assert!(later.out.contains("does not apply: it ended at 2026-01-01T00:00:00.000Z"), "{}", later.out);
+}
+
+#[test]
 fn warnings_can_be_denied() {
     let policies = Policies::new(&format!("{GOOD}{DOUBTFUL}"));
     policies.write("old", GOOD);
@@ -152,7 +160,7 @@ fn diagnostics_are_json_where_it_is_asked_for() {
     assert_eq!(first["severity"], "error");
     assert_eq!(first["message"], "unknown scope `proxies`");
     assert_eq!(first["file"], "./policies/10.toml");
-    assert_eq!((&first["line"], &first["column"], &first["length"]), (&20.into(), &9.into(), &9.into()));
+    assert_eq!((&first["line"], &first["column"], &first["length"]), (&21.into(), &9.into(), &9.into()));
     assert!(first["label"].as_str().unwrap().starts_with("expected"));
     assert!(first["help"].as_str().unwrap().contains("`proxy`"));
     let summary = lines.last().unwrap();
@@ -232,7 +240,7 @@ fn an_explanation_is_json_too() {
     assert_eq!(line["rule"], "bots");
     let checks = line["checks"].as_array().unwrap();
     let quota = checks.iter().find(|check| check["rule"] == "anonymous").unwrap();
-    assert_eq!((&quota["outcome"], &quota["row"], &quota["line"]), (&"passes".into(), &7.into(), &18.into()));
+    assert_eq!((&quota["outcome"], &quota["row"], &quota["line"]), (&"passes".into(), &7.into(), &19.into()));
     assert_eq!(quota["limits"][0]["max"], 5);
     let closed = checks.iter().find(|check| check["rule"] == "closed-rooms").unwrap();
     assert_eq!(closed["outcome"], "would-refuse");

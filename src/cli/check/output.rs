@@ -1,6 +1,7 @@
 //! What `check` prints: for a person, or one JSON object a line.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -43,7 +44,9 @@ impl Output {
         match self.format {
             Format::Text => eprint!("{}", render(diagnostics)),
             Format::Json => {
-                diagnostics.iter().for_each(|one| self.result(|| diagnostic(one), String::new));
+                for one in diagnostics {
+                    self.result(|| diagnostic(one), String::new);
+                }
             }
         }
     }
@@ -52,7 +55,9 @@ impl Output {
     pub(super) fn changes(&mut self, against: &Path, changes: &[Change]) {
         self.changes = Some(changes.len());
         if self.format == Format::Json {
-            changes.iter().for_each(|one| self.result(|| change(one), String::new));
+            for one in changes {
+                self.result(|| change(one), String::new);
+            }
             return;
         }
         let mut text = String::new();
@@ -67,7 +72,7 @@ impl Output {
             let name = if change.name.is_empty() { String::new() } else { format!(" `{}`", change.name) };
             let place =
                 change.place.as_ref().map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();
-            text.push_str(&format!("  {}{name}{place}: {}\n", change.kind, change.text));
+            let _ = writeln!(text, "  {}{name}{place}: {}", change.kind, change.text);
         }
         if changes.is_empty() {
             text = format!("nothing changes against {}", against.display());

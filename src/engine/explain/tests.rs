@@ -226,11 +226,11 @@ proptest! {
             prop_assert_eq!(&explained.decision.shadow, &decision.shadow);
             prop_assert_eq!(refused_by_checks(&explained, false), sorted(decision.refusal.as_ref()));
             let with_shadow = decision.shadow.as_ref().or(decision.refusal.as_ref());
-            // Where an enforced rule of a lower row refuses, nobody asks a live request's shadow quotas.
             prop_assert_eq!(refused_by_checks(&explained, true), sorted(with_shadow));
             // Neither form fails on anything.
             prop_assert!(explained.tree(&policy).to_string().lines().count() >= explained.checks.len());
-            prop_assert_eq!(explained.json(&policy)["verdict"].as_str(), Some(decision.verdict().word()));
+            let json = explained.json(&policy);
+            prop_assert_eq!(json["verdict"].as_str(), Some(decision.verdict().word()));
             if let Some(receipt) = receipt.filter(|_| asked.ending > 0) {
                 let ending = if asked.ending == 1 { Ending::Charged } else { Ending::Refunded };
                 engine.observe(&policy, &receipt, ending, now);

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Amount, Check, Explanation, Outcome, Pass, Skip, What, tiers_of};
 use crate::base::time::Wait;
+use crate::engine::decision::{Matcher, Reason};
 use crate::policy::PolicySet;
 use crate::policy::set::{Mode, RuleKind, SessionMode};
 
@@ -68,14 +69,14 @@ impl fmt::Display for Verdict<'_> {
             None => f.write_str("admitted")?,
             Some(refusal) => {
                 let first = refusal.first();
-                write!(f, "refused by {} ({})", first.rule_name(policy), decision.verdict().word())?;
+                write!(f, "refused by `{}` ({})", first.rule_name(policy), decision.verdict().word())?;
                 write!(f, ": {}", first.describe(policy))?;
             }
         }
         match &decision.shadow {
             Some(shadow) => {
-                write!(f, "\n   with every shadow rule in force it would be refused by ")?;
-                f.write_str(shadow.first().rule_name(policy))
+                let rule = shadow.first().rule_name(policy);
+                write!(f, "\n   with every shadow rule in force it would be refused by `{rule}`")
             }
             None => Ok(()),
         }
@@ -106,16 +107,15 @@ impl fmt::Display for Line<'_> {
         }
         match &check.outcome {
             Outcome::Refuses(reasons) => {
-                f.write_str(" REFUSES")?;
-                reasons.iter().try_for_each(|reason| write!(f, ": {}", reason.describe(policy)))
+                f.write_str(" REFUSES: ")?;
+                self.reasons(f, reasons)
             }
             Outcome::WouldRefuse(reasons) => {
-                f.write_str(" would refuse")?;
-                reasons.iter().try_for_each(|reason| write!(f, ": {}", reason.describe(policy)))
+                f.write_str(" would refuse: ")?;
+                self.reasons(f, reasons)
             }
             Outcome::Exempts(by) => {
-                let by: Vec<_> = by.iter().map(|by| by.word()).collect();
-                write!(f, " exempts from {}: it lists the {}", self.exempt(), by.join(" and the "))
+                write!(f, " exempts from {}: {}", self.exempt(), lists_the(by.iter().copied()))
             }
             Outcome::Passes(pass) => write!(f, " passes: {}", pass_words(*pass)),
             Outcome::DoesNotApply(skip) => {
@@ -126,7 +126,29 @@ impl fmt::Display for Line<'_> {
     }
 }
 
+/// `it lists the address and the user agent`.
+fn lists_the(by: impl Iterator<Item = Matcher>) -> String {
+    let by: Vec<_> = by.map(Matcher::word).collect();
+    format!("it lists the {}", by.join(" and the "))
+}
+
 impl Line<'_> {
+    /// What a caller is told stands once, in the verdict; here stands what made it so.
+    fn reasons(&self, f: &mut fmt::Formatter<'_>, reasons: &[Reason]) -> fmt::Result {
+        let mut by = reasons.iter().filter_map(|reason| match reason {
+            Reason::Blocked { by, .. } => Some(*by),
+            _ => None,
+        });
+        if let Some(first) = by.next() {
+            return f.write_str(&lists_the(std::iter::once(first).chain(by)));
+        }
+        for (place, reason) in reasons.iter().enumerate() {
+            let between = if place > 0 { "; " } else { "" };
+            write!(f, "{between}{}", reason.describe(self.policy))?;
+        }
+        Ok(())
+    }
+
     fn exempt(&self) -> String {
         let What::Rule(place) = self.check.what else { return String::new() };
         let RuleKind::Allowlist { exempt, .. } = &self.policy.rule(place).kind else { return String::new() };

@@ -250,7 +250,7 @@ fn counted(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (
         match new_limits.get(name) {
             None => note(changes, Weight::LetsIn, is, format!("{name}: the limit of {old} is gone")),
             Some(new) if new > old => {
-                note(changes, Weight::Loosens, is, format!("{name}: raised from {old} to {new}"))
+                note(changes, Weight::Loosens, is, format!("{name}: raised from {old} to {new}"));
             }
             Some(new) if new < old => {
                 note(changes, Weight::Tightens, is, format!("{name}: lowered from {old} to {new}"));

@@ -204,7 +204,7 @@ impl Subject {
     }
 
     /// The wider subject that this one's record is folded into when there are too many: for an address (alone or in a
-    /// pair) the next wider prefix; for a pair of others its first half; above these one of 4,096 buckets. `None` for a
+    /// pair) the next wider prefix; for a pair of others its first half; above these one of 256 buckets. `None` for a
     /// bucket itself, and for an account's or a key's half of a pair: strangers cannot make these.
     pub fn parent(self) -> Option<Self> {
         match (self.tag(), self.as_prefix().and_then(Prefix::parent)) {
@@ -236,14 +236,14 @@ impl Subject {
         }
     }
 
-    /// Which of 4,096 buckets this is in: the same for a subject and for all that it folds into, so that whatever is
+    /// Which of 256 buckets this is in: the same for a subject and for all that it folds into, so that whatever is
     /// placed by it (a shard) keeps the whole family together, and folding never needs two locks.
     pub fn bucket(self) -> u64 {
         match (self.tag(), self.as_prefix()) {
             (TAG_BUCKET, _) => self.low,
-            (_, Some(prefix)) => mix(prefix.widest_parent().bits(), u64::from(prefix.is_v6())) & 0xfff,
-            (TAG_PAIR, None) => mix(self.high, 0) & 0xfff,
-            (_, None) => mix(self.high, self.low) & 0xfff,
+            (_, Some(prefix)) => mix(prefix.widest_parent().bits(), u64::from(prefix.is_v6())) & 0xff,
+            (TAG_PAIR, None) => mix(self.high, 0) & 0xff,
+            (_, None) => mix(self.high, self.low) & 0xff,
         }
     }
 

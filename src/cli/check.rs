@@ -1,11 +1,26 @@
-//! `signgate check`: is this policy directory good?
+//! `signgate check`: is this policy directory good, what does it change, and what would it decide?
+//!
+//! **Exit codes.** 0 clean; 1 with diagnostics, warnings too: a set that was probably not meant is not clean, and a script
+//! that goes on at 0 must be able to rely on it; 2 where something could not be read or asked. Changes are no diagnostics:
+//! `--against` leaves the code as it is, and whoever wants to stop at a change looks at the output. `--explain` asks
+//! another question, and so 0 means that the request would be admitted, 1 that it would be refused.
+//!
+//! **Output.** stdout is for what was asked for, stderr for diagnostics. With `--format json` stdout holds one JSON object a
+//! line, the diagnostics among them, each with its `type`: `diagnostic`, `change`, `explanation`, and a last `summary`.
 
-use std::path::PathBuf;
+mod explain;
+mod output;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::base::time::Clock;
-use crate::control::reload::{LoadError, PolicyPlace};
-use crate::policy::diagnostic::render;
+use anyhow::{Context, bail};
+
+use crate::base::time::{Clock, Timestamp};
+use crate::control::reload::PolicyPlace;
+use crate::policy::diff::{Side, diff};
+use crate::policy::{Diagnostic, PolicySet, Sources, compile};
+use output::Output;
 
 /// What is checked.
 #[derive(Debug, clap::Args)]
@@ -13,31 +28,71 @@ pub struct CheckArgs {
     /// The policy directory
     #[arg(value_name = "DIR", default_value = "./policies")]
     directory: PathBuf,
+    /// Say what would change from this directory, which is in force now, to DIR: the most dangerous first
+    #[arg(long, value_name = "DIR", conflicts_with = "explain")]
+    against: Option<PathBuf>,
+    /// Say what DIR would decide for one request on empty counters, rule by rule; exit code 0 where it is admitted, 1 where
+    /// it is refused
+    #[arg(long, value_name = "REQUEST")]
+    explain: Option<String>,
+    #[command(flatten)]
+    request: explain::RequestArgs,
+    /// How the results are written: text for a person, or one JSON object a line on stdout, diagnostics among them
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: output::Format,
+    /// Take warnings for errors: they are called so, and nothing is compared or explained
+    #[arg(long)]
+    deny_warnings: bool,
+    /// Check as if it were this time (2027-01-01T00:00:00Z) instead of now: what has expired then?
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    at: Option<Timestamp>,
 }
 
-/// Checks, and says on stderr what is wrong.
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse_rfc3339(text).ok_or_else(|| "expected a time such as 2027-01-01T00:00:00Z".to_owned())
+}
+
+/// Checks, and says what was asked for.
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let place = PolicyPlace::Directory(args.directory.clone());
-    match place.load(Clock::system().now()) {
-        Ok(loaded) => {
-            eprint!("{}", render(&loaded.warnings));
-            let policy = &loaded.policy;
-            eprintln!(
-                "{}: {} rules, {} tiers, {} accounts, {} keys, {} targets; policy {}",
-                args.directory.display(),
-                policy.rules().len(),
-                policy.tiers().len(),
-                policy.accounts().len(),
-                policy.keys().len(),
-                policy.targets().len(),
-                policy.digest()
-            );
-            Ok(ExitCode::from(u8::from(!loaded.warnings.is_empty())))
+    let now = args.at.unwrap_or_else(|| Clock::system().now());
+    let mut output = Output::new(args.format);
+    let sources = PolicyPlace::Directory(args.directory.clone()).sources()?;
+    let (set, mut diagnostics) = match compile(&sources, now) {
+        Ok(compiled) => (Some(compiled.set), compiled.warnings),
+        Err(diagnostics) => (None, diagnostics),
+    };
+    if args.deny_warnings {
+        diagnostics.iter_mut().for_each(Diagnostic::deny);
+    }
+    output.diagnostics(&diagnostics);
+    let good = set.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
+    let Some(set) = good else {
+        output.summary(&args.directory, None, &diagnostics);
+        return Ok(ExitCode::from(1));
+    };
+    let mut code = u8::from(!diagnostics.is_empty());
+    if let Some(against) = &args.against {
+        let (before_sources, before) = load_before(against, now)?;
+        let before = Side { set: &before, sources: &before_sources };
+        output.changes(against, &diff(before, Side { set: &set, sources: &sources }));
+    }
+    if let Some(request) = &args.explain {
+        code = u8::from(!explain::run(&mut output, request, &args.request, (&set, &sources), now)?);
+    }
+    output.summary(&args.directory, Some(&set), &diagnostics);
+    Ok(ExitCode::from(code))
+}
+
+/// The set that is compared with. What is doubtful about it is not asked.
+fn load_before(directory: &Path, now: Timestamp) -> anyhow::Result<(Sources, PolicySet)> {
+    let sources = PolicyPlace::Directory(directory.to_owned())
+        .sources()
+        .with_context(|| format!("nothing can be compared with `{}`", directory.display()))?;
+    match compile(&sources, now) {
+        Ok(compiled) => Ok((sources, compiled.set)),
+        Err(diagnostics) => {
+            let first = diagnostics.first().map(ToString::to_string).unwrap_or_default();
+            bail!("nothing can be compared with `{}`, which is no good itself: {first}", directory.display())
         }
-        Err(LoadError::Wrong(diagnostics)) => {
-            eprint!("{}", render(&diagnostics));
-            Ok(ExitCode::from(1))
-        }
-        Err(LoadError::Read(error)) => Err(error.into()),
     }
 }

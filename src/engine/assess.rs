@@ -97,15 +97,15 @@ pub fn quotas_of(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Plan 
 }
 
 /// Who asks, as far as the policy knows.
-struct Who<'p> {
-    tier: TierIndex,
+pub(super) struct Who<'p> {
+    pub(super) tier: TierIndex,
     key: Option<&'p Key>,
     account: Option<AccountIndex>,
     account_subject: Option<Subject>,
     key_subject: Option<Subject>,
 }
 
-fn identify<'p>(policy: &'p PolicySet, facts: &Facts<'_>) -> Who<'p> {
+pub(super) fn identify<'p>(policy: &'p PolicySet, facts: &Facts<'_>) -> Who<'p> {
     let nobody =
         Who { tier: policy.anonymous(), key: None, account: None, account_subject: None, key_subject: None };
     match facts.credential {
@@ -142,7 +142,7 @@ fn free_tier(policy: &PolicySet) -> TierIndex {
 }
 
 /// What is wrong with the key, if anything is.
-fn key_reason(facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Option<Reason> {
+pub(super) fn key_reason(facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Option<Reason> {
     match (facts.credential, who.key) {
         (Credential::Unchecked(wait), _) => {
             Some(Reason::KeyAttempts { wait: std::time::Duration::from_secs(wait.secs()) })
@@ -160,7 +160,7 @@ fn key_reason(facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Option<Reason
 }
 
 /// Everything that the allowlists in force exempt this request from; and the same with those in shadow mode.
-fn exemptions(
+pub(super) fn exemptions(
     policy: &PolicySet,
     facts: &Facts<'_>,
     who: &Who<'_>,
@@ -182,7 +182,7 @@ fn exemptions(
 }
 
 /// Visits every rule of `lists` that holds something of the request.
-fn for_each_match(
+pub(super) fn for_each_match(
     policy: &PolicySet,
     lists: &Lists,
     facts: &Facts<'_>,
@@ -208,7 +208,7 @@ fn for_each_match(
 }
 
 /// The counters that apply, each with what it counts; one whose scope the request has no subject for does not apply.
-fn plan(
+pub(super) fn plan(
     policy: &PolicySet,
     facts: &Facts<'_>,
     who: &Who<'_>,
@@ -239,7 +239,7 @@ fn subject_of_all(scopes: Scopes, facts: &Facts<'_>, who: &Who<'_>) -> Option<Su
     }
 }
 
-fn subject_of(scope: Scope, facts: &Facts<'_>, who: &Who<'_>) -> Option<Subject> {
+pub(super) fn subject_of(scope: Scope, facts: &Facts<'_>, who: &Who<'_>) -> Option<Subject> {
     match scope {
         Scope::Account => who.account_subject,
         Scope::Key => who.key_subject,

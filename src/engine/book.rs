@@ -4,8 +4,8 @@
 //! charges can wait for each other. A subject and everything that it can be folded into live in one shard.
 //!
 //! **At the cap** nothing spent is ever forgotten: that would refill it. Ended records are freed; then the parent
-//! prefixes with the most records are folded into one record each, with the sum of their counts. Only records that
-//! strangers can make at will count towards the cap.
+//! prefixes with the most records are folded into one record each, with the sum of their counts; then the least spent of
+//! the others are blurred (`blur.rs`). Only records that strangers can make at will count towards the cap.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -185,27 +185,9 @@ impl Book {
         if plan.is_empty() {
             return Charge::Booked { receipt, shadow: Shadow::Same };
         }
-        let mut locked = self.lock_all(plan, now);
-        let (mut enforced, mut with_shadow) = (None, None);
-        let mut shadow_full = false;
-        for planned in plan.entries() {
-            let counter = policy.counter(planned.counter);
-            let shard = locked.shard(planned.subject);
-            let key = RecordKey::new(counter, planned.subject);
-            let Some(record) = shard.find(&self.hasher, key) else {
-                if let Left::None { window, wait } =
-                    Record::empty(&counter.limit).left(&counter.limit, planned.counted, now)
-                {
-                    note(&mut enforced, &mut with_shadow, counter, window, wait);
-                    shadow_full |= counter.mode == Mode::Shadow;
-                }
-                continue;
-            };
-            if let Left::None { window, wait } = record.left(&counter.limit, planned.counted, now) {
-                note(&mut enforced, &mut with_shadow, counter, window, wait);
-                shadow_full |= counter.mode == Mode::Shadow;
-            }
-        }
+        let mut locked = self.lock_all(plan);
+        self.make_room(&mut locked, now);
+        let Room { enforced, with_shadow, shadow_full } = self.room(policy, plan, &locked, now);
         if let Some(refusal) = enforced {
             let shadow = with_shadow.filter(|_| shadow_full).map_or(Shadow::Same, Shadow::Refuses);
             return Charge::Refused { refusal, shadow };
@@ -215,7 +197,7 @@ impl Book {
             if counter.mode == Mode::Shadow && shadow_full {
                 continue;
             }
-            let shard = locked.shard(planned.subject);
+            let shard = locked.shard_mut(planned.subject);
             let (record, grown) = shard.charge(&self.hasher, counter, planned.subject, planned.counted, now);
             receipt.add(*planned, record);
             if grown > 0 {
@@ -223,6 +205,53 @@ impl Book {
             }
         }
         Charge::Booked { receipt, shadow: with_shadow.map_or(Shadow::Same, Shadow::Refuses) }
+    }
+
+    /// What [`charge`](Self::charge) would answer, and how each counter of `plan` stands. Books nothing; the receipt of
+    /// what would be admitted is empty.
+    pub(super) fn look(&self, policy: &PolicySet, plan: &Plan, now: Timestamp) -> (Charge, Vec<Look>) {
+        let locked = self.lock_all(plan);
+        let Room { enforced, with_shadow, shadow_full } = self.room(policy, plan, &locked, now);
+        let same = Shadow::Same;
+        let charge = if let Some(refusal) = enforced {
+            Charge::Refused {
+                refusal,
+                shadow: with_shadow.filter(|_| shadow_full).map_or(same, Shadow::Refuses),
+            }
+        } else {
+            Charge::Booked { receipt: Receipt::default(), shadow: with_shadow.map_or(same, Shadow::Refuses) }
+        };
+        let looks = plan.entries().iter().map(|planned| {
+            let counter = policy.counter(planned.counter);
+            let key = RecordKey::new(counter, planned.subject);
+            let (record, shared) = locked.shard(planned.subject).find_with_key(&self.hasher, key);
+            let empty = Record::empty(&counter.limit);
+            let record = record.unwrap_or(&empty);
+            let reason = match record.left(&counter.limit, planned.counted, now) {
+                Left::Some => None,
+                Left::None { window, wait } => Some(reason(counter, window, wait)),
+            };
+            Look { counter: planned.counter, used: record.used(&counter.limit, now), shared, reason }
+        });
+        (charge, looks.collect())
+    }
+
+    /// Whether there is room for all of `plan`.
+    fn room(&self, policy: &PolicySet, plan: &Plan, locked: &Locked<'_>, now: Timestamp) -> Room {
+        let mut room = Room { enforced: None, with_shadow: None, shadow_full: false };
+        for planned in plan.entries() {
+            let counter = policy.counter(planned.counter);
+            let key = RecordKey::new(counter, planned.subject);
+            let left = match locked.shard(planned.subject).find(&self.hasher, key) {
+                Some(record) => record.left(&counter.limit, planned.counted, now),
+                None => Record::empty(&counter.limit).left(&counter.limit, planned.counted, now),
+            };
+            if let Left::None { window, wait } = left {
+                note(&mut room.enforced, &mut room.with_shadow, counter, window, wait);
+                room.shadow_full |= counter.mode == Mode::Shadow;
+            }
+        }
+        room
     }
 
     /// Ends a booked request: work in flight is released, and where `refund` says so the counts go back, each to the
@@ -299,8 +328,8 @@ impl Book {
         self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Locks the shards of a plan in ascending order, and makes room in those that are over their share at the cap.
-    fn lock_all(&self, plan: &Plan, now: Timestamp) -> Locked<'_> {
+    /// Locks the shards of a plan in ascending order.
+    fn lock_all(&self, plan: &Plan) -> Locked<'_> {
         let mut places = [0usize; COUNTERS_PER_REQUEST_MAX];
         for (place, planned) in places.iter_mut().zip(plan.entries()) {
             *place = shard_of(planned.subject);
@@ -314,19 +343,23 @@ impl Book {
             {
                 continue;
             }
-            let mut guard = self.lock(*place);
-            // Half of the cap is shared by need; the other half is what shards may hold although it is used up.
-            let share = self.strangers_max / 2 / SHARDS;
-            if guard.is_over(share.max(1)) && self.strangers.load(Ordering::Relaxed) >= self.strangers_max / 2
-            {
-                let before = guard.strangers();
-                guard.make_room(&self.hasher, share * 3 / 4, now);
-                self.strangers.fetch_sub(before - guard.strangers(), Ordering::Relaxed);
-            }
-            locked.guards[locked.length] = Some((*place, guard));
+            locked.guards[locked.length] = Some((*place, self.lock(*place)));
             locked.length += 1;
         }
         locked
+    }
+
+    /// Makes room in those of the locked shards that are over their share at the cap.
+    fn make_room(&self, locked: &mut Locked<'_>, now: Timestamp) {
+        // Half of the cap is shared by need; the other half is what shards may hold although it is used up.
+        let share = self.strangers_max / 2 / SHARDS;
+        for (_, shard) in locked.guards[..locked.length].iter_mut().flatten() {
+            if shard.is_over(share) && self.strangers.load(Ordering::Relaxed) >= self.strangers_max / 2 {
+                let before = shard.strangers();
+                shard.make_room(&self.hasher, share / 2, now);
+                self.strangers.fetch_sub(before - shard.strangers(), Ordering::Relaxed);
+            }
+        }
     }
 }
 
@@ -340,14 +373,27 @@ fn shard_of(subject: Subject) -> usize {
     subject.bucket() as usize % SHARDS
 }
 
-/// Adds what a counter found to the refusals: of the enforced rules, and of all.
-fn note(
-    enforced: &mut Option<Refusal>,
-    with_shadow: &mut Option<Refusal>,
-    counter: &Counter,
-    window: u8,
-    wait: Duration,
-) {
+/// Whether there is room for a request.
+struct Room {
+    enforced: Option<Refusal>,
+    with_shadow: Option<Refusal>,
+    shadow_full: bool,
+}
+
+/// How a counter stands for one request, before it is booked.
+pub(super) struct Look {
+    /// Its place in the policy set.
+    pub(super) counter: u16,
+    /// How much is used of each window, or of the one limit; and until when.
+    pub(super) used: Vec<(u32, Option<Duration>)>,
+    /// Whether the count is that of a neighbourhood or a bucket, and not the subject's own.
+    pub(super) shared: bool,
+    /// Why it admits no more.
+    pub(super) reason: Option<Reason>,
+}
+
+/// Why a counter admits no more.
+fn reason(counter: &Counter, window: u8, wait: Duration) -> Reason {
     let rule = counter.rule;
     let quota = |limits: &[WindowLimit], different| {
         let limit = &limits[usize::from(window)];
@@ -360,12 +406,23 @@ fn note(
             wait,
         }
     };
-    let reason = match &counter.limit {
+    match &counter.limit {
         Limit::Windows(limits) => quota(limits, None),
         Limit::Distinct { count, windows } => quota(windows, Some(*count)),
         Limit::Rate { label, .. } => Reason::Rate { rule, label: label.clone(), wait },
         Limit::Concurrency { max, label } => Reason::Concurrency { rule, label: label.clone(), max: *max },
-    };
+    }
+}
+
+/// Adds what a counter found to the refusals: of the enforced rules, and of all.
+fn note(
+    enforced: &mut Option<Refusal>,
+    with_shadow: &mut Option<Refusal>,
+    counter: &Counter,
+    window: u8,
+    wait: Duration,
+) {
+    let reason = reason(counter, window, wait);
     let add = |refusal: &mut Option<Refusal>, reason: Reason| match refusal {
         Some(refusal) => refusal.add(reason),
         None => *refusal = Some(Refusal::new(reason)),
@@ -383,7 +440,13 @@ struct Locked<'b> {
 }
 
 impl Locked<'_> {
-    fn shard(&mut self, subject: Subject) -> &mut Shard {
+    fn shard(&self, subject: Subject) -> &Shard {
+        let wanted = shard_of(subject);
+        let guard = self.guards[..self.length].iter().flatten().find(|(place, _)| *place == wanted);
+        &guard.expect("every shard of the plan was locked").1
+    }
+
+    fn shard_mut(&mut self, subject: Subject) -> &mut Shard {
         let wanted = shard_of(subject);
         let guard = self.guards[..self.length].iter_mut().flatten().find(|(place, _)| *place == wanted);
         &mut guard.expect("every shard of the plan was locked").1

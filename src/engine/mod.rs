@@ -13,8 +13,10 @@
 //! Read [`Engine`] first, then [`assess`](assess::assess) and [`Book::charge`](book::Book::charge).
 
 pub mod assess;
+mod blur;
 pub mod book;
 pub mod decision;
+pub mod explain;
 pub mod facts;
 mod record;
 mod seen;

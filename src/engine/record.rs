@@ -25,6 +25,9 @@ pub(super) struct RecordKey {
 const STRANGERS: u64 = 1;
 const FOLD: u64 = 2;
 
+/// The [width](Subject::width) of a bucket.
+const BUCKET: u8 = 3;
+
 impl RecordKey {
     pub(super) fn new(counter: &Counter, subject: Subject) -> Self {
         let (high, low) = subject.halves();
@@ -50,6 +53,28 @@ impl RecordKey {
     pub(super) fn parent(self) -> Option<Self> {
         let (high, low) = self.subject().parent()?.halves();
         Some(Self { family: self.family | FOLD, high, low })
+    }
+
+    /// The same for the same key on every machine and in every run: what is blurred must not hang on a seed.
+    pub(super) fn fixed_hash(self) -> u64 {
+        // The finisher of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014) over each word in turn.
+        [self.family, self.high, self.low].into_iter().fold(0, |hash: u64, word| {
+            let mut x = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ word;
+            x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            x ^ (x >> 31)
+        })
+    }
+
+    /// The record and those that it may have been folded into with its neighbours, the nearest first.
+    pub(super) fn neighbourhood(self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self), |key| key.parent()).filter(|key| key.subject().width() < BUCKET)
+    }
+
+    /// The bucket that this record is blurred in; `None` where it has none, where it is one, or where strangers cannot
+    /// make this record.
+    pub(super) fn bucket(self) -> Option<Self> {
+        if self.subject().width() < BUCKET { self.ancestor(BUCKET) } else { None }
     }
 
     /// The parent of that [width](Subject::width); `None` where it has none, or where strangers cannot make this record.
@@ -116,6 +141,17 @@ impl Window {
             self.refunded += 1;
         }
         due
+    }
+
+    /// Takes in a window that is blurred in this one: no less spent than either, and no shorter.
+    fn absorb_most(&mut self, other: Self, now: u64) {
+        if !self.is_open(now) {
+            *self = other;
+        } else if other.is_open(now) {
+            self.count = self.count.max(other.count);
+            self.refunded = self.refunded.max(other.refunded);
+            self.set_ends(self.ends().max(other.ends()));
+        }
     }
 
     /// Takes in the count of a window that is folded into this one. The later end holds: ending early would refill.
@@ -205,6 +241,14 @@ impl Cell {
             (self.charged, self.interval) = (other.charged, other.interval);
         }
     }
+
+    /// Takes in a cell that is blurred in this one: the larger backlog holds.
+    fn absorb_most(&mut self, other: &Self) {
+        self.refunds = self.refunds.max(other.refunds);
+        if other.arrival > self.arrival {
+            (self.arrival, self.charged, self.interval) = (other.arrival, other.charged, other.interval);
+        }
+    }
 }
 
 /// How far the arrival time may lie ahead of a charge that is admitted.
@@ -234,6 +278,16 @@ impl Record {
             Limit::Distinct { .. } => Self::Seen(Box::default()),
             Limit::Rate { .. } => Self::Cell(Cell::default()),
             Limit::Concurrency { .. } => Self::InFlight(0),
+        }
+    }
+
+    /// One of the same kind that counts nothing yet.
+    pub(super) fn emptied(&self) -> Self {
+        match self {
+            Self::Windows(_) => Self::Windows(Default::default()),
+            Self::Seen(_) => Self::Seen(Box::default()),
+            Self::Cell(_) => Self::Cell(Cell::default()),
+            Self::InFlight(_) => Self::InFlight(0),
         }
     }
 
@@ -344,6 +398,42 @@ impl Record {
         }
     }
 
+    /// Takes in a record that is blurred in this one, which then says the most that any of them had spent.
+    pub(super) fn absorb_most(&mut self, other: &Self, now: Timestamp) {
+        match (self, other) {
+            (Self::Windows(windows), Self::Windows(others)) => {
+                for (window, other) in windows.iter_mut().zip(others) {
+                    window.absorb_most(*other, now.as_millis());
+                }
+            }
+            (Self::Seen(seen), Self::Seen(other)) => seen.absorb_most(other, now.as_millis()),
+            (Self::Cell(cell), Self::Cell(other)) => cell.absorb_most(other),
+            _ => {}
+        }
+    }
+
+    /// How much it has spent, to tell which records are blurred first; `None` for work in flight, which has to be found
+    /// again when it ends, and of which there is never more than there are connections.
+    pub(super) fn spent(&self, now: Timestamp) -> Option<u64> {
+        match self {
+            Self::Windows(windows) => {
+                windows.iter().map(|window| u64::from(window.count(now.as_millis()))).max()
+            }
+            Self::Seen(seen) => Some(seen.most(now.as_millis()) as u64),
+            Self::Cell(cell) => Some(cell.arrival.saturating_sub(now.as_nanos()) / 1_000_000_000),
+            Self::InFlight(_) => None,
+        }
+    }
+
+    /// When it is over at the latest, in milliseconds since 1970.
+    pub(super) fn ends_at_last(&self) -> u64 {
+        match self {
+            Self::Cell(cell) => cell.arrival.max(cell.refunds) / 1_000_000 + 1,
+            Self::Windows(_) | Self::Seen(_) => self.ends().into_iter().max().unwrap_or_default(),
+            Self::InFlight(_) => u64::MAX,
+        }
+    }
+
     /// What a receipt keeps of a charge just made: when each window ends (in milliseconds), or when the cell has drained (in
     /// nanoseconds). A refund goes to the instance that is named so.
     pub(super) fn ends(&self) -> Windows<u64> {
@@ -360,6 +450,31 @@ impl Record {
         match self {
             Self::Seen(seen) => 3 + seen.len() / 2,
             _ => 1,
+        }
+    }
+
+    /// How much is used, and until when: of each window, of the burst, or at a time.
+    pub(super) fn used(&self, limit: &Limit, now: Timestamp) -> Vec<(u32, Option<Duration>)> {
+        let millis = now.as_millis();
+        match (self, limit) {
+            (Self::Windows(windows), Limit::Windows(limits)) => {
+                let used = |window: &Window| {
+                    let left = Timestamp::from_millis(window.ends()).since(now);
+                    (window.count(millis), window.is_open(millis).then_some(left))
+                };
+                windows.iter().zip(limits).map(|(window, _)| used(window)).collect()
+            }
+            (Self::Seen(seen), Limit::Distinct { windows, .. }) => {
+                seen.used(now).into_iter().take(windows.len()).collect()
+            }
+            (Self::Cell(cell), Limit::Rate { rate, burst, .. }) => {
+                let backlog = cell.arrival(*rate, *burst).since(now);
+                // A part of an interval is a whole request that cannot be made yet.
+                let used = backlog.as_nanos().div_ceil(rate.interval().as_nanos());
+                vec![(used.min(u128::from(*burst)) as u32, (!backlog.is_zero()).then_some(backlog))]
+            }
+            (Self::InFlight(count), _) => vec![(*count, None)],
+            _ => Vec::new(),
         }
     }
 

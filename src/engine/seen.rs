@@ -93,6 +93,38 @@ impl Seen {
         any
     }
 
+    /// How many each window remembers, and until when.
+    pub(super) fn used(&self, now: Timestamp) -> Windows<(u32, Option<Duration>)> {
+        self.0.each_ref().map(|window| {
+            let left = Timestamp::from_millis(window.ends).since(now);
+            if left.is_zero() { (0, None) } else { (window.ones.len() as u32, Some(left)) }
+        })
+    }
+
+    /// How many the fullest open window remembers.
+    pub(super) fn most(&self, now: u64) -> usize {
+        self.0.iter().filter(|window| window.ends > now).map(|window| window.ones.len()).max().unwrap_or(0)
+    }
+
+    /// Takes in what another saw as so many that nobody can name: each of those who are blurred in one record must have
+    /// seen at most so many, and none may have what others saw for seen before.
+    pub(super) fn absorb_most(&mut self, other: &Self, now: u64) {
+        for (window, other) in self.0.iter_mut().zip(&other.0) {
+            if window.ends <= now {
+                *window = SeenWindow::default();
+            }
+            let most = if other.ends > now {
+                window.ends = window.ends.max(other.ends);
+                window.refunded = window.refunded.max(other.refunded);
+                window.ones.len().max(other.ones.len())
+            } else {
+                window.ones.len()
+            };
+            // No request brings a subject without a tag.
+            window.ones = (0..most as u64).map(|n| (Subject::from_halves(0, n), 1)).collect();
+        }
+    }
+
     /// Takes in what another saw; the later end holds.
     pub(super) fn absorb(&mut self, other: &Self, now: u64) {
         for (window, other) in self.0.iter_mut().zip(&other.0) {

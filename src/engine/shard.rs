@@ -1,4 +1,4 @@
-//! One shard of the book: its records, and how they are folded when there are too many.
+//! One shard of the book: its records, and what becomes of them when there are too many.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
@@ -6,6 +6,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::SeedableRandomState;
 use hashbrown::HashTable;
 
+use super::blur::Blur;
 use super::record::{Record, RecordKey};
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
@@ -18,9 +19,17 @@ pub(super) struct Shard {
     strangers: usize,
     /// Records that others were folded into; while there are none, nobody looks for parents.
     folds: usize,
-    /// How many of the strangers' records were left when room was made last: those could not be folded any further.
-    tight: usize,
+    blur: Blur,
+    /// How many counted towards the cap after room was made last.
+    kept: usize,
 }
+
+/// A prefix is crowded, and folded, where it has at least so many records, and at least one in [`CROWD_SHARE`] of all in
+/// its shard: a sprayed one has nearly all of them. With fewer, blurring costs its honest addresses nothing, while a shared
+/// limit would: two hundred thousand bots, spread over the world, would shut everybody out who has one of them among
+/// 65,536 neighbours, and a spray of rooms everybody whose provider has eight more customers here.
+const CROWD_MIN: usize = 8;
+const CROWD_SHARE: usize = 8;
 
 impl Shard {
     /// How many records count towards the cap.
@@ -28,10 +37,10 @@ impl Shard {
         self.strangers
     }
 
-    /// Whether it is worth looking for room beyond `share` records: where little could be folded the last time, a look is
-    /// due again once there are a quarter more. It goes through all records, and requests wait for it.
+    /// Whether there are more records than its `share`, and enough of them new to make room again: where most of them
+    /// cannot be folded, looking at all of them for every request would cost more than the room is worth.
     pub(super) fn is_over(&self, share: usize) -> bool {
-        self.strangers >= share.max(self.tight + self.tight / 4)
+        self.strangers >= share.max(1) && self.strangers > self.kept + share / 8
     }
 
     /// How many records there are.
@@ -47,32 +56,53 @@ impl Shard {
         }
     }
 
-    /// The key under which `key`'s count stands: its own, or that of a parent that it was folded into.
-    fn resolve(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<RecordKey> {
-        let holds =
-            |key: &RecordKey| self.records.find(hasher.hash_one(key), |(other, _)| other == key).is_some();
-        if holds(&key) {
-            return Some(key);
-        }
-        if self.folds == 0 {
-            return None;
-        }
-        std::iter::successors(key.parent(), |key| key.parent()).find(holds)
-    }
-
-    pub(super) fn find(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&Record> {
-        if self.folds == 0 {
-            return self
-                .records
-                .find(hasher.hash_one(key), |(other, _)| *other == key)
-                .map(|(_, record)| record);
-        }
-        let key = self.resolve(hasher, key)?;
+    fn get(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&Record> {
         self.records.find(hasher.hash_one(key), |(other, _)| *other == key).map(|(_, record)| record)
     }
 
+    /// The key under which `key`'s count goes on: its own, or that of a neighbourhood that it was folded into.
+    fn resolve(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<RecordKey> {
+        if self.folds == 0 {
+            return self.get(hasher, key).map(|_| key);
+        }
+        key.neighbourhood().find(|key| self.get(hasher, *key).is_some())
+    }
+
+    /// Where `key`, or a neighbourhood that it was folded into, was blurred: the most that it can have spent.
+    fn blurred(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&Record> {
+        if self.blur.is_empty() {
+            return None;
+        }
+        let bucket = key.bucket()?;
+        let known = key.neighbourhood().any(|key| self.blur.contains(key.fixed_hash()));
+        if known { self.get(hasher, bucket) } else { None }
+    }
+
+    /// What counts against `key`, in its own name or another's.
+    pub(super) fn find(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&Record> {
+        match self.resolve(hasher, key) {
+            Some(key) => self.get(hasher, key),
+            None => self.blurred(hasher, key),
+        }
+    }
+
+    /// As [`find`](Self::find), and whether the count is another's than `key`'s own.
+    pub(super) fn find_with_key(
+        &self,
+        hasher: &SeedableRandomState,
+        key: RecordKey,
+    ) -> (Option<&Record>, bool) {
+        let own = self.get(hasher, key);
+        if own.is_some() {
+            return (own, false);
+        }
+        let others = self.find(hasher, key);
+        (others, others.is_some())
+    }
+
+    /// What a receipt's count stands in. A bucket is none: what it says is true of others, too.
     pub(super) fn find_mut(&mut self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&mut Record> {
-        let key = if self.folds == 0 { key } else { self.resolve(hasher, key)? };
+        let key = self.resolve(hasher, key)?;
         self.records.find_mut(hasher.hash_one(key), |(other, _)| *other == key).map(|(_, record)| record)
     }
 
@@ -87,6 +117,12 @@ impl Shard {
     ) -> (&Record, usize) {
         let own = RecordKey::new(counter, subject);
         let key = if self.folds == 0 { own } else { self.resolve(hasher, own).unwrap_or(own) };
+        // Whoever was blurred goes on from the most that they can have spent.
+        let blurred = if self.blur.is_empty() || self.get(hasher, key).is_some() {
+            None
+        } else {
+            self.blurred(hasher, key).cloned()
+        };
         let hash = hasher.hash_one(key);
         // Not `entry`: it makes room for one more even where the key is there, an allocation now and then for nothing.
         let (record, before) = match self.records.find_entry(hash, |(other, _)| *other == key) {
@@ -96,7 +132,7 @@ impl Shard {
                 (record, before)
             }
             Err(absent) => {
-                let new = (key, Record::empty(&counter.limit));
+                let new = (key, blurred.unwrap_or_else(|| Record::empty(&counter.limit)));
                 let entry = absent.into_table().insert_unique(hash, new, |(key, _)| hasher.hash_one(key));
                 (&mut entry.into_mut().1, 0)
             }
@@ -110,66 +146,119 @@ impl Shard {
     /// Frees records that say the same as none.
     pub(super) fn free_ended(&mut self, now: Timestamp) {
         self.records.retain(|(_, record)| !record.is_over(now));
+        self.blur.free_ended(now.as_millis());
+        self.recount();
+        self.kept = self.kept.min(self.strangers);
+    }
+
+    /// Brings the strangers' records down to `wanted`, if that can be done at all, and so that as few as possible come
+    /// to share a limit: frees what has ended, folds crowded prefixes, near ones first, and blurs the least spent of the
+    /// others. What cannot be blurred is folded last, with any neighbour: an account's own pairs.
+    pub(super) fn make_room(&mut self, hasher: &SeedableRandomState, wanted: usize, now: Timestamp) {
+        self.free_ended(now);
+        let crowd = CROWD_MIN.max(self.strangers / CROWD_SHARE);
+        self.fold(hasher, 1, crowd, wanted, now);
+        self.fold(hasher, 2, crowd, wanted, now);
+        self.blur(hasher, wanted, now);
+        self.fold(hasher, 1, 2, wanted, now);
+        self.fold(hasher, 2, 2, wanted, now);
+        self.shrink(hasher);
+        self.kept = self.strangers;
+    }
+
+    /// Folds the parents of that width with the most records, each into one record with the sum of their counts.
+    fn fold(
+        &mut self,
+        hasher: &SeedableRandomState,
+        width: u8,
+        children_min: usize,
+        wanted: usize,
+        now: Timestamp,
+    ) {
+        if self.strangers <= wanted {
+            return;
+        }
+        let mut children: BTreeMap<RecordKey, usize> = BTreeMap::new();
+        for (key, _) in &self.records {
+            if let Some(parent) = key.ancestor(width) {
+                *children.entry(parent).or_default() += 1;
+            }
+        }
+        let mut parents: Vec<_> =
+            children.into_iter().filter(|(_, children)| *children >= children_min).collect();
+        // The most children first; a stable sort keeps equal ones in the order of their keys.
+        parents.sort_by_key(|(_, children)| std::cmp::Reverse(*children));
+        let mut left = self.strangers;
+        let chosen: BTreeSet<RecordKey> = parents
+            .into_iter()
+            .take_while(|(_, children)| {
+                let more = left > wanted;
+                left = left.saturating_sub(children - 1);
+                more
+            })
+            .map(|(parent, _)| parent)
+            .collect();
+        let mut folded: BTreeMap<RecordKey, Record> = BTreeMap::new();
+        self.records.retain(|(key, record)| {
+            let Some(parent) = key.ancestor(width).filter(|parent| chosen.contains(parent)) else {
+                return true;
+            };
+            folded
+                .entry(parent)
+                .and_modify(|into| into.absorb(record, now))
+                .or_insert_with(|| record.clone());
+            false
+        });
+        for (key, record) in folded {
+            let hash = hasher.hash_one(key);
+            match self.records.find_mut(hash, |(other, _)| *other == key) {
+                Some((_, into)) => into.absorb(&record, now),
+                None => {
+                    self.records.insert_unique(hash, (key, record), |(key, _)| hasher.hash_one(key));
+                }
+            }
+        }
         self.recount();
     }
 
-    /// Brings the strangers' records down to `wanted`, if that can be done at all: frees what has ended, then folds the
-    /// parents with the most records, near ones first, so that as few as possible come to share a limit.
-    pub(super) fn make_room(&mut self, hasher: &SeedableRandomState, wanted: usize, now: Timestamp) {
-        self.free_ended(now);
-        for (width, children_min) in [(1, 8), (2, 8), (1, 2), (2, 2), (3, 2)] {
-            if self.strangers <= wanted {
+    /// Blurs the least spent records: see [`Blur`].
+    fn blur(&mut self, hasher: &SeedableRandomState, wanted: usize, now: Timestamp) {
+        if self.strangers <= wanted {
+            return;
+        }
+        let mut candidates: Vec<(u64, RecordKey, usize)> = Vec::new();
+        for (key, record) in &self.records {
+            if let (Some(_), Some(spent)) = (key.bucket(), record.spent(now)) {
+                candidates.push((spent, *key, record.weight()));
+            }
+        }
+        // Keys differ, so that the order is one whatever that of the table was.
+        candidates.sort_unstable();
+        let mut left = self.strangers;
+        for (_, key, weight) in candidates {
+            if left <= wanted {
                 break;
             }
-            let mut children: BTreeMap<RecordKey, usize> = BTreeMap::new();
-            for (key, _) in &self.records {
-                if let Some(parent) = key.ancestor(width) {
-                    *children.entry(parent).or_default() += 1;
-                }
+            left = left.saturating_sub(weight);
+            let found = self.records.find_entry(hasher.hash_one(key), |(other, _)| *other == key);
+            let (Ok(entry), Some(bucket)) = (found, key.bucket()) else { continue };
+            let ((_, record), _) = entry.remove();
+            self.blur.add(key.fixed_hash(), record.ends_at_last(), now.as_millis());
+            let hash = hasher.hash_one(bucket);
+            if let Some((_, into)) = self.records.find_mut(hash, |(other, _)| *other == bucket) {
+                into.absorb_most(&record, now);
+            } else {
+                let mut most = record.emptied();
+                most.absorb_most(&record, now);
+                self.records.insert_unique(hash, (bucket, most), |(key, _)| hasher.hash_one(key));
             }
-            let mut parents: Vec<_> =
-                children.into_iter().filter(|(_, children)| *children >= children_min).collect();
-            // The most children first; a stable sort keeps equal ones in the order of their keys.
-            parents.sort_by_key(|(_, children)| std::cmp::Reverse(*children));
-            let mut left = self.strangers;
-            let chosen: BTreeSet<RecordKey> = parents
-                .into_iter()
-                .take_while(|(_, children)| {
-                    let more = left > wanted;
-                    left -= children - 1;
-                    more
-                })
-                .map(|(parent, _)| parent)
-                .collect();
-            let mut folded: BTreeMap<RecordKey, Record> = BTreeMap::new();
-            self.records.retain(|(key, record)| {
-                let Some(parent) = key.ancestor(width).filter(|parent| chosen.contains(parent)) else {
-                    return true;
-                };
-                folded
-                    .entry(parent)
-                    .and_modify(|into| into.absorb(record, now))
-                    .or_insert_with(|| record.clone());
-                false
-            });
-            for (key, record) in folded {
-                let hash = hasher.hash_one(key);
-                match self.records.find_mut(hash, |(other, _)| *other == key) {
-                    Some((_, into)) => into.absorb(&record, now),
-                    None => {
-                        self.records.insert_unique(hash, (key, record), |(key, _)| hasher.hash_one(key));
-                    }
-                }
-            }
-            self.recount();
         }
-        self.tight = self.strangers;
+        self.recount();
     }
 
     fn recount(&mut self) {
         let strangers = self.records.iter().filter(|(key, _)| key.is_strangers());
         self.strangers = strangers.map(|(_, record)| record.weight()).sum();
         self.folds = self.records.iter().filter(|(key, _)| key.is_fold()).count();
-        self.tight = self.tight.min(self.strangers);
     }
 }

@@ -655,3 +655,49 @@ fn folding_takes_the_busiest_neighbourhood_and_sums_its_counts() {
     assert!(matches!(neighbour, Charge::Refused { .. }), "the /24 shares one limit of 40 now");
     assert_eq!(Prefix::subnet(v4(0xcb00_71ff)).to_string(), "203.0.113.0/24");
 }
+
+/// With the smallest cap everything is blurred: what somebody had spent holds, and is nobody else's.
+#[test]
+fn what_is_blurred_stays_spent_and_is_nobody_elses() {
+    let rooms = Limit::Distinct {
+        count: Scope::Room,
+        windows: match windows_of("proxy", &[(1800, 4)]) {
+            Limit::Windows(windows) => windows,
+            _ => unreachable!(),
+        },
+    };
+    let policy = Draft::new()
+        .counter("rooms", "proxy", rooms, Mode::Enforce)
+        .quota("room", "room", &[(3600, 50)])
+        .quota("account-room", "account+room", &[(3600, 50)])
+        .set();
+    let engine = Engine::new(0, 7);
+    let verdict = |room, client, now| decide(&engine, &policy, &in_room(room, v4(client)), now).verdict();
+    for room in 1..=4 {
+        assert_eq!(verdict(room, 0x0a00_0001, START), Verdict::Allow);
+    }
+    assert_eq!(verdict(5, 0x0a00_0001, START), Verdict::Throttle);
+    for n in 0..50u32 {
+        assert_eq!(verdict(9, 0x0b00_0001 | n << 8, START), Verdict::Allow);
+    }
+    for n in 1..8_000u32 {
+        verdict(1_000_000 + u64::from(n), n.wrapping_mul(2_654_435_761), START);
+    }
+    let later = START + Duration::from_secs(60);
+    assert_eq!(verdict(5, 0x0a00_0001, later), Verdict::Throttle, "four rooms were asked for");
+    assert_eq!(
+        verdict(1_000_001, 0x0a00_0001, later),
+        Verdict::Throttle,
+        "what others asked for is not seen"
+    );
+    assert_eq!(verdict(9, 0x0c00_0001, later), Verdict::Throttle, "the room is used up");
+    // Two rooms for each of them: a count of others' would refuse the second or third.
+    for n in 0..100u32 {
+        for room in [1, 2] {
+            let who = 0x0d00_0001 | n << 16;
+            assert_eq!(verdict(u64::from(5_000_000 + 2 * n + room), who, later), Verdict::Allow, "{n}");
+        }
+    }
+    let over = START + Duration::from_secs(1800);
+    assert_eq!(verdict(9_000_005, 0x0a00_0001, over + Duration::from_secs(60)), Verdict::Allow, "it ended");
+}

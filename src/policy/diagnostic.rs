@@ -118,6 +118,11 @@ impl Diagnostic {
         self
     }
 
+    /// Makes an error of a warning.
+    pub fn deny(&mut self) {
+        self.severity = Severity::Error;
+    }
+
     /// Whether the file cannot be used.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

@@ -10,6 +10,7 @@
 pub mod check;
 pub mod compile;
 pub mod diagnostic;
+pub mod diff;
 pub mod feed;
 pub mod file;
 pub mod lists;

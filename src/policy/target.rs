@@ -36,6 +36,11 @@ impl PathPattern {
         good.then(|| Self { prefix: prefix.into(), open })
     }
 
+    /// As a policy writes it.
+    pub fn text(&self) -> String {
+        format!("{}{}", self.prefix, if self.open { "*" } else { "" })
+    }
+
     /// Whether all of `path` matches.
     pub fn matches(&self, path: &str) -> bool {
         if self.open { path.starts_with(&*self.prefix) } else { *path == *self.prefix }

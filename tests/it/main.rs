@@ -2,7 +2,9 @@
 
 mod addresses;
 mod bodies;
+mod bounds;
 mod charges;
+mod check;
 mod corpus;
 mod deploy;
 mod dialects;

@@ -1,0 +1,149 @@
+//! What `check` prints: for a person, or one JSON object a line.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::policy::diagnostic::render;
+use crate::policy::diff::{Change, Weight};
+use crate::policy::{Diagnostic, PolicySet};
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For a person.
+    Text,
+    /// For a program: one JSON object a line.
+    Json,
+}
+
+/// Writes results to stdout and talk to stderr.
+pub(super) struct Output {
+    format: Format,
+    changes: Option<usize>,
+}
+
+impl Output {
+    pub(super) fn new(format: Format) -> Self {
+        Self { format, changes: None }
+    }
+
+    /// A line of JSON where JSON is asked for, else the text.
+    pub(super) fn result(&self, json: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
+        let line = match self.format {
+            Format::Json => json().to_string(),
+            Format::Text => text(),
+        };
+        // Closing the pipe early (`| head`) is no failure.
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    }
+
+    pub(super) fn diagnostics(&self, diagnostics: &[Diagnostic]) {
+        match self.format {
+            Format::Text => eprint!("{}", render(diagnostics)),
+            Format::Json => {
+                for one in diagnostics {
+                    self.result(|| diagnostic(one), String::new);
+                }
+            }
+        }
+    }
+
+    /// Groups, the most dangerous first.
+    pub(super) fn changes(&mut self, against: &Path, changes: &[Change]) {
+        self.changes = Some(changes.len());
+        if self.format == Format::Json {
+            for one in changes {
+                self.result(|| change(one), String::new);
+            }
+            return;
+        }
+        let mut text = String::new();
+        let mut last: Option<Weight> = None;
+        for change in changes {
+            if last != Some(change.weight) {
+                text.push_str(if last.is_some() { "\n" } else { "" });
+                text.push_str(change.weight.title());
+                text.push('\n');
+                last = Some(change.weight);
+            }
+            let name = if change.name.is_empty() { String::new() } else { format!(" `{}`", change.name) };
+            let place =
+                change.place.as_ref().map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();
+            let _ = writeln!(text, "  {}{name}{place}: {}", change.kind, change.text);
+        }
+        if changes.is_empty() {
+            text = format!("nothing changes against {}", against.display());
+        }
+        self.result(|| Value::Null, || text.trim_end().to_owned());
+    }
+
+    /// The last word: how large the set is, and whether a gateway would take it.
+    pub(super) fn summary(&self, directory: &Path, set: Option<&PolicySet>, diagnostics: &[Diagnostic]) {
+        let errors = diagnostics.iter().filter(|one| one.is_error()).count();
+        let warnings = diagnostics.len() - errors;
+        if self.format == Format::Json {
+            self.result(
+                || {
+                    json!({
+                        "type": "summary",
+                        "good": set.is_some(),
+                        "errors": errors,
+                        "warnings": warnings,
+                        "changes": self.changes,
+                        "policy": set.map(|set| set.digest().to_string()),
+                        "rules": set.map(|set| set.rules().len()),
+                        "tiers": set.map(|set| set.tiers().len()),
+                        "accounts": set.map(|set| set.accounts().len()),
+                        "keys": set.map(|set| set.keys().count()),
+                        "targets": set.map(|set| set.targets().len()),
+                    })
+                },
+                String::new,
+            );
+            return;
+        }
+        if let Some(set) = set {
+            eprintln!(
+                "{}: {} rules, {} tiers, {} accounts, {} keys, {} targets; policy {}",
+                directory.display(),
+                set.rules().len(),
+                set.tiers().len(),
+                set.accounts().len(),
+                set.keys().count(),
+                set.targets().len(),
+                set.digest()
+            );
+        }
+    }
+}
+
+fn diagnostic(diagnostic: &Diagnostic) -> Value {
+    let span = diagnostic.span.as_ref();
+    json!({
+        "type": "diagnostic",
+        "severity": diagnostic.severity.word(),
+        "message": diagnostic.message,
+        "file": diagnostic.file.as_deref(),
+        "line": span.map(|span| span.line),
+        "column": span.map(|span| span.column),
+        "length": span.map(|span| span.length),
+        "label": diagnostic.label,
+        "help": diagnostic.help,
+    })
+}
+
+fn change(change: &Change) -> Value {
+    let place = change.place.as_ref();
+    json!({
+        "type": "change",
+        "weight": change.weight.word(),
+        "kind": change.kind,
+        "name": change.name,
+        "text": change.text,
+        "file": place.map(|(file, _)| &**file),
+        "line": place.map(|(_, line)| line),
+    })
+}

@@ -1,0 +1,320 @@
+//! Rules, compared by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::contents::{Contents, Listed};
+use super::{Changes, Weight, some_of};
+use crate::base::operation::Operation;
+use crate::policy::PolicySet;
+use crate::policy::set::{Counter, Exemptions, Limit, Mode, Rule, RuleKind, Tiers, WindowLimit};
+
+type Of<'a> = (&'a PolicySet, &'a Contents);
+
+pub(super) fn compare(changes: &mut Changes, before: Of<'_>, after: Of<'_>) {
+    let by_name = |set: &'_ PolicySet| -> BTreeMap<String, Rule> {
+        set.rules().iter().map(|rule| (rule.name.to_string(), rule.clone())).collect()
+    };
+    let (old, new) = (by_name(before.0), by_name(after.0));
+    let gone: Vec<&Rule> =
+        old.iter().filter(|(name, _)| !new.contains_key(*name)).map(|(_, rule)| rule).collect();
+    let mut added: Vec<&Rule> =
+        new.iter().filter(|(name, _)| !old.contains_key(*name)).map(|(_, rule)| rule).collect();
+    for rule in gone {
+        // One that says the same under another name was renamed, if only one does.
+        let shape = shape(rule, before);
+        let same: Vec<usize> =
+            (0..added.len()).filter(|place| is_same((rule, before), (added[*place], after))).collect();
+        match same[..] {
+            [place] => {
+                let now = added.remove(place);
+                let counts = counters(before.0, rule).next().is_some() && rule.mode != Mode::Off;
+                let (weight, so) = if counts {
+                    (Weight::CountsAnew, ": its counters start anew")
+                } else {
+                    (Weight::Other, "")
+                };
+                note(changes, weight, now, format!("was named `{}`{so}", rule.name));
+            }
+            _ => note(changes, weight_of(rule, false), rule, format!("is gone: it was {shape}")),
+        }
+    }
+    for rule in added {
+        let shape = shape(rule, after);
+        note(changes, weight_of(rule, true), rule, format!("is new: {shape}"));
+    }
+    for (name, rule) in &old {
+        if let Some(now) = new.get(name) {
+            changed(changes, (rule, before), (now, after));
+        }
+    }
+}
+
+fn note(changes: &mut Changes, weight: Weight, rule: &Rule, text: String) {
+    changes.add(weight, rule.kind.word(), rule.name.as_str(), text);
+    if let Some(change) = changes.0.last_mut() {
+        change.place = Some((rule.file.clone(), rule.line));
+    }
+}
+
+/// What it does that a rule comes or goes.
+fn weight_of(rule: &Rule, comes: bool) -> Weight {
+    match (&rule.kind, rule.mode) {
+        (_, Mode::Off | Mode::Shadow) => Weight::Other,
+        (RuleKind::Allowlist { .. }, Mode::Enforce) if comes => Weight::LetsIn,
+        (RuleKind::Allowlist { .. }, Mode::Enforce) => Weight::LosesAccess,
+        (_, Mode::Enforce) if comes => Weight::Tightens,
+        (_, Mode::Enforce) => Weight::LetsIn,
+    }
+}
+
+fn counters<'s>(set: &'s PolicySet, rule: &Rule) -> impl Iterator<Item = &'s Counter> + use<'s> {
+    let places = match &rule.kind {
+        RuleKind::Quota { counters }
+        | RuleKind::Distinct { counters }
+        | RuleKind::Rate { counters }
+        | RuleKind::Concurrency { counters } => counters.clone(),
+        RuleKind::Blocklist { .. } | RuleKind::Allowlist { .. } => 0..0,
+    };
+    places.map(|place| set.counter(place))
+}
+
+/// All that a rule says but its name, as a person says it: `enforce, per proxy, minute 5, hour 30, tiers anonymous`.
+fn shape(rule: &Rule, (set, contents): Of<'_>) -> String {
+    let mut text = rule.mode.word().to_owned();
+    let mut of_all: Option<&Counter> = None;
+    for counter in counters(set, rule) {
+        if of_all.is_none() {
+            let _ = write!(text, ", per {}", counter.scopes);
+        }
+        of_all = Some(counter);
+        for (name, limit) in limits(counter) {
+            let _ = write!(text, ", {name} {limit}");
+        }
+    }
+    if let Some(counter) = of_all {
+        if let Some(tiers) = tiers(set, counter) {
+            let _ = write!(text, ", tiers {}", tiers.into_iter().collect::<Vec<_>>().join(" "));
+        }
+        if operations(counter).len() < OPERATIONS {
+            let _ = write!(
+                text,
+                ", operations {}",
+                operations(counter).into_iter().collect::<Vec<_>>().join(" ")
+            );
+        }
+    }
+    if let Some(listed) = contents.lists.get(rule.name.as_str()) {
+        let _ = write!(text, ", {}", entries(listed));
+    }
+    match &rule.kind {
+        RuleKind::Allowlist { exempt, expires } => {
+            let _ = write!(
+                text,
+                ", exempt from {}",
+                exempt_words(*exempt).into_iter().collect::<Vec<_>>().join(" ")
+            );
+            if let Some(at) = expires {
+                let _ = write!(text, ", until {at}");
+            }
+        }
+        RuleKind::Blocklist { expires: Some(at), .. } => {
+            let _ = write!(text, ", until {at}");
+        }
+        _ => {}
+    }
+    text
+}
+
+/// Whether two rules say the same, all entries of their lists too.
+fn is_same((one, before): (&Rule, Of<'_>), (other, after): (&Rule, Of<'_>)) -> bool {
+    one.kind.word() == other.kind.word()
+        && shape(one, before) == shape(other, after)
+        && before.1.lists.get(one.name.as_str()) == after.1.lists.get(other.name.as_str())
+}
+
+fn entries(listed: &Listed) -> String {
+    let prefixes: BTreeSet<String> = listed.prefixes.iter().take(5).map(ToString::to_string).collect();
+    let count = listed.prefixes.len() + listed.others.len();
+    match count {
+        0 => "lists nothing".into(),
+        1..=4 => format!("lists {}", some_of(listed.others.iter().chain(&prefixes))),
+        _ => format!("lists {count} things"),
+    }
+}
+
+/// So many operations can be counted.
+const OPERATIONS: usize = Operation::COUNT - 1;
+
+fn operations(counter: &Counter) -> BTreeSet<&'static str> {
+    let counted = Operation::ALL.into_iter().filter(|operation| counter.operations.contains(*operation));
+    counted.map(Operation::word).collect()
+}
+
+/// `None`: all, those added later too.
+fn tiers(set: &PolicySet, counter: &Counter) -> Option<BTreeSet<String>> {
+    match &counter.tiers {
+        Tiers::All => None,
+        Tiers::Some(tiers) => Some(tiers.iter().map(|tier| set.tier(*tier).name.to_string()).collect()),
+    }
+}
+
+fn exempt_words(exempt: Exemptions) -> BTreeSet<&'static str> {
+    let words = [("blocklist", exempt.blocklist), ("quota", exempt.quota), ("viewbot", exempt.viewbot)];
+    words.into_iter().filter(|(_, is)| *is).map(|(word, _)| word).collect()
+}
+
+/// Each limit of a counter, by a name that stays the same when its number changes.
+fn limits(counter: &Counter) -> Vec<(String, u32)> {
+    let windows = |windows: &[WindowLimit], of: &str| {
+        windows.iter().map(|window| (format!("{of}{}", window.name), window.max)).collect()
+    };
+    match &counter.limit {
+        Limit::Windows(limits) => windows(limits, ""),
+        Limit::Distinct { count, windows: limits } => windows(limits, &format!("different {count} in ")),
+        // Per hour, so that `2/s` and `100/m` can be compared.
+        Limit::Rate { rate, burst, .. } => {
+            let an_hour = 3_600_000_000_000u128 / rate.interval().as_nanos().max(1);
+            vec![
+                ("rate an hour".into(), u32::try_from(an_hour).unwrap_or(u32::MAX)),
+                ("burst".into(), *burst),
+            ]
+        }
+        Limit::Concurrency { max, .. } => vec![("at a time".into(), *max)],
+    }
+}
+
+fn changed(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (&Rule, Of<'_>)) {
+    if was.kind.word() != is.kind.word() {
+        let text = format!("was a {}; its counters start anew: {}", was.kind.word(), shape(is, after));
+        note(changes, Weight::CountsAnew, is, text);
+        return;
+    }
+    mode(changes, was, is);
+    if was.mode == Mode::Off && is.mode == Mode::Off {
+        return;
+    }
+    match (&was.kind, &is.kind) {
+        (RuleKind::Allowlist { exempt: was_exempt, .. }, RuleKind::Allowlist { exempt, .. }) => {
+            let (old, new) = (exempt_words(*was_exempt), exempt_words(*exempt));
+            for word in new.difference(&old) {
+                note(changes, Weight::LetsIn, is, format!("exempts from `{word}` too"));
+            }
+            for word in old.difference(&new) {
+                note(changes, Weight::LosesAccess, is, format!("does not exempt from `{word}` any more"));
+            }
+        }
+        (RuleKind::Blocklist { reason: was_reason, .. }, RuleKind::Blocklist { reason, .. })
+            if was_reason != reason =>
+        {
+            note(changes, Weight::Other, is, "its reason has other words".into());
+        }
+        _ => counted(changes, (was, before), (is, after)),
+    }
+    listed(changes, was, is, before.1, after.1);
+}
+
+fn mode(changes: &mut Changes, was: &Rule, is: &Rule) {
+    if was.mode == is.mode {
+        return;
+    }
+    let weight = match (&is.kind, was.mode, is.mode) {
+        (RuleKind::Allowlist { .. }, _, Mode::Enforce) => Weight::LetsIn,
+        (RuleKind::Allowlist { .. }, Mode::Enforce, _) => Weight::LosesAccess,
+        (_, _, Mode::Enforce) => Weight::Tightens,
+        (_, Mode::Enforce, _) => Weight::LetsIn,
+        _ => Weight::Other,
+    };
+    note(changes, weight, is, format!("its mode was `{}`, is `{}`", was.mode.word(), is.mode.word()));
+}
+
+fn counted(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (&Rule, Of<'_>)) {
+    let (old, new): (Vec<_>, Vec<_>) = (counters(before.0, was).collect(), counters(after.0, is).collect());
+    let (Some(first_old), Some(first_new)) = (old.first(), new.first()) else { return };
+    if old.iter().any(|counter| new.iter().all(|other| other.family != counter.family)) {
+        let text = if first_old.scopes == first_new.scopes {
+            "its windows changed, so its counters start anew".into()
+        } else {
+            format!(
+                "it counted per {}, and counts per {}: its counters start anew",
+                first_old.scopes, first_new.scopes
+            )
+        };
+        note(changes, Weight::CountsAnew, is, text);
+    }
+    let all = |counters: &[&Counter]| -> BTreeMap<String, u32> {
+        counters.iter().flat_map(|counter| limits(counter)).collect()
+    };
+    let (old_limits, new_limits) = (all(&old), all(&new));
+    for (name, old) in &old_limits {
+        match new_limits.get(name) {
+            None => note(changes, Weight::LetsIn, is, format!("{name}: the limit of {old} is gone")),
+            Some(new) if new > old => {
+                note(changes, Weight::Loosens, is, format!("{name}: raised from {old} to {new}"));
+            }
+            Some(new) if new < old => {
+                note(changes, Weight::Tightens, is, format!("{name}: lowered from {old} to {new}"));
+            }
+            Some(_) => {}
+        }
+    }
+    for (name, new) in new_limits.iter().filter(|(name, _)| !old_limits.contains_key(*name)) {
+        note(changes, Weight::Tightens, is, format!("{name}: a new limit of {new}"));
+    }
+    let (old_tiers, new_tiers) = (tiers(before.0, first_old), tiers(after.0, first_new));
+    let words = |tiers: &Option<BTreeSet<String>>| {
+        tiers.as_ref().map_or("all tiers".into(), |tiers| some_of(tiers.iter()))
+    };
+    if old_tiers != new_tiers {
+        let lets_go = match (&old_tiers, &new_tiers) {
+            (None, Some(_)) => true,
+            (Some(old), Some(new)) => old.difference(new).next().is_some(),
+            (_, None) => false,
+        };
+        let weight = if lets_go { Weight::LetsIn } else { Weight::Tightens };
+        note(changes, weight, is, format!("was for {}, is for {}", words(&old_tiers), words(&new_tiers)));
+    }
+    let (old, new) = (operations(first_old), operations(first_new));
+    for word in old.difference(&new) {
+        note(changes, Weight::LetsIn, is, format!("does not count `{word}` any more"));
+    }
+    for word in new.difference(&old) {
+        note(changes, Weight::Tightens, is, format!("counts `{word}` too"));
+    }
+}
+
+fn listed(changes: &mut Changes, was: &Rule, is: &Rule, before: &Contents, after: &Contents) {
+    let is_allow = matches!(is.kind, RuleKind::Allowlist { .. });
+    let (grows, shrinks) = match (is_allow, is.mode) {
+        (_, Mode::Shadow | Mode::Off) => (Weight::Other, Weight::Other),
+        (true, Mode::Enforce) => (Weight::LetsIn, Weight::LosesAccess),
+        (false, Mode::Enforce) => (Weight::Tightens, Weight::LetsIn),
+    };
+    let ends = |rule: &Rule| match &rule.kind {
+        RuleKind::Blocklist { expires, .. } | RuleKind::Allowlist { expires, .. } => *expires,
+        _ => None,
+    };
+    let (was_ends, is_ends) = (ends(was), ends(is));
+    if was_ends != is_ends {
+        let never = "never".to_owned();
+        let words = |at: Option<crate::base::time::Timestamp>| at.map_or(never.clone(), |at| at.to_string());
+        let later = is_ends.is_none() || was_ends.is_some_and(|was| is_ends > Some(was));
+        let weight = if later { grows } else { shrinks };
+        note(changes, weight, is, format!("its end was {}, is {}", words(was_ends), words(is_ends)));
+    }
+    let nothing = Listed::default();
+    let old = before.lists.get(was.name.as_str()).unwrap_or(&nothing);
+    let new = after.lists.get(is.name.as_str()).unwrap_or(&nothing);
+    for (from, to, weight, word) in [(old, new, grows, "more"), (new, old, shrinks, "fewer")] {
+        let prefixes: BTreeSet<String> =
+            to.prefixes.difference(&from.prefixes).map(ToString::to_string).collect();
+        let others: BTreeSet<String> = to.others.difference(&from.others).cloned().collect();
+        let count = prefixes.len() + others.len();
+        if count > 0 {
+            let total = new.prefixes.len() + new.others.len();
+            let text =
+                format!("lists {count} {word}, {total} now: {}", some_of(others.iter().chain(&prefixes)));
+            note(changes, weight, is, text);
+        }
+    }
+}

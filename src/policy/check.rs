@@ -243,7 +243,7 @@ fn counted(rule: &CountedForm, tiers: &[Tier], report: &Report<'_>) {
             });
         }
     }
-    if let LimitForm::Windows(windows) = &rule.limit {
+    if let LimitForm::Windows(windows) | LimitForm::Distinct { windows, .. } = &rule.limit {
         for pair in windows.windows(2).filter(|pair| pair[1].max.value < pair[0].max.value) {
             let (short, long) = (window_name(pair[0].length.value), window_name(pair[1].length.value));
             report.warn(pair[1].max.spot, || {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -14,13 +15,13 @@ use super::diagnostic::{Diagnostic, line_span, quoted};
 use super::feed;
 use super::file::{self, CountedForm, Forms, Head, KeyForm, LimitForm, ListForm, ListKind, WindowForm};
 use super::lists::Lists;
-use super::reader::Report;
+use super::reader::{At, Report};
 use super::set::{
     Account, AccountIndex, COUNTERS_PER_REQUEST_MAX, Counter, Family, Key, Limit, Operations, Parts,
     PolicySet, Rule, RuleIndex, RuleKind, Tier, TierClass, TierIndex, Tiers, WINDOWS_PER_COUNTER_MAX,
-    WindowLimit, limit_label, window_name,
+    WindowLimit, distinct_label, limit_label, window_name,
 };
-use super::sources::{FEED_BYTES_MAX, FILES_MAX, Sources, TOML_BYTES_MAX, is_toml};
+use super::sources::{FILES_MAX, Sources, TOML_BYTES_MAX, is_toml};
 use super::target::Target;
 use crate::base::operation::Operation;
 use crate::base::subject::{Scope, Subject};
@@ -116,14 +117,12 @@ fn feeds<'f>(sources: &Sources, forms: &'f Forms, report: &Report<'_>) -> Feeds<
                     .label("expected a file below the policy directory")
             }),
             Some(_) if feeds.contains_key(name.value.as_str()) => {}
-            Some(bytes) if bytes.len() > FEED_BYTES_MAX => {
-                let message =
-                    format!("the feed has {} bytes: at most {FEED_BYTES_MAX} are possible", bytes.len());
-                report.push(Diagnostic::error(message).in_file(&file));
-            }
-            Some(bytes) => {
-                feeds.insert(&name.value, feed::read(&file, bytes, report));
-            }
+            Some(bytes) => match feed::unpacked(&name.value, bytes) {
+                Ok(bytes) => {
+                    feeds.insert(&name.value, feed::read(&file, &bytes, report));
+                }
+                Err(wrong) => report.push(wrong.in_file(&file)),
+            },
         }
     }
     feeds
@@ -243,9 +242,9 @@ fn counters(parts: &mut Parts, rule: RuleIndex, form: &CountedForm) -> RuleKind 
             listed.value.iter().map(|at| at.value).filter(|operation| operation.costs_quota()).collect()
         }
     };
-    let label = |window: &str| Arc::from(limit_label(scopes, window));
+    let label = |window: &str| -> Arc<str> { Arc::from(limit_label(scopes, window)) };
     let from = parts.counters.len() as u16;
-    let mut add = |table: &str, lengths: &[std::time::Duration], limit: Limit| {
+    let mut add = |table: &str, lengths: &[Duration], limit: Limit| {
         let family = Family::of(name, table, scopes, lengths);
         let tiers = tiers.clone();
         parts.counters.push(Counter { rule, mode: form.head.mode, scopes, limit, tiers, operations, family });
@@ -253,18 +252,16 @@ fn counters(parts: &mut Parts, rule: RuleIndex, form: &CountedForm) -> RuleKind 
     match &form.limit {
         LimitForm::Windows(windows) => {
             for some in windows.chunks(WINDOWS_PER_COUNTER_MAX) {
-                let lengths: Vec<_> = some.iter().map(|window| window.length.value).collect();
-                let window = |form: &WindowForm| {
-                    let window_name = window_name(form.length.value);
-                    let label = label(&window_name);
-                    WindowLimit {
-                        length: form.length.value,
-                        max: form.max.value,
-                        name: window_name.into(),
-                        label,
-                    }
-                };
-                add("quota", &lengths, Limit::Windows(some.iter().map(window).collect()));
+                add("quota", &lengths(some), Limit::Windows(window_limits(some, label)));
+            }
+        }
+        LimitForm::Distinct { count: At { value: count, .. }, windows } => {
+            // What is counted is part of the table's name here: other ones were seen than those that are counted now.
+            let table = format!("distinct:{count}");
+            let label = |window: &str| Arc::from(distinct_label(scopes, *count, window));
+            for some in windows.chunks(WINDOWS_PER_COUNTER_MAX) {
+                let windows = window_limits(some, label);
+                add(&table, &lengths(some), Limit::Distinct { count: *count, windows });
             }
         }
         LimitForm::Rate { rate, burst } => {
@@ -277,9 +274,23 @@ fn counters(parts: &mut Parts, rule: RuleIndex, form: &CountedForm) -> RuleKind 
     let counters: Range<u16> = from..parts.counters.len() as u16;
     match form.limit {
         LimitForm::Windows(_) => RuleKind::Quota { counters },
+        LimitForm::Distinct { .. } => RuleKind::Distinct { counters },
         LimitForm::Rate { .. } => RuleKind::Rate { counters },
         LimitForm::Concurrency { .. } => RuleKind::Concurrency { counters },
     }
+}
+
+fn lengths(windows: &[WindowForm]) -> Vec<Duration> {
+    windows.iter().map(|window| window.length.value).collect()
+}
+
+fn window_limits(windows: &[WindowForm], label: impl Fn(&str) -> Arc<str>) -> Vec<WindowLimit> {
+    let limit = |form: &WindowForm| {
+        let name = window_name(form.length.value);
+        let label = label(&name);
+        WindowLimit { length: form.length.value, max: form.max.value, name: name.into(), label }
+    };
+    windows.iter().map(limit).collect()
 }
 
 fn list(parts: &mut Parts, rule: RuleIndex, form: &ListForm, feeds: &Feeds<'_>) -> RuleKind {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use words::{PrefixError, prefix};
+pub use words::{PrefixError, RULE_NAMES_RESERVED, prefix};
 
 use super::diagnostic::Diagnostic;
 use super::lists::{LibraryRange, Pattern};
@@ -26,7 +26,7 @@ use crate::base::operation::Operation;
 use crate::base::rate::Rate;
 use crate::base::room::Room;
 use crate::base::secret::KeyHash;
-use crate::base::subject::Scopes;
+use crate::base::subject::{Scope, Scopes};
 use crate::base::time::Timestamp;
 
 /// The only format so far.
@@ -46,7 +46,7 @@ pub struct Forms {
     pub accounts: Vec<AccountForm>,
     /// `[[key]]`.
     pub keys: Vec<KeyForm>,
-    /// `[[quota]]`, `[[rate]]`, `[[concurrency]]`.
+    /// `[[quota]]`, `[[distinct]]`, `[[rate]]`, `[[concurrency]]`.
     pub counted: Vec<CountedForm>,
     /// `[[blocklist]]`, `[[allowlist]]`.
     pub lists: Vec<ListForm>,
@@ -126,6 +126,13 @@ pub struct CountedForm {
 pub enum LimitForm {
     /// `[[quota]]`: windows of different lengths, the shortest first.
     Windows(Vec<WindowForm>),
+    /// `[[distinct]]`: so many different ones in each window, the shortest first.
+    Distinct {
+        /// Of what.
+        count: At<Scope>,
+        /// Each admits at least 1, at most [`DISTINCT_MAX`](super::set::DISTINCT_MAX).
+        windows: Vec<WindowForm>,
+    },
     /// `[[rate]]`.
     Rate {
         /// The sustained rate.
@@ -238,6 +245,7 @@ fn read_file(top: &mut Table<'_>, forms: &mut Forms) {
     top.many("account", |table| forms.accounts.extend(tables::account(table)));
     top.many("key", |table| forms.keys.extend(tables::key(table)));
     top.many("quota", |table| forms.counted.extend(tables::quota(table)));
+    top.many("distinct", |table| forms.counted.extend(tables::distinct(table)));
     top.many("rate", |table| forms.counted.extend(tables::rate(table)));
     top.many("concurrency", |table| forms.counted.extend(tables::concurrency(table)));
     top.many("blocklist", |table| forms.lists.extend(tables::blocklist(table)));
@@ -246,12 +254,7 @@ fn read_file(top: &mut Table<'_>, forms: &mut Forms) {
     forms
         .sessions
         .extend(top.optional("sessions", |value| value.table("`[sessions]`".into(), tables::sessions)));
-    for (field, shown) in [
-        ("distinct", "[[distinct]]"),
-        ("networks", "[networks]"),
-        ("viewbot", "[viewbot]"),
-        ("shedding", "[shedding]"),
-    ] {
+    for (field, shown) in [("networks", "[networks]"), ("viewbot", "[viewbot]"), ("shedding", "[shedding]")] {
         top.unsupported(field, shown);
     }
 }

@@ -102,7 +102,7 @@ fn the_shipped_policy_is_clean_and_says_what_the_reference_says() {
     let limits = |tier: &str| -> Vec<String> {
         let places = set.applicable(set.tier_named(tier).unwrap(), Operation::Connect);
         let windows = places.iter().filter_map(|place| match &set.counter(*place).limit {
-            Limit::Windows(windows) => Some((set.counter(*place), windows)),
+            Limit::Windows(windows) | Limit::Distinct { windows, .. } => Some((set.counter(*place), windows)),
             _ => None,
         });
         windows
@@ -120,6 +120,7 @@ fn the_shipped_policy_is_clean_and_says_what_the_reference_says() {
             "enforce rate_limit_proxy_minute 5",
             "enforce rate_limit_proxy_hour 30",
             "enforce rate_limit_proxy_day 100",
+            "enforce rate_limit_proxy_different_room_id_30m 4",
             room
         ]
     );
@@ -173,6 +174,11 @@ const FULL: [(&str, &str); 4] = [
         operations = ["connect", "chat"]
         limits = { day = 100, "60s" = 5, "30m" = 20, hour = 30, week = 500 }
         mode = "shadow"
+        [[distinct]]
+        name = "harvest"
+        count = "room"
+        scope = "proxy+key"
+        limits = { hour = 40, "30m" = 4, day = 1000, week = 1000 }
         [[rate]]
         name = "pace"
         scope = "account"
@@ -239,6 +245,33 @@ fn asking_for_limits_is_free_whatever_a_rule_says() {
     let set = compile(&sources(&[("00.toml", &base), ("10.toml", rule)]), now()).unwrap().set;
     assert_eq!(set.applicable(set.anonymous(), Operation::Limits), [] as [u16; 0]);
     assert_eq!(set.applicable(set.anonymous(), Operation::Connect), [0]);
+}
+
+/// Other ones were seen than those that are counted now: they must not be taken for one another.
+#[test]
+fn a_distinct_quota_that_counts_something_else_starts_anew() {
+    let family = |count: &str, limit: u32| {
+        let base = std::fs::read_to_string(root().join("tests/policies/base.toml")).unwrap();
+        let rule =
+            format!("[[distinct]]\nname='r'\ncount='{count}'\nscope='proxy'\nlimits={{day={limit}}}\n");
+        compile(&sources(&[("00.toml", &base), ("10.toml", &rule)]), now()).unwrap().set.counter(0).family
+    };
+    assert_eq!(family("room", 4), family("room", 5), "a raised limit keeps what was counted");
+    assert_ne!(family("room", 4), family("library", 4));
+}
+
+#[test]
+fn a_packed_feed_is_read() {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(b"203.0.113.0/24\n").unwrap();
+    let packed = encoder.finish().unwrap();
+    let base = std::fs::read_to_string(root().join("tests/policies/base.toml")).unwrap();
+    let list = "[[blocklist]]\nname = 'b'\nfile = 'feeds/x.netset.gz'\n";
+    let mut whole = sources(&[("00.toml", &base), ("10.toml", list)]);
+    whole.insert("feeds/x.netset.gz", packed);
+    let set = compile(&whole, now()).unwrap_or_else(|wrong| panic!("{}", render(&wrong))).set;
+    assert_eq!(set.blocklists().of_address("203.0.113.7".parse().unwrap()), [RuleIndex(0)]);
 }
 
 #[test]

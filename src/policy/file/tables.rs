@@ -1,6 +1,7 @@
 //! Each kind of table: which fields it has, and how each is read. A field that is asked for here is a field that may be
 //! written; all others are refused.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::words;
@@ -14,7 +15,7 @@ use crate::base::subject::Scopes;
 use crate::base::time::Timestamp;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::reader::{At, Table, Value};
-use crate::policy::set::{Exemptions, Mode, SessionMode, TierClass, window_name};
+use crate::policy::set::{DISTINCT_MAX, Exemptions, Mode, SessionMode, TierClass, window_name};
 
 /// A quota may have at most so many windows.
 const WINDOWS_MAX: usize = 12;
@@ -90,17 +91,39 @@ fn operation(value: Value<'_>) -> Option<Operation> {
 }
 
 pub(super) fn quota(table: &mut Table<'_>) -> Option<CountedForm> {
-    counted(table, |table, _| {
-        table.required("limits", |value| value.map(windows)).map(|windows| LimitForm::Windows(windows.value))
+    counted(table, |table, _| limits(table, 0..=u32::MAX).map(LimitForm::Windows))
+}
+
+pub(super) fn distinct(table: &mut Table<'_>) -> Option<CountedForm> {
+    let count = table.required("count", words::counted_scope);
+    counted(table, |table, scopes| {
+        // More of them are not remembered; none at all would refuse everybody, which a quota of 0 says plainly.
+        let windows = limits(table, 1..=DISTINCT_MAX);
+        let count = count?;
+        if scopes.is_some_and(|scopes| scopes.first == count.value || scopes.second == Some(count.value)) {
+            table.error(count.spot, || {
+                Diagnostic::error(format!(
+                    "the scope counts per `{0}`, so there is never a second `{0}`",
+                    count.value
+                ))
+                .label("expected something that is not in `scope`")
+            });
+            return None;
+        }
+        Some(LimitForm::Distinct { count, windows: windows? })
     })
 }
 
-fn windows(table: &Table<'_>) -> Option<Vec<WindowForm>> {
+fn limits(table: &mut Table<'_>, range: RangeInclusive<u32>) -> Option<Vec<WindowForm>> {
+    table.required("limits", |value| value.map(|table| windows(table, range))).map(|windows| windows.value)
+}
+
+fn windows(table: &Table<'_>, range: RangeInclusive<u32>) -> Option<Vec<WindowForm>> {
     let mut complete = true;
     let mut windows: Vec<WindowForm> = Vec::new();
     for (name, value) in table.entries() {
         let length = words::window(name.value).map_err(|wrong| table.error(name.spot, || wrong));
-        match (length, value.whole(0..=u32::MAX)) {
+        match (length, value.whole(range.clone())) {
             (Ok(length), Some(max)) => windows.push(WindowForm {
                 length: At { value: length, spot: name.spot },
                 max: At { value: max, spot: value.spot() },

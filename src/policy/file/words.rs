@@ -29,8 +29,33 @@ fn name<T>(value: Value<'_>, what: &str, new: fn(&str) -> Option<T>) -> Option<T
     value.parsed(|text| new(text).ok_or_else(|| not_a_name(what, text)))
 }
 
+/// Names that no rule may have: metrics and records put these words where a rule's name stands, for what no rule decided.
+/// The last three are kept for rows of the order of checks that have no rule either.
+pub const RULE_NAMES_RESERVED: [&str; 12] = [
+    "none",
+    "key-unknown",
+    "key-attempts",
+    "key-expired",
+    "key-disabled",
+    "key-proxy",
+    "key-room",
+    "target-not-listed",
+    "session-refused",
+    "ban",
+    "viewbot",
+    "shed",
+];
+
 pub(super) fn rule_name(value: Value<'_>) -> Option<RuleName> {
-    name(value, "a rule", RuleName::new)
+    let name = name(value, "a rule", RuleName::new)?;
+    if RULE_NAMES_RESERVED.contains(&name.as_str()) {
+        return value.refuse(|| {
+            Diagnostic::error(format!("no rule can be named {}", quoted(name.as_str())))
+                .label("stands in metrics and records for what no rule decides")
+                .help(format!("another name will do, such as {}", quoted(&format!("{name}-rule"))))
+        });
+    }
+    Some(name)
 }
 
 pub(super) fn tier_name(value: Value<'_>) -> Option<TierName> {
@@ -65,6 +90,32 @@ pub(super) fn key_hash(value: Value<'_>) -> Option<KeyHash> {
     })
 }
 
+/// Of what a distinct quota counts different ones.
+pub(super) fn counted_scope(value: Value<'_>) -> Option<Scope> {
+    value.parsed(|text| {
+        let words = Scope::ALL.into_iter().filter(|scope| !matches!(scope, Scope::Asn | Scope::Total));
+        let words = words.map(Scope::word);
+        match Scope::from_word(text) {
+            Some(Scope::Total) => Err(Diagnostic::error("there are no different ones of `total`")
+                .label(format!("expected {}", quoted_list(words)))),
+            Some(Scope::Asn) => Err(asn_is_unsupported()),
+            Some(scope) => Ok(scope),
+            None if text.contains('+') => {
+                Err(Diagnostic::error("different ones of a pair cannot be counted")
+                    .label(format!("expected one of {}", quoted_list(words)))
+                    .help("`scope` can be a pair: what is counted is counted for each of them"))
+            }
+            None => Err(unknown_word("scope", text, words)),
+        }
+    })
+}
+
+fn asn_is_unsupported() -> Diagnostic {
+    Diagnostic::error("the scope `asn` is not supported by this version yet")
+        .label("needs a table of networks")
+        .help("`subnet` counts per /24 and /48")
+}
+
 pub(super) fn scopes(value: Value<'_>) -> Option<Scopes> {
     value.parsed(|text| {
         let parts: Vec<_> = text.split('+').map(str::trim).collect();
@@ -76,9 +127,7 @@ pub(super) fn scopes(value: Value<'_>) -> Option<Scopes> {
             );
         }
         if parts.contains(&Scope::Asn.word()) {
-            return Err(Diagnostic::error("the scope `asn` is not supported by this version yet")
-                .label("needs a table of networks")
-                .help("`subnet` counts per /24 and /48"));
+            return Err(asn_is_unsupported());
         }
         if parts.len() > 1 && parts.contains(&Scope::Total.word()) {
             return Err(Diagnostic::error("`total` cannot be one of a pair")

@@ -43,6 +43,7 @@ pub fn check(forms: &Forms, now: Timestamp, report: &Report<'_>) -> Vec<Tier> {
     for list in &forms.lists {
         self::list(list, &accounts, &keys, now, report);
     }
+    needs_networks(forms, report);
     single_tables(forms, report);
     tiers
 }
@@ -315,13 +316,50 @@ fn list(list: &ListForm, accounts: &[&str], keys: &[&str], now: Timestamp, repor
     }
 }
 
+/// What needs to know the network of an address, and would be silent without a table.
+fn needs_networks(forms: &Forms, report: &Report<'_>) {
+    if !forms.networks.is_empty() {
+        return;
+    }
+    let help =
+        "write `[networks]` with `table = \"networks.mmdb\"`: an MMDB with ASNs, or CSV of `prefix,asn,kind`";
+    for list in &forms.lists {
+        if let Some(asn) = list.matchers.asns.first() {
+            report.error(asn.spot, || {
+                Diagnostic::error("`asns` needs a table of networks, and there is no `[networks]`")
+                    .label("nothing says which addresses are of this autonomous system")
+                    .help(help)
+            });
+        }
+    }
+    for rule in &forms.counted {
+        let counted = match &rule.limit {
+            LimitForm::Distinct { count, .. } if count.value == Scope::Asn => Some(count.spot),
+            _ => None,
+        };
+        let scopes = rule.scopes.value;
+        let per = scopes.first == Scope::Asn || scopes.second == Some(Scope::Asn);
+        if let Some(spot) = counted.or(per.then_some(rule.scopes.spot)) {
+            report.error(spot, || {
+                Diagnostic::error("the scope `asn` needs a table of networks, and there is no `[networks]`")
+                    .label("nothing says which autonomous system an address is of")
+                    .help(help)
+            });
+        }
+    }
+}
+
 fn single_tables(forms: &Forms, report: &Report<'_>) {
-    if let [first, second, ..] = &forms.sessions[..] {
-        report.error(second.spot, || {
-            Diagnostic::error("`[sessions]` stands twice")
-                .label("given a second time")
-                .help(format!("the other stands at {}", report.place(first.spot)))
-        });
+    let sessions: Vec<Spot> = forms.sessions.iter().map(|mode| mode.spot).collect();
+    let networks: Vec<Spot> = forms.networks.iter().map(|networks| networks.spot).collect();
+    for (table, spots) in [("[sessions]", sessions), ("[networks]", networks)] {
+        if let [first, second, ..] = spots[..] {
+            report.error(second, || {
+                Diagnostic::error(format!("`{table}` stands twice"))
+                    .label("given a second time")
+                    .help(format!("the other stands at {}", report.place(first)))
+            });
+        }
     }
     if forms.incomplete {
         return;

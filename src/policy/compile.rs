@@ -15,6 +15,7 @@ use super::diagnostic::{Diagnostic, line_span, quoted};
 use super::feed;
 use super::file::{self, CountedForm, Forms, Head, KeyForm, LimitForm, ListForm, ListKind, WindowForm};
 use super::lists::Lists;
+use super::networks::{self, Networks};
 use super::reader::{At, Report};
 use super::set::{
     Account, AccountIndex, COUNTERS_PER_REQUEST_MAX, Counter, Family, Key, Limit, Operations, Parts,
@@ -53,10 +54,11 @@ pub fn compile(sources: &Sources, now: Timestamp) -> Result<Compiled, Vec<Diagno
     }
     let tiers = check(&forms, now, &report);
     let feeds = feeds(sources, &forms, &report);
+    let networks = networks(sources, &forms, &report);
     if report.has_errors() {
         return Err(report.into_sorted());
     }
-    let set = PolicySet::new(lay_out(sources, &forms, tiers, &feeds, &report));
+    let set = PolicySet::new(lay_out(sources, &forms, tiers, &feeds, networks, &report));
     too_many_counters(&set, &forms, &report);
     if report.has_errors() {
         return Err(report.into_sorted());
@@ -128,6 +130,38 @@ fn feeds<'f>(sources: &Sources, forms: &'f Forms, report: &Report<'_>) -> Feeds<
     feeds
 }
 
+/// Reads the table of networks, where one is named.
+fn networks(sources: &Sources, forms: &Forms, report: &Report<'_>) -> Networks {
+    let Some(name) = forms.networks.iter().find_map(|form| form.table.as_ref()) else {
+        return Networks::default();
+    };
+    let file = sources.display_name(&name.value);
+    let (Some(bytes), Some(format)) = (sources.bytes(&name.value), networks::Format::of_name(&name.value))
+    else {
+        report.error(name.spot, || {
+            Diagnostic::error(format!("there is no table {}", quoted(&file)))
+                .label("expected a file below the policy directory")
+        });
+        return Networks::default();
+    };
+    let networks = match feed::unpacked(&name.value, bytes) {
+        Ok(bytes) => networks::read(&file, format, &bytes, report),
+        Err(wrong) => {
+            report.push(wrong.in_file(&file));
+            return Networks::default();
+        }
+    };
+    for list in &forms.lists {
+        for asn in list.matchers.asns.iter().filter(|asn| !networks.has_asn(asn.value)) {
+            report.warn(asn.spot, || {
+                Diagnostic::warning(format!("no network of the table is of autonomous system {}", asn.value))
+                    .label("matches no request")
+            });
+        }
+    }
+    networks
+}
+
 /// A rule of either sort, to be sorted by name.
 enum AnyRule<'f> {
     Counted(&'f CountedForm),
@@ -149,6 +183,7 @@ fn lay_out(
     forms: &Forms,
     tiers: Vec<Tier>,
     feeds: &Feeds<'_>,
+    networks: Networks,
     report: &Report<'_>,
 ) -> Parts {
     let anonymous = tiers.iter().position(|tier| tier.class == TierClass::None).unwrap_or_default();
@@ -161,6 +196,7 @@ fn lay_out(
         sessions: forms.sessions.first().map(|mode| mode.value).unwrap_or_default(),
         tiers,
         accounts,
+        networks,
         ..Parts::default()
     };
     let counted = forms.counted.iter().map(AnyRule::Counted);
@@ -305,6 +341,9 @@ fn list(parts: &mut Parts, rule: RuleIndex, form: &ListForm, feeds: &Feeds<'_>) 
     let feed = matchers.file.as_ref().and_then(|file| feeds.get(file.value.as_str()));
     for prefix in matchers.prefixes.iter().map(|at| at.value).chain(feed.into_iter().flatten().copied()) {
         lists.add_prefix(prefix, rule);
+    }
+    for asn in &matchers.asns {
+        lists.add_asn(asn.value, rule);
     }
     for room in &matchers.rooms {
         lists.add_room(room.value, rule);

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::io::Read;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -55,12 +56,8 @@ pub fn read(file: &Arc<str>, bytes: &[u8], report: &Report<'_>) -> Vec<IpNet> {
             continue;
         }
         let wrong = |make: &dyn Fn() -> Diagnostic| {
-            report.error_placed(|| {
-                let start = line.len() - line.trim_ascii_start().len();
-                let (line, entry_end) = (String::from_utf8_lossy(line), start + entry.len());
-                let span = line_span(number, line.trim_end_matches('\r'), start..entry_end);
-                Diagnostic { span: Some(Box::new(span)), ..make().in_file(file) }
-            });
+            let start = line.len() - line.trim_ascii_start().len();
+            wrong_in_line(report, file, number, line, start..start + entry.len(), make);
         };
         let Ok(text) = std::str::from_utf8(entry) else {
             wrong(&|| Diagnostic::error("the line is not text").label("expected an address or a prefix"));
@@ -83,6 +80,22 @@ pub fn read(file: &Arc<str>, bytes: &[u8], report: &Report<'_>) -> Vec<IpNet> {
         }
     }
     prefixes
+}
+
+/// Complains of some bytes of a line, which is given without its newline.
+pub(super) fn wrong_in_line(
+    report: &Report<'_>,
+    file: &Arc<str>,
+    number: u32,
+    line: &[u8],
+    bytes: Range<usize>,
+    make: impl FnOnce() -> Diagnostic,
+) {
+    report.error_placed(|| {
+        let line = String::from_utf8_lossy(line);
+        let span = line_span(number, line.trim_end_matches('\r'), bytes);
+        Diagnostic { span: Some(Box::new(span)), ..make().in_file(file) }
+    });
 }
 
 #[cfg(test)]

@@ -52,6 +52,8 @@ pub struct Forms {
     pub lists: Vec<ListForm>,
     /// `[[target]]`.
     pub targets: Vec<TargetForm>,
+    /// `[networks]`.
+    pub networks: Vec<NetworksForm>,
     /// `[sessions]`.
     pub sessions: Vec<At<SessionMode>>,
     /// Whether a file is no TOML, so that what it would have said is missing.
@@ -183,6 +185,8 @@ pub enum ListKind {
 pub struct Matchers {
     /// Addresses.
     pub prefixes: Vec<At<IpNet>>,
+    /// Autonomous systems.
+    pub asns: Vec<At<u32>>,
     /// Rooms.
     pub rooms: Vec<At<Room>>,
     /// Accounts.
@@ -201,12 +205,22 @@ impl Matchers {
     /// How many things it lists, a feed not counted.
     pub fn count(&self) -> usize {
         self.prefixes.len()
+            + self.asns.len()
             + self.rooms.len()
             + self.accounts.len()
             + self.keys.len()
             + self.user_agents.len()
             + self.libraries.len()
     }
+}
+
+/// `[networks]`.
+#[derive(Debug)]
+pub struct NetworksForm {
+    /// The table's name below the policy directory; `None` where it was wrong.
+    pub table: Option<At<String>>,
+    /// Where the header stands.
+    pub spot: Spot,
 }
 
 /// `[[target]]`.
@@ -251,10 +265,12 @@ fn read_file(top: &mut Table<'_>, forms: &mut Forms) {
     top.many("blocklist", |table| forms.lists.extend(tables::blocklist(table)));
     top.many("allowlist", |table| forms.lists.extend(tables::allowlist(table)));
     top.many("target", |table| forms.targets.extend(tables::target(table)));
-    forms
-        .sessions
-        .extend(top.optional("sessions", |value| value.table("`[sessions]`".into(), tables::sessions)));
-    for (field, shown) in [("networks", "[networks]"), ("viewbot", "[viewbot]"), ("shedding", "[shedding]")] {
+    top.single("sessions", |table| {
+        let spot = table.spot();
+        forms.sessions.extend(tables::sessions(table).map(|value| At { value, spot }));
+    });
+    top.single("networks", |table| forms.networks.push(tables::networks(table)));
+    for (field, shown) in [("viewbot", "[viewbot]"), ("shedding", "[shedding]")] {
         top.unsupported(field, shown);
     }
 }

@@ -13,6 +13,8 @@ pub mod diagnostic;
 pub mod feed;
 pub mod file;
 pub mod lists;
+pub mod networks;
+mod ranges;
 pub mod reader;
 pub mod set;
 pub mod sources;

@@ -21,6 +21,7 @@ use crate::base::subject::{Scope, Scopes, Subject};
 use crate::base::time::Timestamp;
 
 use super::lists::Lists;
+use super::networks::Networks;
 use super::target::Target;
 
 /// A request meets at most so many counters; a policy that needs more is refused when it is compiled.
@@ -48,6 +49,7 @@ pub struct PolicySet {
     allowlists: Lists,
     targets: Vec<Target>,
     sessions: SessionMode,
+    networks: Networks,
 }
 
 /// What a set is put together from. The indices in it must be consistent: `compile` is the only maker outside of tests.
@@ -75,6 +77,8 @@ pub struct Parts {
     pub targets: Vec<Target>,
     /// What happens to session credentials.
     pub sessions: SessionMode,
+    /// Which networks addresses are in; empty where the policy brings no table.
+    pub networks: Networks,
 }
 
 impl PolicySet {
@@ -108,6 +112,7 @@ impl PolicySet {
             allowlists: parts.allowlists,
             targets: parts.targets,
             sessions: parts.sessions,
+            networks: parts.networks,
         }
     }
 
@@ -199,6 +204,11 @@ impl PolicySet {
     /// What may be signed.
     pub fn targets(&self) -> &[Target] {
         &self.targets
+    }
+
+    /// Which networks addresses are in.
+    pub fn networks(&self) -> &Networks {
+        &self.networks
     }
 
     /// What happens to session credentials.

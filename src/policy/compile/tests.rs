@@ -64,7 +64,11 @@ fn meaning(set: &PolicySet) -> String {
     writeln!(text, "{:?}", set.targets()).unwrap();
     for (name, lists) in [("block", set.blocklists()), ("allow", set.allowlists())] {
         let of = |rules: &mut dyn Iterator<Item = RuleIndex>| rules.map(|rule| rule.0).collect::<Vec<_>>();
+        for asn in [64496, 64497, 64498] {
+            writeln!(text, "{name} AS{asn} {:?}", lists.of_asn(asn)).unwrap();
+        }
         for address in ["203.0.113.7", "203.0.113.9", "198.51.100.1", "2001:db8::1"] {
+            writeln!(text, "{address} {:?}", set.networks().lookup(address.parse().unwrap())).unwrap();
             writeln!(
                 text,
                 "{name} {address} {:?}",
@@ -135,7 +139,7 @@ fn the_shipped_policy_is_clean_and_says_what_the_reference_says() {
 }
 
 /// One of everything that may be written.
-const FULL: [(&str, &str); 4] = [
+const FULL: [(&str, &str); 5] = [
     (
         "10.toml",
         r#"
@@ -207,6 +211,7 @@ const FULL: [(&str, &str); 4] = [
         [[blocklist]]
         name = "agents"
         user-agents = ["curl/*"]
+        asns = [64496, 64497]
         libraries = ["ttlive-python >=6.0 <7", "ttlive-rust"]
         rooms = ["@someone"]
         keys = ["k_1"]
@@ -223,8 +228,11 @@ const FULL: [(&str, &str); 4] = [
         paths = ["/webcast/*"]
         [sessions]
         mode = "strip"
+        [networks]
+        table = "tables/networks.csv"
         "#,
     ),
+    ("tables/networks.csv", "prefix,asn,kind\n203.0.113.0/24,64496,isp\n2001:db8::/32,64497\n"),
     ("feeds/x.netset", "# comment\r\n198.51.100.1 ; one\r\n\r\n2001:db8::/32#x\r\n"),
 ];
 
@@ -289,7 +297,7 @@ fn the_digest_is_of_names_and_bytes() {
 #[test]
 fn feeds_are_named_before_they_are_read() {
     let named = sources(&FULL[..3]).feeds_named();
-    assert_eq!(named.into_iter().collect::<Vec<_>>(), ["feeds/x.netset"]);
+    assert_eq!(named.into_iter().collect::<Vec<_>>(), ["feeds/x.netset", "tables/networks.csv"]);
     let escape = "[[blocklist]]\nname = 'x'\nfile = '../../etc/shadow'\n[[blocklist]]\nname = 'y'\nfile = '/etc/passwd'";
     assert!(sources(&[("a.toml", escape)]).feeds_named().is_empty());
 }
@@ -333,7 +341,8 @@ fn bounds_hold() {
 
     let bad_feed = "nonsense\n".repeat(100_000);
     let wrong =
-        compile(&sources(&[FULL[0], FULL[1], FULL[2], ("feeds/x.netset", &bad_feed)]), now()).unwrap_err();
+        compile(&sources(&[FULL[0], FULL[1], FULL[2], FULL[3], ("feeds/x.netset", &bad_feed)]), now())
+            .unwrap_err();
     assert_eq!(wrong.len(), 101);
     assert_eq!(wrong.last().unwrap().message, "99900 more errors not shown");
 }
@@ -493,7 +502,7 @@ proptest! {
     fn any_part_of_a_policy_is_judged(kept in subsequence((0..24).collect::<Vec<usize>>(), 0..24)) {
         let all: Vec<_> = FULL[..3].iter().flat_map(|(_, text)| tables(text)).collect();
         let text: String = kept.into_iter().filter_map(|place| all.get(place).map(String::as_str)).collect();
-        if let Err(wrong) = compile(&sources(&[("a.toml", &text), FULL[3]]), now()) {
+        if let Err(wrong) = compile(&sources(&[("a.toml", &text), FULL[3], FULL[4]]), now()) {
             prop_assert!(wrong.iter().any(|diagnostic| diagnostic.severity == Severity::Error));
         }
     }

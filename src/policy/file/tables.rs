@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use super::words;
 use super::{
-    AccountForm, CountedForm, Head, ITEMS_MAX, KeyForm, LimitForm, ListForm, ListKind, Matchers, TargetForm,
-    TierForm, WindowForm,
+    AccountForm, CountedForm, Head, ITEMS_MAX, KeyForm, LimitForm, ListForm, ListKind, Matchers,
+    NetworksForm, TargetForm, TierForm, WindowForm,
 };
 use crate::base::operation::Operation;
 use crate::base::rate::{LENGTH_MAX, Rate};
 use crate::base::subject::Scopes;
 use crate::base::time::Timestamp;
-use crate::policy::diagnostic::Diagnostic;
+use crate::policy::diagnostic::{Diagnostic, quoted_list};
 use crate::policy::reader::{At, Table, Value};
 use crate::policy::set::{DISTINCT_MAX, Exemptions, Mode, SessionMode, TierClass, window_name};
 
@@ -206,20 +206,21 @@ fn exemptions(value: Value<'_>) -> Option<Exemptions> {
     Some(words.into_iter().fold(NONE, |all, word| all.or(word.value)))
 }
 
+/// What a list can match.
+const MATCHERS: [&str; 8] =
+    ["prefixes", "asns", "rooms", "accounts", "keys", "user-agents", "libraries", "file"];
+
 fn list(table: &mut Table<'_>, kind: impl FnOnce(&mut Table<'_>) -> Option<ListKind>) -> Option<ListForm> {
     let head = head(table);
     let kind = kind(table);
     let expires: Option<At<Timestamp>> = table.optional("expires", Value::time);
-    let written = ["prefixes", "rooms", "accounts", "keys", "user-agents", "libraries", "file", "asns"]
-        .iter()
-        .any(|field| table.has(field));
+    let written = MATCHERS.iter().any(|field| table.has(field));
     let matchers = matchers(table);
-    table.unsupported("asns", "asns");
     // An unknown field is told by itself, and is what was meant to be listed.
     if !written && !table.has_unknown() {
         table.error(table.spot(), || {
             Diagnostic::error(format!("{} lists nothing", table.what()))
-                .label("expected some of `prefixes`, `rooms`, `accounts`, `keys`, `user-agents`, `libraries`, `file`")
+                .label(format!("expected some of {}", quoted_list(MATCHERS)))
         });
     }
     Some(ListForm { head: head?, kind: kind?, expires, matchers })
@@ -231,6 +232,7 @@ fn matchers(table: &mut Table<'_>) -> Matchers {
     }
     Matchers {
         prefixes: all(table, "prefixes", words::prefix_value),
+        asns: all(table, "asns", words::asn),
         rooms: all(table, "rooms", words::room),
         accounts: all(table, "accounts", words::account_id),
         keys: all(table, "keys", words::key_id),
@@ -252,6 +254,10 @@ fn filled<T>(value: Value<'_>, read: fn(Value<'_>) -> Option<T>) -> Option<Vec<A
         return value.refuse(|| Diagnostic::error("the list is empty").label("expected at least one"));
     }
     Some(items)
+}
+
+pub(super) fn networks(table: &mut Table<'_>) -> NetworksForm {
+    NetworksForm { table: table.required("table", words::networks_name), spot: table.spot() }
 }
 
 pub(super) fn sessions(table: &mut Table<'_>) -> Option<SessionMode> {

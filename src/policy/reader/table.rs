@@ -130,6 +130,19 @@ impl<'r> Table<'r> {
         }
     }
 
+    /// Reads a table that stands once: `[field]`.
+    pub fn single(&mut self, field: &'static str, read: impl FnOnce(&mut Table<'r>)) {
+        self.optional(field, |value| {
+            if matches!(value.found, DeValue::Array(_)) {
+                return value.refuse(|| {
+                    Diagnostic::error(format!("there is one `{field}` only"))
+                        .label(format!("expected single brackets: `[{field}]`"))
+                });
+            }
+            value.open(format!("`[{field}]`"), read)
+        });
+    }
+
     /// Reads a table of tables: `[field.NAME]`.
     pub fn named(&mut self, field: &'static str, mut read: impl FnMut(At<&'r str>, &mut Table<'r>)) {
         self.asked.push(field);
@@ -233,6 +246,14 @@ impl<'r> Value<'r> {
             let wrong = Diagnostic::error(format!("{subject} is {}", type_word(self.found)));
             Diagnostic { help: help(), ..wrong.label(format!("expected {expected}")) }
         });
+    }
+
+    /// The text, where it is one; without a complaint.
+    pub fn as_text(self) -> Option<&'r str> {
+        match self.found {
+            DeValue::String(text) => Some(text.as_ref()),
+            _ => None,
+        }
     }
 
     /// A text.

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::diagnostic::{Diagnostic, closest, quoted, quoted_list};
-use super::file::{CountedForm, Forms, LimitForm, ListForm, ListKind};
+use super::file::{CountedForm, Forms, LimitForm, ListForm, ListKind, ViewbotForm};
 use super::reader::{At, Report, Spot};
 use super::set::{Mode, Tier, TierClass, TierIndex, window_name};
+use super::viewbot::ViewbotMode;
 use crate::base::id::TierName;
 use crate::base::subject::{Scope, Scopes};
 use crate::base::time::Timestamp;
@@ -44,6 +45,10 @@ pub fn check(forms: &Forms, now: Timestamp, report: &Report<'_>) -> Vec<Tier> {
         self::list(list, &accounts, &keys, now, report);
     }
     needs_networks(forms, report);
+    shedding(forms, &tiers, report);
+    for form in &forms.viewbot {
+        viewbot(form, report);
+    }
     single_tables(forms, report);
     tiers
 }
@@ -316,6 +321,48 @@ fn list(list: &ListForm, accounts: &[&str], keys: &[&str], now: Timestamp, repor
     }
 }
 
+fn shedding(forms: &Forms, tiers: &[Tier], report: &Report<'_>) {
+    let mut before: Vec<(&TierName, TierClass)> = Vec::new();
+    for tier in forms.shedding.iter().flat_map(|form| &form.order) {
+        known_tier(tiers, tier, report);
+        let Some(own) = class(tiers, &tier.value) else { continue };
+        if before.iter().any(|(other, _)| *other == &tier.value) {
+            report.error(tier.spot, || {
+                Diagnostic::error(format!("tier {} stands twice in the order", quoted(tier.value.as_str())))
+                    .label("given a second time")
+            });
+            continue;
+        }
+        if let Some((dearer, _)) = before.iter().find(|(_, class)| *class > own) {
+            report.warn(tier.spot, || {
+                let (name, dearer) = (quoted(tier.value.as_str()), quoted(dearer.as_str()));
+                Diagnostic::warning(format!("tier {dearer} is shed before {name}, whose class is cheaper"))
+                    .label("the first in the order is the first to be refused")
+            });
+        }
+        before.push((&tier.value, own));
+    }
+}
+
+fn viewbot(form: &ViewbotForm, report: &Report<'_>) {
+    let Some(mode) = form.mode else { return };
+    if mode.value > ViewbotMode::Shadow {
+        report.warn(mode.spot, || {
+            Diagnostic::warning("this version has no view-bot engine yet")
+                .label(format!("`{}` is taken for `shadow`", mode.value.word()))
+                .help("quotas, distinct quotas and blocklists are enforced")
+        });
+    }
+    let settings = &form.settings;
+    let (most, throttle) = (settings.evidence.most(), settings.ladder.throttle_bits);
+    if mode.value != ViewbotMode::Off && most < throttle {
+        report.warn(form.throttle_bits_spot, || {
+            Diagnostic::warning("no evidence can ever throttle anybody")
+                .label(format!("all of it together weighs {most} bits, {throttle} are needed"))
+        });
+    }
+}
+
 /// What needs to know the network of an address, and would be silent without a table.
 fn needs_networks(forms: &Forms, report: &Report<'_>) {
     if !forms.networks.is_empty() {
@@ -352,7 +399,11 @@ fn needs_networks(forms: &Forms, report: &Report<'_>) {
 fn single_tables(forms: &Forms, report: &Report<'_>) {
     let sessions: Vec<Spot> = forms.sessions.iter().map(|mode| mode.spot).collect();
     let networks: Vec<Spot> = forms.networks.iter().map(|networks| networks.spot).collect();
-    for (table, spots) in [("[sessions]", sessions), ("[networks]", networks)] {
+    let shedding: Vec<Spot> = forms.shedding.iter().map(|shedding| shedding.spot).collect();
+    let viewbot: Vec<Spot> = forms.viewbot.iter().map(|viewbot| viewbot.spot).collect();
+    for (table, spots) in
+        [("[sessions]", sessions), ("[networks]", networks), ("[shedding]", shedding), ("[viewbot]", viewbot)]
+    {
         if let [first, second, ..] = spots[..] {
             report.error(second, || {
                 Diagnostic::error(format!("`{table}` stands twice"))

@@ -24,6 +24,7 @@ use super::set::{
 };
 use super::sources::{FILES_MAX, Sources, TOML_BYTES_MAX, is_toml};
 use super::target::Target;
+use super::viewbot::{ViewbotMode, ViewbotSettings};
 use crate::base::operation::Operation;
 use crate::base::subject::{Scope, Subject};
 use crate::base::time::Timestamp;
@@ -194,9 +195,11 @@ fn lay_out(
         keys: forms.keys.iter().filter_map(|key| self::key(key, &accounts)).collect(),
         targets: targets(forms),
         sessions: forms.sessions.first().map(|mode| mode.value).unwrap_or_default(),
-        tiers,
         accounts,
         networks,
+        shedding: shedding(forms, &tiers),
+        viewbot: viewbot(forms),
+        tiers,
         ..Parts::default()
     };
     let counted = forms.counted.iter().map(AnyRule::Counted);
@@ -218,6 +221,18 @@ fn lay_out(
         });
     }
     parts
+}
+
+fn shedding(forms: &Forms, tiers: &[Tier]) -> Vec<TierIndex> {
+    let listed = forms.shedding.iter().flat_map(|form| &form.order);
+    listed.filter_map(|tier| tier_index(tiers, &tier.value)).collect()
+}
+
+/// As it was written; what it may not do yet, it does in shadow.
+fn viewbot(forms: &Forms) -> ViewbotSettings {
+    let mut settings = forms.viewbot.first().map(|form| form.settings.clone()).unwrap_or_default();
+    settings.mode = settings.mode.min(ViewbotMode::Shadow);
+    settings
 }
 
 /// By id.

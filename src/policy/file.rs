@@ -6,7 +6,9 @@
 //!
 //! Read [`Forms`] first; `tables` reads each kind of table, `words` the words in them.
 
+mod docs;
 mod tables;
+mod viewbot;
 mod words;
 
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use docs::TABLES;
+pub use viewbot::ViewbotForm;
 pub use words::{PrefixError, RULE_NAMES_RESERVED, prefix};
 
 use super::diagnostic::Diagnostic;
@@ -56,6 +60,10 @@ pub struct Forms {
     pub networks: Vec<NetworksForm>,
     /// `[sessions]`.
     pub sessions: Vec<At<SessionMode>>,
+    /// `[shedding]`.
+    pub shedding: Vec<SheddingForm>,
+    /// `[viewbot]`.
+    pub viewbot: Vec<ViewbotForm>,
     /// Whether a file is no TOML, so that what it would have said is missing.
     pub incomplete: bool,
 }
@@ -223,6 +231,15 @@ pub struct NetworksForm {
     pub spot: Spot,
 }
 
+/// `[shedding]`.
+#[derive(Debug)]
+pub struct SheddingForm {
+    /// The first goes first.
+    pub order: Vec<At<TierName>>,
+    /// Where the header stands.
+    pub spot: Spot,
+}
+
 /// `[[target]]`.
 #[derive(Debug)]
 pub struct TargetForm {
@@ -243,6 +260,7 @@ pub fn read(report: &Report<'_>) -> Forms {
 }
 
 fn read_file(top: &mut Table<'_>, forms: &mut Forms) {
+    top.follow(&docs::FILE);
     if let Some(format) = top.optional("format", |value| {
         let format = value.whole(0..=u32::MAX)?;
         if format == FORMAT {
@@ -265,12 +283,11 @@ fn read_file(top: &mut Table<'_>, forms: &mut Forms) {
     top.many("blocklist", |table| forms.lists.extend(tables::blocklist(table)));
     top.many("allowlist", |table| forms.lists.extend(tables::allowlist(table)));
     top.many("target", |table| forms.targets.extend(tables::target(table)));
-    top.single("sessions", |table| {
+    top.single("sessions", &docs::SESSIONS, |table| {
         let spot = table.spot();
         forms.sessions.extend(tables::sessions(table).map(|value| At { value, spot }));
     });
-    top.single("networks", |table| forms.networks.push(tables::networks(table)));
-    for (field, shown) in [("viewbot", "[viewbot]"), ("shedding", "[shedding]")] {
-        top.unsupported(field, shown);
-    }
+    top.single("networks", &docs::NETWORKS, |table| forms.networks.push(tables::networks(table)));
+    top.single("shedding", &docs::SHEDDING, |table| forms.shedding.push(tables::shedding(table)));
+    top.single("viewbot", &docs::VIEWBOT, |table| forms.viewbot.push(viewbot::viewbot(table)));
 }

@@ -6,6 +6,7 @@ use proptest::sample::{Index, subsequence};
 
 use super::*;
 use crate::policy::diagnostic::{Severity, render};
+use crate::policy::viewbot::ViewbotMode;
 
 fn now() -> Timestamp {
     Timestamp::parse_rfc3339("2026-11-22T10:00:00Z").unwrap()
@@ -62,6 +63,7 @@ fn meaning(set: &PolicySet) -> String {
         }
     }
     writeln!(text, "{:?}", set.targets()).unwrap();
+    writeln!(text, "shedding {:?}\n{:?}", set.shedding_order(), set.viewbot()).unwrap();
     for (name, lists) in [("block", set.blocklists()), ("allow", set.allowlists())] {
         let of = |rules: &mut dyn Iterator<Item = RuleIndex>| rules.map(|rule| rule.0).collect::<Vec<_>>();
         for asn in [64496, 64497, 64498] {
@@ -135,6 +137,9 @@ fn the_shipped_policy_is_clean_and_says_what_the_reference_says() {
     assert!(set.targets().iter().any(|target| target.allows("www.tiktok.com", "/api/live/detail/")));
     assert!(!set.targets().iter().any(|target| target.allows("www.tiktok.com", "/webcast/fetch/")));
     assert_eq!(set.sessions().word(), "pass");
+    assert_eq!(set.viewbot().mode, ViewbotMode::Shadow);
+    let shed: Vec<_> = set.shedding_order().iter().map(|tier| set.tier(*tier).name.as_str()).collect();
+    assert_eq!(shed, ["anonymous", "community", "business", "enterprise"]);
     assert_eq!(set.tier(set.anonymous()).name.as_str(), "anonymous");
 }
 
@@ -230,6 +235,13 @@ const FULL: [(&str, &str); 5] = [
         mode = "strip"
         [networks]
         table = "tables/networks.csv"
+        [shedding]
+        order = ["community"]
+        [viewbot]
+        mode = "shadow"
+        known-age = "8m"
+        evidence = { pool-chain = [1, 4.5] }
+        ladder = { address = { ttl = "20m", max = "12h" } }
         "#,
     ),
     ("tables/networks.csv", "prefix,asn,kind\n203.0.113.0/24,64496,isp\n2001:db8::/32,64497\n"),
@@ -280,6 +292,20 @@ fn a_packed_feed_is_read() {
     whole.insert("feeds/x.netset.gz", packed);
     let set = compile(&whole, now()).unwrap_or_else(|wrong| panic!("{}", render(&wrong))).set;
     assert_eq!(set.blocklists().of_address("203.0.113.7".parse().unwrap()), [RuleIndex(0)]);
+}
+
+/// Who is not listed goes after who is, the cheaper first.
+#[test]
+fn tiers_are_shed_by_class_unless_the_order_says_otherwise() {
+    let order = |more: &str| -> Vec<String> {
+        let base = std::fs::read_to_string(root().join("tests/policies/base.toml")).unwrap();
+        let more = format!("[tier.a-paid]\nclass = 'paid'\n{more}");
+        let set = compile(&sources(&[("00.toml", &base), ("10.toml", &more)]), now()).unwrap().set;
+        set.shedding_order().iter().map(|tier| set.tier(*tier).name.to_string()).collect()
+    };
+    assert_eq!(order(""), ["anonymous", "community", "a-paid", "business"]);
+    let listed = "[shedding]\norder = ['community', 'business']\n";
+    assert_eq!(order(listed), ["community", "business", "anonymous", "a-paid"]);
 }
 
 #[test]

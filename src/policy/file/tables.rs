@@ -4,10 +4,11 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use super::docs;
 use super::words;
 use super::{
     AccountForm, CountedForm, Head, ITEMS_MAX, KeyForm, LimitForm, ListForm, ListKind, Matchers,
-    NetworksForm, TargetForm, TierForm, WindowForm,
+    NetworksForm, SheddingForm, TargetForm, TierForm, WindowForm,
 };
 use crate::base::operation::Operation;
 use crate::base::rate::{LENGTH_MAX, Rate};
@@ -26,6 +27,7 @@ const WORDS_MAX: usize = 64;
 pub(super) fn tier(name: At<&str>, table: &mut Table<'_>) -> Option<TierForm> {
     const CLASSES: [(&str, TierClass); 3] =
         [("none", TierClass::None), ("free", TierClass::Free), ("paid", TierClass::Paid)];
+    table.follow(&docs::TIER);
     let class = table.required("class", |value| value.word("class", &CLASSES));
     let Some(value) = crate::base::id::TierName::new(name.value) else {
         table.error(name.spot, || words::not_a_name("a tier", name.value));
@@ -35,12 +37,14 @@ pub(super) fn tier(name: At<&str>, table: &mut Table<'_>) -> Option<TierForm> {
 }
 
 pub(super) fn account(table: &mut Table<'_>) -> Option<AccountForm> {
+    table.follow(&docs::ACCOUNT);
     let id = table.required("id", words::account_id);
     let tier = table.required("tier", words::tier_name);
     Some(AccountForm { id: id?, tier })
 }
 
 pub(super) fn key(table: &mut Table<'_>) -> Option<KeyForm> {
+    table.follow(&docs::KEY);
     table.hide_unknown();
     let id = table.required("id", words::key_id);
     let hash = table.required("hash", words::key_hash);
@@ -91,10 +95,12 @@ fn operation(value: Value<'_>) -> Option<Operation> {
 }
 
 pub(super) fn quota(table: &mut Table<'_>) -> Option<CountedForm> {
+    table.follow(&docs::QUOTA);
     counted(table, |table, _| limits(table, 0..=u32::MAX).map(LimitForm::Windows))
 }
 
 pub(super) fn distinct(table: &mut Table<'_>) -> Option<CountedForm> {
+    table.follow(&docs::DISTINCT);
     let count = table.required("count", words::counted_scope);
     counted(table, |table, scopes| {
         // More of them are not remembered; none at all would refuse everybody, which a quota of 0 says plainly.
@@ -152,8 +158,9 @@ fn windows(table: &Table<'_>, range: RangeInclusive<u32>) -> Option<Vec<WindowFo
 }
 
 pub(super) fn rate(table: &mut Table<'_>) -> Option<CountedForm> {
+    table.follow(&docs::RATE);
     counted(table, |table, _| {
-        let rate = table.required("rate", words::rate);
+        let rate = table.required("rate", words::limiting_rate);
         // 1 is what "2/s" says: two a second, evenly. A burst lets more through after a pause, and is the operator's to grant.
         let burst = table.optional("burst", |value| value.whole(1..=u32::MAX));
         let (rate, count) = (rate?.value, burst.map_or(1, |burst| burst.value));
@@ -173,6 +180,7 @@ fn earned_in_time(rate: Rate, burst: u32) -> bool {
 }
 
 pub(super) fn concurrency(table: &mut Table<'_>) -> Option<CountedForm> {
+    table.follow(&docs::CONCURRENCY);
     counted(table, |table, _| {
         let max = table.required("max", |value| value.whole(1..=u32::MAX));
         max.map(|max| LimitForm::Concurrency { max: max.value })
@@ -180,6 +188,7 @@ pub(super) fn concurrency(table: &mut Table<'_>) -> Option<CountedForm> {
 }
 
 pub(super) fn blocklist(table: &mut Table<'_>) -> Option<ListForm> {
+    table.follow(&docs::BLOCKLIST);
     list(table, |table| {
         let reason = table.optional("reason", words::reason);
         Some(ListKind::Block(reason.map(|reason| Arc::from(reason.value))))
@@ -187,6 +196,7 @@ pub(super) fn blocklist(table: &mut Table<'_>) -> Option<ListForm> {
 }
 
 pub(super) fn allowlist(table: &mut Table<'_>) -> Option<ListForm> {
+    table.follow(&docs::ALLOWLIST);
     list(table, |table| table.required("exempt", exemptions).map(|exempt| ListKind::Allow(exempt.value)))
 }
 
@@ -243,6 +253,7 @@ fn matchers(table: &mut Table<'_>) -> Matchers {
 }
 
 pub(super) fn target(table: &mut Table<'_>) -> Option<TargetForm> {
+    table.follow(&docs::TARGET);
     let hosts = table.required("hosts", |value| filled(value, words::host));
     let paths = table.required("paths", |value| filled(value, words::path));
     Some(TargetForm { hosts: values(Some(hosts?)), paths: values(Some(paths?)) })
@@ -258,6 +269,11 @@ fn filled<T>(value: Value<'_>, read: fn(Value<'_>) -> Option<T>) -> Option<Vec<A
 
 pub(super) fn networks(table: &mut Table<'_>) -> NetworksForm {
     NetworksForm { table: table.required("table", words::networks_name), spot: table.spot() }
+}
+
+pub(super) fn shedding(table: &mut Table<'_>) -> SheddingForm {
+    let order = table.required("order", |value| value.list(WORDS_MAX, words::tier_name));
+    SheddingForm { order: order.map(|order| order.value).unwrap_or_default(), spot: table.spot() }
 }
 
 pub(super) fn sessions(table: &mut Table<'_>) -> Option<SessionMode> {

@@ -143,7 +143,24 @@ pub(super) fn window(text: &str) -> Result<Duration, Diagnostic> {
     })
 }
 
+pub(super) fn length(value: Value<'_>) -> Option<Duration> {
+    value.parsed(|text| {
+        parse_length(text).map_err(|error| {
+            Diagnostic::error(format!("{} is not a length of time", quoted(text))).label(error.to_string())
+        })
+    })
+}
+
 pub(super) fn rate(value: Value<'_>) -> Option<Rate> {
+    rate_or_help(value, None)
+}
+
+/// A rate that limits something. Nobody who writes 0 there wants a smooth flow.
+pub(super) fn limiting_rate(value: Value<'_>) -> Option<Rate> {
+    rate_or_help(value, Some("to admit nothing, write a quota whose limit is 0"))
+}
+
+fn rate_or_help(value: Value<'_>, zero_help: Option<&str>) -> Option<Rate> {
     value.parsed(|text| {
         let error = match Rate::parse(text) {
             Ok(rate) => return Ok(rate),
@@ -153,7 +170,10 @@ pub(super) fn rate(value: Value<'_>) -> Option<Rate> {
         let zero = text.split_once('/').is_some_and(|(count, _)| count.trim().parse() == Ok(0u32));
         let label = if zero { LengthError::Count.to_string() } else { error.to_string() };
         let wrong = Diagnostic::error(format!("{} is not a rate", quoted(text))).label(label);
-        Err(if zero { wrong.help("to admit nothing, write a quota whose limit is 0") } else { wrong })
+        Err(match zero_help {
+            Some(help) if zero => wrong.help(help),
+            _ => wrong,
+        })
     })
 }
 

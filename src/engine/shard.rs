@@ -228,6 +228,10 @@ impl Shard {
         }
         let mut candidates: Vec<(u64, RecordKey, usize)> = Vec::new();
         for (key, record) in &self.records {
+            // A neighbourhood's sum stays what it is: as the most that somebody had spent it would shut others out.
+            if key.is_fold() {
+                continue;
+            }
             if let (Some(_), Some(spent)) = (key.bucket(), record.spent(now)) {
                 candidates.push((spent, *key, record.weight()));
             }

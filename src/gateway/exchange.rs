@@ -146,7 +146,8 @@ impl<'w> Exchange<'w> {
 
     /// The facts of `request`. A key is not looked up where its proxy showed too many unknown ones.
     pub fn facts<'r>(&self, request: &'r Request<'_>, client: IpAddr) -> Facts<'r> {
-        let mut facts = request.facts(client, None);
+        let network = self.live.policy.networks().lookup(client);
+        let mut facts = request.facts(client, network.map(|network| network.asn));
         if matches!(facts.credential, Credential::Presented(_))
             && let Some(wait) = self.worker.shared.key_attempts.barred(Prefix::proxy(client), self.now)
         {

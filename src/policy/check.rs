@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::diagnostic::{Diagnostic, closest, quoted, quoted_list};
-use super::file::{CountedForm, Forms, LimitForm, ListForm, ListKind};
+use super::file::{CountedForm, Forms, LimitForm, ListForm, ListKind, ViewbotForm};
 use super::reader::{At, Report, Spot};
 use super::set::{Mode, Tier, TierClass, TierIndex, window_name};
+use super::viewbot::ViewbotMode;
 use crate::base::id::TierName;
 use crate::base::subject::{Scope, Scopes};
 use crate::base::time::Timestamp;
@@ -42,6 +43,11 @@ pub fn check(forms: &Forms, now: Timestamp, report: &Report<'_>) -> Vec<Tier> {
     }
     for list in &forms.lists {
         self::list(list, &accounts, &keys, now, report);
+    }
+    needs_networks(forms, report);
+    shedding(forms, &tiers, report);
+    for form in &forms.viewbot {
+        viewbot(form, report);
     }
     single_tables(forms, report);
     tiers
@@ -243,7 +249,7 @@ fn counted(rule: &CountedForm, tiers: &[Tier], report: &Report<'_>) {
             });
         }
     }
-    if let LimitForm::Windows(windows) = &rule.limit {
+    if let LimitForm::Windows(windows) | LimitForm::Distinct { windows, .. } = &rule.limit {
         for pair in windows.windows(2).filter(|pair| pair[1].max.value < pair[0].max.value) {
             let (short, long) = (window_name(pair[0].length.value), window_name(pair[1].length.value));
             report.warn(pair[1].max.spot, || {
@@ -315,13 +321,96 @@ fn list(list: &ListForm, accounts: &[&str], keys: &[&str], now: Timestamp, repor
     }
 }
 
-fn single_tables(forms: &Forms, report: &Report<'_>) {
-    if let [first, second, ..] = &forms.sessions[..] {
-        report.error(second.spot, || {
-            Diagnostic::error("`[sessions]` stands twice")
-                .label("given a second time")
-                .help(format!("the other stands at {}", report.place(first.spot)))
+fn shedding(forms: &Forms, tiers: &[Tier], report: &Report<'_>) {
+    let mut before: Vec<(&TierName, TierClass)> = Vec::new();
+    for tier in forms.shedding.iter().flat_map(|form| &form.order) {
+        known_tier(tiers, tier, report);
+        let Some(own) = class(tiers, &tier.value) else { continue };
+        if before.iter().any(|(other, _)| *other == &tier.value) {
+            report.error(tier.spot, || {
+                Diagnostic::error(format!("tier {} stands twice in the order", quoted(tier.value.as_str())))
+                    .label("given a second time")
+            });
+            continue;
+        }
+        if let Some((dearer, _)) = before.iter().find(|(_, class)| *class > own) {
+            report.warn(tier.spot, || {
+                let (name, dearer) = (quoted(tier.value.as_str()), quoted(dearer.as_str()));
+                Diagnostic::warning(format!("tier {dearer} is shed before {name}, whose class is cheaper"))
+                    .label("the first in the order is the first to be refused")
+            });
+        }
+        before.push((&tier.value, own));
+    }
+}
+
+fn viewbot(form: &ViewbotForm, report: &Report<'_>) {
+    let Some(mode) = form.mode else { return };
+    if mode.value > ViewbotMode::Shadow {
+        report.warn(mode.spot, || {
+            Diagnostic::warning("this version has no view-bot engine yet")
+                .label(format!("`{}` is taken for `shadow`", mode.value.word()))
+                .help("quotas, distinct quotas and blocklists are enforced")
         });
+    }
+    let settings = &form.settings;
+    let (most, throttle) = (settings.evidence.most(), settings.ladder.throttle_bits);
+    if mode.value != ViewbotMode::Off && most < throttle {
+        report.warn(form.throttle_bits_spot, || {
+            Diagnostic::warning("no evidence can ever throttle anybody")
+                .label(format!("all of it together weighs {most} bits, {throttle} are needed"))
+        });
+    }
+}
+
+/// What needs to know the network of an address, and would be silent without a table.
+fn needs_networks(forms: &Forms, report: &Report<'_>) {
+    if !forms.networks.is_empty() {
+        return;
+    }
+    let help =
+        "write `[networks]` with `table = \"networks.mmdb\"`: an MMDB with ASNs, or CSV of `prefix,asn,kind`";
+    for list in &forms.lists {
+        if let Some(asn) = list.matchers.asns.first() {
+            report.error(asn.spot, || {
+                Diagnostic::error("`asns` needs a table of networks, and there is no `[networks]`")
+                    .label("nothing says which addresses are of this autonomous system")
+                    .help(help)
+            });
+        }
+    }
+    for rule in &forms.counted {
+        let counted = match &rule.limit {
+            LimitForm::Distinct { count, .. } if count.value == Scope::Asn => Some(count.spot),
+            _ => None,
+        };
+        let scopes = rule.scopes.value;
+        let per = scopes.first == Scope::Asn || scopes.second == Some(Scope::Asn);
+        if let Some(spot) = counted.or(per.then_some(rule.scopes.spot)) {
+            report.error(spot, || {
+                Diagnostic::error("the scope `asn` needs a table of networks, and there is no `[networks]`")
+                    .label("nothing says which autonomous system an address is of")
+                    .help(help)
+            });
+        }
+    }
+}
+
+fn single_tables(forms: &Forms, report: &Report<'_>) {
+    let sessions: Vec<Spot> = forms.sessions.iter().map(|mode| mode.spot).collect();
+    let networks: Vec<Spot> = forms.networks.iter().map(|networks| networks.spot).collect();
+    let shedding: Vec<Spot> = forms.shedding.iter().map(|shedding| shedding.spot).collect();
+    let viewbot: Vec<Spot> = forms.viewbot.iter().map(|viewbot| viewbot.spot).collect();
+    for (table, spots) in
+        [("[sessions]", sessions), ("[networks]", networks), ("[shedding]", shedding), ("[viewbot]", viewbot)]
+    {
+        if let [first, second, ..] = spots[..] {
+            report.error(second, || {
+                Diagnostic::error(format!("`{table}` stands twice"))
+                    .label("given a second time")
+                    .help(format!("the other stands at {}", report.place(first)))
+            });
+        }
     }
     if forms.incomplete {
         return;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -14,14 +15,16 @@ use super::diagnostic::{Diagnostic, line_span, quoted};
 use super::feed;
 use super::file::{self, CountedForm, Forms, Head, KeyForm, LimitForm, ListForm, ListKind, WindowForm};
 use super::lists::Lists;
-use super::reader::Report;
+use super::networks::{self, Networks};
+use super::reader::{At, Report};
 use super::set::{
     Account, AccountIndex, COUNTERS_PER_REQUEST_MAX, Counter, Family, Key, Limit, Operations, Parts,
     PolicySet, Rule, RuleIndex, RuleKind, Tier, TierClass, TierIndex, Tiers, WINDOWS_PER_COUNTER_MAX,
-    WindowLimit, limit_label, window_name,
+    WindowLimit, distinct_label, limit_label, window_name,
 };
-use super::sources::{FEED_BYTES_MAX, FILES_MAX, Sources, TOML_BYTES_MAX, is_toml};
+use super::sources::{FILES_MAX, Sources, TOML_BYTES_MAX, is_toml};
 use super::target::Target;
+use super::viewbot::{ViewbotMode, ViewbotSettings};
 use crate::base::operation::Operation;
 use crate::base::subject::{Scope, Subject};
 use crate::base::time::Timestamp;
@@ -52,10 +55,11 @@ pub fn compile(sources: &Sources, now: Timestamp) -> Result<Compiled, Vec<Diagno
     }
     let tiers = check(&forms, now, &report);
     let feeds = feeds(sources, &forms, &report);
+    let networks = networks(sources, &forms, &report);
     if report.has_errors() {
         return Err(report.into_sorted());
     }
-    let set = PolicySet::new(lay_out(sources, &forms, tiers, &feeds, &report));
+    let set = PolicySet::new(lay_out(sources, &forms, tiers, &feeds, networks, &report));
     too_many_counters(&set, &forms, &report);
     if report.has_errors() {
         return Err(report.into_sorted());
@@ -116,17 +120,47 @@ fn feeds<'f>(sources: &Sources, forms: &'f Forms, report: &Report<'_>) -> Feeds<
                     .label("expected a file below the policy directory")
             }),
             Some(_) if feeds.contains_key(name.value.as_str()) => {}
-            Some(bytes) if bytes.len() > FEED_BYTES_MAX => {
-                let message =
-                    format!("the feed has {} bytes: at most {FEED_BYTES_MAX} are possible", bytes.len());
-                report.push(Diagnostic::error(message).in_file(&file));
-            }
-            Some(bytes) => {
-                feeds.insert(&name.value, feed::read(&file, bytes, report));
-            }
+            Some(bytes) => match feed::unpacked(&name.value, bytes) {
+                Ok(bytes) => {
+                    feeds.insert(&name.value, feed::read(&file, &bytes, report));
+                }
+                Err(wrong) => report.push(wrong.in_file(&file)),
+            },
         }
     }
     feeds
+}
+
+/// Reads the table of networks, where one is named.
+fn networks(sources: &Sources, forms: &Forms, report: &Report<'_>) -> Networks {
+    let Some(name) = forms.networks.iter().find_map(|form| form.table.as_ref()) else {
+        return Networks::default();
+    };
+    let file = sources.display_name(&name.value);
+    let (Some(bytes), Some(format)) = (sources.bytes(&name.value), networks::Format::of_name(&name.value))
+    else {
+        report.error(name.spot, || {
+            Diagnostic::error(format!("there is no table {}", quoted(&file)))
+                .label("expected a file below the policy directory")
+        });
+        return Networks::default();
+    };
+    let networks = match feed::unpacked(&name.value, bytes) {
+        Ok(bytes) => networks::read(&file, format, &bytes, report),
+        Err(wrong) => {
+            report.push(wrong.in_file(&file));
+            return Networks::default();
+        }
+    };
+    for list in &forms.lists {
+        for asn in list.matchers.asns.iter().filter(|asn| !networks.has_asn(asn.value)) {
+            report.warn(asn.spot, || {
+                Diagnostic::warning(format!("no network of the table is of autonomous system {}", asn.value))
+                    .label("matches no request")
+            });
+        }
+    }
+    networks
 }
 
 /// A rule of either sort, to be sorted by name.
@@ -150,6 +184,7 @@ fn lay_out(
     forms: &Forms,
     tiers: Vec<Tier>,
     feeds: &Feeds<'_>,
+    networks: Networks,
     report: &Report<'_>,
 ) -> Parts {
     let anonymous = tiers.iter().position(|tier| tier.class == TierClass::None).unwrap_or_default();
@@ -160,8 +195,11 @@ fn lay_out(
         keys: forms.keys.iter().filter_map(|key| self::key(key, &accounts)).collect(),
         targets: targets(forms),
         sessions: forms.sessions.first().map(|mode| mode.value).unwrap_or_default(),
-        tiers,
         accounts,
+        networks,
+        shedding: shedding(forms, &tiers),
+        viewbot: viewbot(forms),
+        tiers,
         ..Parts::default()
     };
     let counted = forms.counted.iter().map(AnyRule::Counted);
@@ -183,6 +221,18 @@ fn lay_out(
         });
     }
     parts
+}
+
+fn shedding(forms: &Forms, tiers: &[Tier]) -> Vec<TierIndex> {
+    let listed = forms.shedding.iter().flat_map(|form| &form.order);
+    listed.filter_map(|tier| tier_index(tiers, &tier.value)).collect()
+}
+
+/// As it was written; what it may not do yet, it does in shadow.
+fn viewbot(forms: &Forms) -> ViewbotSettings {
+    let mut settings = forms.viewbot.first().map(|form| form.settings.clone()).unwrap_or_default();
+    settings.mode = settings.mode.min(ViewbotMode::Shadow);
+    settings
 }
 
 /// By id.
@@ -243,9 +293,9 @@ fn counters(parts: &mut Parts, rule: RuleIndex, form: &CountedForm) -> RuleKind 
             listed.value.iter().map(|at| at.value).filter(|operation| operation.costs_quota()).collect()
         }
     };
-    let label = |window: &str| Arc::from(limit_label(scopes, window));
+    let label = |window: &str| -> Arc<str> { Arc::from(limit_label(scopes, window)) };
     let from = parts.counters.len() as u16;
-    let mut add = |table: &str, lengths: &[std::time::Duration], limit: Limit| {
+    let mut add = |table: &str, lengths: &[Duration], limit: Limit| {
         let family = Family::of(name, table, scopes, lengths);
         let tiers = tiers.clone();
         parts.counters.push(Counter { rule, mode: form.head.mode, scopes, limit, tiers, operations, family });
@@ -253,18 +303,16 @@ fn counters(parts: &mut Parts, rule: RuleIndex, form: &CountedForm) -> RuleKind 
     match &form.limit {
         LimitForm::Windows(windows) => {
             for some in windows.chunks(WINDOWS_PER_COUNTER_MAX) {
-                let lengths: Vec<_> = some.iter().map(|window| window.length.value).collect();
-                let window = |form: &WindowForm| {
-                    let window_name = window_name(form.length.value);
-                    let label = label(&window_name);
-                    WindowLimit {
-                        length: form.length.value,
-                        max: form.max.value,
-                        name: window_name.into(),
-                        label,
-                    }
-                };
-                add("quota", &lengths, Limit::Windows(some.iter().map(window).collect()));
+                add("quota", &lengths(some), Limit::Windows(window_limits(some, label)));
+            }
+        }
+        LimitForm::Distinct { count: At { value: count, .. }, windows } => {
+            // What is counted is part of the table's name here: other ones were seen than those that are counted now.
+            let table = format!("distinct:{count}");
+            let label = |window: &str| Arc::from(distinct_label(scopes, *count, window));
+            for some in windows.chunks(WINDOWS_PER_COUNTER_MAX) {
+                let windows = window_limits(some, label);
+                add(&table, &lengths(some), Limit::Distinct { count: *count, windows });
             }
         }
         LimitForm::Rate { rate, burst } => {
@@ -277,9 +325,23 @@ fn counters(parts: &mut Parts, rule: RuleIndex, form: &CountedForm) -> RuleKind 
     let counters: Range<u16> = from..parts.counters.len() as u16;
     match form.limit {
         LimitForm::Windows(_) => RuleKind::Quota { counters },
+        LimitForm::Distinct { .. } => RuleKind::Distinct { counters },
         LimitForm::Rate { .. } => RuleKind::Rate { counters },
         LimitForm::Concurrency { .. } => RuleKind::Concurrency { counters },
     }
+}
+
+fn lengths(windows: &[WindowForm]) -> Vec<Duration> {
+    windows.iter().map(|window| window.length.value).collect()
+}
+
+fn window_limits(windows: &[WindowForm], label: impl Fn(&str) -> Arc<str>) -> Vec<WindowLimit> {
+    let limit = |form: &WindowForm| {
+        let name = window_name(form.length.value);
+        let label = label(&name);
+        WindowLimit { length: form.length.value, max: form.max.value, name: name.into(), label }
+    };
+    windows.iter().map(limit).collect()
 }
 
 fn list(parts: &mut Parts, rule: RuleIndex, form: &ListForm, feeds: &Feeds<'_>) -> RuleKind {
@@ -294,6 +356,9 @@ fn list(parts: &mut Parts, rule: RuleIndex, form: &ListForm, feeds: &Feeds<'_>) 
     let feed = matchers.file.as_ref().and_then(|file| feeds.get(file.value.as_str()));
     for prefix in matchers.prefixes.iter().map(|at| at.value).chain(feed.into_iter().flatten().copied()) {
         lists.add_prefix(prefix, rule);
+    }
+    for asn in &matchers.asns {
+        lists.add_asn(asn.value, rule);
     }
     for room in &matchers.rooms {
         lists.add_room(room.value, rule);

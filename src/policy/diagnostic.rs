@@ -294,7 +294,7 @@ fn push_escaped(text: &mut String, character: char) {
 }
 
 /// A text with what a terminal obeys escaped, of at most so many characters.
-fn escaped(text: &str, chars_max: usize) -> String {
+pub(super) fn escaped(text: &str, chars_max: usize) -> String {
     let mut out = String::new();
     for (count, character) in text.chars().enumerate() {
         if count >= chars_max {
@@ -313,9 +313,9 @@ pub fn quoted(text: &str) -> String {
     format!("`{}`", escaped(&masked(&text[..end]), WORD_CHARS_MAX))
 }
 
-/// Several words in backticks, with commas, at most twelve of them.
+/// Several words in backticks, with commas, at most sixteen of them.
 pub fn quoted_list<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
-    const SHOWN_MAX: usize = 12;
+    const SHOWN_MAX: usize = 16;
     let mut words = words.into_iter();
     let mut all: Vec<_> = words.by_ref().take(SHOWN_MAX).map(quoted).collect();
     if words.next().is_some() {

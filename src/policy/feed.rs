@@ -1,8 +1,13 @@
 //! A feed: one address or prefix a line, comments after `#` or `;`, as the public lists of proxies come (`*.netset`, `drop.txt`).
 //!
+//! One whose name ends with `.gz` is unpacked (RFC 1952), up to the size that a plain one may have.
+//!
 //! Strict, because a feed is written by somebody else: a line that is not understood refuses the feed and leaves the
 //! policy in force as it is, and no feed may list everybody.
 
+use std::borrow::Cow;
+use std::io::Read;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -10,9 +15,37 @@ use ipnet::IpNet;
 use super::diagnostic::{Diagnostic, line_span, quoted};
 use super::file::prefix;
 use super::reader::Report;
+use super::sources::FEED_BYTES_MAX;
 
 /// A feed may list at most so many prefixes.
 pub const PREFIXES_MAX: usize = 2_000_000;
+
+/// The bytes of a feed or a table, unpacked where its name says that it is packed: at most [`FEED_BYTES_MAX`].
+///
+/// # Errors
+///
+/// Too long, packed or unpacked; no gzip, or not all of it.
+pub fn unpacked<'b>(name: &str, bytes: &'b [u8]) -> Result<Cow<'b, [u8]>, Diagnostic> {
+    if bytes.len() > FEED_BYTES_MAX {
+        // Whoever read it stopped soon after the limit, so that its true size is not known.
+        return Err(Diagnostic::error(format!("the file has more than {FEED_BYTES_MAX} bytes")));
+    }
+    if name.strip_suffix(".gz").is_none() {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let mut unpacked = Vec::new();
+    // Several members are one text, as `cat a.gz b.gz` makes them.
+    let limited =
+        flate2::read::MultiGzDecoder::new(bytes).take(FEED_BYTES_MAX as u64 + 1).read_to_end(&mut unpacked);
+    match limited {
+        Err(error) => Err(Diagnostic::error("the file is not gzip, or not all of it is there")
+            .help(format!("{error}; a file that is not packed has a name without `.gz`"))),
+        Ok(_) if unpacked.len() > FEED_BYTES_MAX => Err(Diagnostic::error(format!(
+            "the file has more than {FEED_BYTES_MAX} bytes when it is unpacked"
+        ))),
+        Ok(_) => Ok(Cow::Owned(unpacked)),
+    }
+}
 
 /// Reads all prefixes of a feed; bad lines are in the report then.
 pub fn read(file: &Arc<str>, bytes: &[u8], report: &Report<'_>) -> Vec<IpNet> {
@@ -23,12 +56,8 @@ pub fn read(file: &Arc<str>, bytes: &[u8], report: &Report<'_>) -> Vec<IpNet> {
             continue;
         }
         let wrong = |make: &dyn Fn() -> Diagnostic| {
-            report.error_placed(|| {
-                let start = line.len() - line.trim_ascii_start().len();
-                let (line, entry_end) = (String::from_utf8_lossy(line), start + entry.len());
-                let span = line_span(number, line.trim_end_matches('\r'), start..entry_end);
-                Diagnostic { span: Some(Box::new(span)), ..make().in_file(file) }
-            });
+            let start = line.len() - line.trim_ascii_start().len();
+            wrong_in_line(report, file, number, line, start..start + entry.len(), make);
         };
         let Ok(text) = std::str::from_utf8(entry) else {
             wrong(&|| Diagnostic::error("the line is not text").label("expected an address or a prefix"));
@@ -51,4 +80,53 @@ pub fn read(file: &Arc<str>, bytes: &[u8], report: &Report<'_>) -> Vec<IpNet> {
         }
     }
     prefixes
+}
+
+/// Complains of some bytes of a line, which is given without its newline.
+pub(super) fn wrong_in_line(
+    report: &Report<'_>,
+    file: &Arc<str>,
+    number: u32,
+    line: &[u8],
+    bytes: Range<usize>,
+    make: impl FnOnce() -> Diagnostic,
+) {
+    report.error_placed(|| {
+        let line = String::from_utf8_lossy(line);
+        let span = line_span(number, line.trim_end_matches('\r'), bytes);
+        Diagnostic { span: Some(Box::new(span)), ..make().in_file(file) }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn packed_feeds_are_unpacked_within_bounds() {
+        let text = b"203.0.113.0/24\n";
+        assert_eq!(*unpacked("a.netset", text).unwrap(), *text);
+        let two = [packed(b"203.0.113"), packed(b".0/24\n")].concat();
+        assert_eq!(*unpacked("a.netset.gz", &two).unwrap(), *text);
+
+        let cut = &two[..two.len() - 3];
+        assert!(unpacked("a.gz", cut).unwrap_err().message.contains("not all of it"));
+        assert!(unpacked("a.gz", text).unwrap_err().message.contains("not gzip"));
+        assert!(unpacked("a.gz", b"").is_err());
+        // 64 KiB that become more than 64 MiB.
+        let bomb = packed(&vec![b'\n'; FEED_BYTES_MAX + 1]);
+        assert!(bomb.len() < FEED_BYTES_MAX / 100);
+        assert!(unpacked("a.gz", &bomb).unwrap_err().message.contains("when it is unpacked"));
+    }
 }

@@ -6,7 +6,9 @@
 //!
 //! Read [`Forms`] first; `tables` reads each kind of table, `words` the words in them.
 
+mod docs;
 mod tables;
+mod viewbot;
 mod words;
 
 use std::sync::Arc;
@@ -14,7 +16,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use words::{PrefixError, prefix};
+pub use docs::TABLES;
+pub use viewbot::ViewbotForm;
+pub use words::{PrefixError, RULE_NAMES_RESERVED, prefix};
 
 use super::diagnostic::Diagnostic;
 use super::lists::{LibraryRange, Pattern};
@@ -26,7 +30,7 @@ use crate::base::operation::Operation;
 use crate::base::rate::Rate;
 use crate::base::room::Room;
 use crate::base::secret::KeyHash;
-use crate::base::subject::Scopes;
+use crate::base::subject::{Scope, Scopes};
 use crate::base::time::Timestamp;
 
 /// The only format so far.
@@ -46,14 +50,20 @@ pub struct Forms {
     pub accounts: Vec<AccountForm>,
     /// `[[key]]`.
     pub keys: Vec<KeyForm>,
-    /// `[[quota]]`, `[[rate]]`, `[[concurrency]]`.
+    /// `[[quota]]`, `[[distinct]]`, `[[rate]]`, `[[concurrency]]`.
     pub counted: Vec<CountedForm>,
     /// `[[blocklist]]`, `[[allowlist]]`.
     pub lists: Vec<ListForm>,
     /// `[[target]]`.
     pub targets: Vec<TargetForm>,
+    /// `[networks]`.
+    pub networks: Vec<NetworksForm>,
     /// `[sessions]`.
     pub sessions: Vec<At<SessionMode>>,
+    /// `[shedding]`.
+    pub shedding: Vec<SheddingForm>,
+    /// `[viewbot]`.
+    pub viewbot: Vec<ViewbotForm>,
     /// Whether a file is no TOML, so that what it would have said is missing.
     pub incomplete: bool,
 }
@@ -126,6 +136,13 @@ pub struct CountedForm {
 pub enum LimitForm {
     /// `[[quota]]`: windows of different lengths, the shortest first.
     Windows(Vec<WindowForm>),
+    /// `[[distinct]]`: so many different ones in each window, the shortest first.
+    Distinct {
+        /// Of what.
+        count: At<Scope>,
+        /// Each admits at least 1, at most [`DISTINCT_MAX`](super::set::DISTINCT_MAX).
+        windows: Vec<WindowForm>,
+    },
     /// `[[rate]]`.
     Rate {
         /// The sustained rate.
@@ -176,6 +193,8 @@ pub enum ListKind {
 pub struct Matchers {
     /// Addresses.
     pub prefixes: Vec<At<IpNet>>,
+    /// Autonomous systems.
+    pub asns: Vec<At<u32>>,
     /// Rooms.
     pub rooms: Vec<At<Room>>,
     /// Accounts.
@@ -194,12 +213,31 @@ impl Matchers {
     /// How many things it lists, a feed not counted.
     pub fn count(&self) -> usize {
         self.prefixes.len()
+            + self.asns.len()
             + self.rooms.len()
             + self.accounts.len()
             + self.keys.len()
             + self.user_agents.len()
             + self.libraries.len()
     }
+}
+
+/// `[networks]`.
+#[derive(Debug)]
+pub struct NetworksForm {
+    /// The table's name below the policy directory; `None` where it was wrong.
+    pub table: Option<At<String>>,
+    /// Where the header stands.
+    pub spot: Spot,
+}
+
+/// `[shedding]`.
+#[derive(Debug)]
+pub struct SheddingForm {
+    /// The first goes first.
+    pub order: Vec<At<TierName>>,
+    /// Where the header stands.
+    pub spot: Spot,
 }
 
 /// `[[target]]`.
@@ -222,6 +260,7 @@ pub fn read(report: &Report<'_>) -> Forms {
 }
 
 fn read_file(top: &mut Table<'_>, forms: &mut Forms) {
+    top.follow(&docs::FILE);
     if let Some(format) = top.optional("format", |value| {
         let format = value.whole(0..=u32::MAX)?;
         if format == FORMAT {
@@ -238,20 +277,17 @@ fn read_file(top: &mut Table<'_>, forms: &mut Forms) {
     top.many("account", |table| forms.accounts.extend(tables::account(table)));
     top.many("key", |table| forms.keys.extend(tables::key(table)));
     top.many("quota", |table| forms.counted.extend(tables::quota(table)));
+    top.many("distinct", |table| forms.counted.extend(tables::distinct(table)));
     top.many("rate", |table| forms.counted.extend(tables::rate(table)));
     top.many("concurrency", |table| forms.counted.extend(tables::concurrency(table)));
     top.many("blocklist", |table| forms.lists.extend(tables::blocklist(table)));
     top.many("allowlist", |table| forms.lists.extend(tables::allowlist(table)));
     top.many("target", |table| forms.targets.extend(tables::target(table)));
-    forms
-        .sessions
-        .extend(top.optional("sessions", |value| value.table("`[sessions]`".into(), tables::sessions)));
-    for (field, shown) in [
-        ("distinct", "[[distinct]]"),
-        ("networks", "[networks]"),
-        ("viewbot", "[viewbot]"),
-        ("shedding", "[shedding]"),
-    ] {
-        top.unsupported(field, shown);
-    }
+    top.single("sessions", &docs::SESSIONS, |table| {
+        let spot = table.spot();
+        forms.sessions.extend(tables::sessions(table).map(|value| At { value, spot }));
+    });
+    top.single("networks", &docs::NETWORKS, |table| forms.networks.push(tables::networks(table)));
+    top.single("shedding", &docs::SHEDDING, |table| forms.shedding.push(tables::shedding(table)));
+    top.single("viewbot", &docs::VIEWBOT, |table| forms.viewbot.push(viewbot::viewbot(table)));
 }

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 use ipnet::IpNet;
-use prefix_trie::joint::map::JointPrefixMap;
 
+use super::ranges::Ranges;
 use super::set::{AccountIndex, RuleIndex};
 use crate::base::id::KeyId;
 use crate::base::library::{Library, LibraryName, Version};
@@ -20,12 +20,12 @@ type Map<K> = HashMap<K, Vec<RuleIndex>, foldhash::fast::RandomState>;
 /// All lists of one kind.
 #[derive(Default)]
 pub struct Lists {
-    /// For each listed prefix the place of its rules in `rule_sets`: its own and, once sealed, those of every wider one.
-    prefixes: JointPrefixMap<IpNet, u32>,
+    /// What was listed since it was sealed.
+    unsealed: Vec<(IpNet, RuleIndex)>,
     prefix_count: usize,
+    /// For each address the place in `rule_sets` of all rules that list it.
+    prefixes: Ranges,
     rule_sets: Vec<Box<[RuleIndex]>>,
-    rule_set_places: HashMap<Box<[RuleIndex]>, u32, foldhash::fast::RandomState>,
-    sealed: bool,
     asns: Map<u32>,
     rooms: Map<Room>,
     accounts: Map<AccountIndex>,
@@ -35,41 +35,33 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// Lists a prefix. Host bits are cut; an IPv4-mapped prefix is listed as the IPv4 one.
+    /// Lists a prefix, to be found once the lists are sealed. Host bits are cut; an IPv4-mapped prefix is listed as the IPv4 one.
     pub fn add_prefix(&mut self, prefix: IpNet, rule: RuleIndex) {
-        let prefix = canonical_prefix(prefix);
         self.prefix_count += 1;
-        self.sealed = false;
-        let own = self.prefixes.get(&prefix).map_or(&[][..], |place| &self.rule_sets[*place as usize]);
-        let with = self.rule_set(union(own, &[rule]));
-        self.prefixes.insert(prefix, with);
+        self.unsealed.push((canonical_prefix(prefix), rule));
     }
 
-    /// Gives each prefix the rules of all that cover it, so that one longest match finds them all. `PolicySet::new` does it.
+    /// Lays the prefixes out so that one look-up finds every rule that covers an address. `PolicySet::new` does it.
     pub(super) fn seal(&mut self) {
-        if std::mem::replace(&mut self.sealed, true) {
+        debug_assert!(self.rule_sets.is_empty() || self.unsealed.is_empty(), "lists are sealed once");
+        if self.unsealed.is_empty() {
             return;
         }
-        let mut sealed: JointPrefixMap<IpNet, u32> = JointPrefixMap::new();
-        // In the map's order a prefix comes after all that cover it.
-        for (prefix, own) in std::mem::take(&mut self.prefixes) {
-            let rules = match sealed.get_lpm(&prefix) {
-                Some((_, wider)) if *wider != own => {
-                    self.rule_set(union(&self.rule_sets[*wider as usize], &self.rule_sets[own as usize]))
-                }
-                _ => own,
+        let mut sets = RuleSets::default();
+        let unsealed = std::mem::take(&mut self.unsealed);
+        // A feed's prefixes come one after the other, all of one rule.
+        let mut last: Option<(RuleIndex, u32)> = None;
+        let own = unsealed.into_iter().map(|(prefix, rule)| {
+            let place = match last {
+                Some((before, place)) if before == rule => place,
+                _ => sets.place([rule].into()),
             };
-            sealed.insert(prefix, rules);
-        }
-        self.prefixes = sealed;
-    }
-
-    fn rule_set(&mut self, rules: Box<[RuleIndex]>) -> u32 {
-        let Self { rule_sets, rule_set_places, .. } = self;
-        *rule_set_places.entry(rules).or_insert_with_key(|rules| {
-            rule_sets.push(rules.clone());
-            rule_sets.len() as u32 - 1
-        })
+            last = Some((rule, place));
+            (prefix, place)
+        });
+        let own: Vec<(IpNet, u32)> = own.collect();
+        self.prefixes = Ranges::new(own, |around, own| sets.union(around, own));
+        self.rule_sets = sets.sets;
     }
 
     /// Lists an autonomous system.
@@ -109,12 +101,8 @@ impl Lists {
 
     /// The rules whose prefixes hold the address.
     pub fn of_address(&self, address: IpAddr) -> &[RuleIndex] {
-        debug_assert!(self.sealed || self.prefix_count == 0, "looked up before it was sealed");
-        if self.prefix_count == 0 {
-            return &[];
-        }
-        let longest = self.prefixes.get_lpm(&IpNet::from(canonical(address)));
-        longest.map_or(&[], |(_, place)| &self.rule_sets[*place as usize])
+        debug_assert!(self.unsealed.is_empty(), "looked up before it was sealed");
+        self.prefixes.value(canonical(address)).map_or(&[], |place| &self.rule_sets[place as usize])
     }
 
     /// The rules that list the autonomous system.
@@ -158,12 +146,36 @@ fn found<'m, K: std::hash::Hash + Eq>(map: &'m Map<K>, key: &K) -> &'m [RuleInde
     if map.is_empty() { &[] } else { map.get(key).map_or(&[], Vec::as_slice) }
 }
 
-/// Both together, in the order of the rules.
-fn union(one: &[RuleIndex], other: &[RuleIndex]) -> Box<[RuleIndex]> {
-    let mut all: Vec<RuleIndex> = one.iter().chain(other).copied().collect();
-    all.sort_unstable();
-    all.dedup();
-    all.into()
+/// Each set of rules once: a million prefixes belong to a handful.
+#[derive(Default)]
+struct RuleSets {
+    sets: Vec<Box<[RuleIndex]>>,
+    places: HashMap<Box<[RuleIndex]>, u32, foldhash::fast::RandomState>,
+    unions: HashMap<(u32, u32), u32, foldhash::fast::RandomState>,
+}
+
+impl RuleSets {
+    fn place(&mut self, rules: Box<[RuleIndex]>) -> u32 {
+        let Self { sets, places, .. } = self;
+        *places.entry(rules).or_insert_with_key(|rules| {
+            sets.push(rules.clone());
+            sets.len() as u32 - 1
+        })
+    }
+
+    /// Both together, in the order of the rules.
+    fn union(&mut self, one: u32, other: u32) -> u32 {
+        if let Some(known) = self.unions.get(&(one, other)) {
+            return *known;
+        }
+        let both = self.sets[one as usize].iter().chain(&self.sets[other as usize]);
+        let mut both: Vec<RuleIndex> = both.copied().collect();
+        both.sort_unstable();
+        both.dedup();
+        let union = self.place(both.into());
+        self.unions.insert((one, other), union);
+        union
+    }
 }
 
 fn push_new(rules: &mut Vec<RuleIndex>, rule: RuleIndex) {

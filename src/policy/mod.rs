@@ -14,12 +14,17 @@ pub mod diff;
 pub mod feed;
 pub mod file;
 pub mod lists;
+pub mod networks;
+mod ranges;
 pub mod reader;
+pub mod reference;
 pub mod set;
 pub mod sources;
 pub mod target;
+pub mod viewbot;
 
 pub use compile::{Compiled, compile};
 pub use diagnostic::Diagnostic;
+pub use reference::reference;
 pub use set::PolicySet;
 pub use sources::Sources;

@@ -8,12 +8,14 @@
 //!
 //! Read [`Report`], then [`Table`]. The deployment file can be read with these too.
 
+mod doc;
 mod table;
 
 use std::cell::RefCell;
 
 use toml::de::DeTable;
 
+pub use doc::{FieldDoc, LeftOut, TableDoc};
 pub use table::{Table, Value, similar_exists, unknown_word};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText};

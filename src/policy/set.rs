@@ -21,7 +21,9 @@ use crate::base::subject::{Scope, Scopes, Subject};
 use crate::base::time::Timestamp;
 
 use super::lists::Lists;
+use super::networks::Networks;
 use super::target::Target;
+use super::viewbot::ViewbotSettings;
 
 /// A request meets at most so many counters; a policy that needs more is refused when it is compiled.
 pub const COUNTERS_PER_REQUEST_MAX: usize = 16;
@@ -50,6 +52,9 @@ pub struct PolicySet {
     allowlists: Lists,
     targets: Vec<Target>,
     sessions: SessionMode,
+    networks: Networks,
+    shedding: Vec<TierIndex>,
+    viewbot: ViewbotSettings,
 }
 
 /// What a set is put together from. The indices in it must be consistent: `compile` is the only maker outside of tests.
@@ -77,6 +82,12 @@ pub struct Parts {
     pub targets: Vec<Target>,
     /// What happens to session credentials.
     pub sessions: SessionMode,
+    /// Which networks addresses are in; empty where the policy brings no table.
+    pub networks: Networks,
+    /// The tiers that go first when load is shed; the others go after them, by class.
+    pub shedding: Vec<TierIndex>,
+    /// View-bot detection.
+    pub viewbot: ViewbotSettings,
 }
 
 impl PolicySet {
@@ -103,6 +114,7 @@ impl PolicySet {
                 applicable.push(places.map(|(place, _)| place).collect());
             }
         }
+        let shedding = shedding_order(&parts.tiers, parts.shedding);
         Self {
             digest: parts.digest,
             tiers: parts.tiers,
@@ -117,6 +129,9 @@ impl PolicySet {
             allowlists: parts.allowlists,
             targets: parts.targets,
             sessions: parts.sessions,
+            networks: parts.networks,
+            shedding,
+            viewbot: parts.viewbot,
         }
     }
 
@@ -221,10 +236,34 @@ impl PolicySet {
         &self.targets
     }
 
+    /// Which networks addresses are in.
+    pub fn networks(&self) -> &Networks {
+        &self.networks
+    }
+
+    /// All tiers, in the order in which their requests are refused when there is too much to do.
+    pub fn shedding_order(&self) -> &[TierIndex] {
+        &self.shedding
+    }
+
+    /// View-bot detection.
+    pub fn viewbot(&self) -> &ViewbotSettings {
+        &self.viewbot
+    }
+
     /// What happens to session credentials.
     pub fn sessions(&self) -> SessionMode {
         self.sessions
     }
+}
+
+/// Those that come first as they stand, then the others by class.
+fn shedding_order(tiers: &[Tier], first: Vec<TierIndex>) -> Vec<TierIndex> {
+    let mut others: Vec<TierIndex> =
+        (0..tiers.len()).map(|place| TierIndex(place as u16)).filter(|tier| !first.contains(tier)).collect();
+    // Stable: within a class by name, as tiers are sorted.
+    others.sort_by_key(|tier| tiers[usize::from(tier.0)].class);
+    first.into_iter().chain(others).collect()
 }
 
 /// Names a set: the first 8 bytes of a BLAKE3 hash over its files, printed as 16 hexadecimal digits.

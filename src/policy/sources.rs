@@ -15,7 +15,7 @@ pub const FILES_MAX: usize = 1_024;
 /// A TOML file may have at most so many bytes.
 pub const TOML_BYTES_MAX: usize = 1 << 20;
 
-/// A feed may have at most so many bytes.
+/// A feed or a table of networks may have at most so many bytes, unpacked too.
 pub const FEED_BYTES_MAX: usize = 64 << 20;
 
 /// What a policy is compiled from: every `*.toml` of a directory (not of the directories in it), and the feeds that they name.
@@ -64,12 +64,15 @@ impl Sources {
         }
     }
 
-    /// The feeds that the TOML files name, whether they are here or not: what is to be read and inserted beside them.
+    /// The feeds and the table of networks that the TOML files name, whether they are here or not: what is to be read and
+    /// inserted beside them.
     /// Each lies below the directory: names that lead out of it are left for [`compile`](super::compile::compile) to refuse.
     pub fn feeds_named(&self) -> BTreeSet<String> {
         let report = Report::new(self.texts().collect());
         let forms = file::read(&report);
-        forms.lists.into_iter().filter_map(|list| list.matchers.file).map(|file| file.value).collect()
+        let feeds = forms.lists.into_iter().filter_map(|list| list.matchers.file);
+        let tables = forms.networks.into_iter().filter_map(|networks| networks.table);
+        feeds.chain(tables).map(|file| file.value).collect()
     }
 
     /// Names these files: the same names and bytes, the same digest.

@@ -207,12 +207,12 @@ fn is_long() -> bool {
 
 #[test]
 fn a_spray_at_once_refuses_no_bystander_and_refills_nothing() {
-    let (strangers, cap) = if is_long() { (10_000_000, STRANGERS_MAX_DEFAULT) } else { (60_000, 16_384) };
+    let (strangers, cap) = if is_long() { (10_000_000, STRANGERS_MAX_DEFAULT) } else { (120_000, 49_152) };
     Spray { strangers, cap, takes: Duration::ZERO }.run();
 }
 
 #[test]
 fn a_spray_of_half_an_hour_refuses_no_bystander_and_refills_nothing() {
-    let (strangers, cap) = if is_long() { (10_000_000, STRANGERS_MAX_DEFAULT) } else { (60_000, 16_384) };
+    let (strangers, cap) = if is_long() { (10_000_000, STRANGERS_MAX_DEFAULT) } else { (120_000, 49_152) };
     Spray { strangers, cap, takes: Duration::from_secs(1_800) }.run();
 }

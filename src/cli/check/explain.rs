@@ -94,7 +94,8 @@ pub(super) fn run(
             return Ok(false);
         }
     };
-    let mut facts = read.facts(client, None);
+    let network = set.networks().lookup(client);
+    let mut facts = read.facts(client, network.map(|network| network.asn));
     if let Some(hash) = shown_key {
         facts.credential = Credential::Presented(hash);
     }

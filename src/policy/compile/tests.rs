@@ -6,6 +6,7 @@ use proptest::sample::{Index, subsequence};
 
 use super::*;
 use crate::policy::diagnostic::{Severity, render};
+use crate::policy::viewbot::ViewbotMode;
 
 fn now() -> Timestamp {
     Timestamp::parse_rfc3339("2026-11-22T10:00:00Z").unwrap()
@@ -62,9 +63,14 @@ fn meaning(set: &PolicySet) -> String {
         }
     }
     writeln!(text, "{:?}", set.targets()).unwrap();
+    writeln!(text, "shedding {:?}\n{:?}", set.shedding_order(), set.viewbot()).unwrap();
     for (name, lists) in [("block", set.blocklists()), ("allow", set.allowlists())] {
         let of = |rules: &mut dyn Iterator<Item = RuleIndex>| rules.map(|rule| rule.0).collect::<Vec<_>>();
+        for asn in [64496, 64497, 64498] {
+            writeln!(text, "{name} AS{asn} {:?}", lists.of_asn(asn)).unwrap();
+        }
         for address in ["203.0.113.7", "203.0.113.9", "198.51.100.1", "2001:db8::1"] {
+            writeln!(text, "{address} {:?}", set.networks().lookup(address.parse().unwrap())).unwrap();
             writeln!(
                 text,
                 "{name} {address} {:?}",
@@ -102,7 +108,7 @@ fn the_shipped_policy_is_clean_and_says_what_the_reference_says() {
     let limits = |tier: &str| -> Vec<String> {
         let places = set.applicable(set.tier_named(tier).unwrap(), Operation::Connect);
         let windows = places.iter().filter_map(|place| match &set.counter(*place).limit {
-            Limit::Windows(windows) => Some((set.counter(*place), windows)),
+            Limit::Windows(windows) | Limit::Distinct { windows, .. } => Some((set.counter(*place), windows)),
             _ => None,
         });
         windows
@@ -120,6 +126,7 @@ fn the_shipped_policy_is_clean_and_says_what_the_reference_says() {
             "enforce rate_limit_proxy_minute 5",
             "enforce rate_limit_proxy_hour 30",
             "enforce rate_limit_proxy_day 100",
+            "enforce rate_limit_proxy_different_room_id_30m 4",
             room
         ]
     );
@@ -130,11 +137,14 @@ fn the_shipped_policy_is_clean_and_says_what_the_reference_says() {
     assert!(set.targets().iter().any(|target| target.allows("www.tiktok.com", "/api/live/detail/")));
     assert!(!set.targets().iter().any(|target| target.allows("www.tiktok.com", "/webcast/fetch/")));
     assert_eq!(set.sessions().word(), "pass");
+    assert_eq!(set.viewbot().mode, ViewbotMode::Shadow);
+    let shed: Vec<_> = set.shedding_order().iter().map(|tier| set.tier(*tier).name.as_str()).collect();
+    assert_eq!(shed, ["anonymous", "community", "business", "enterprise"]);
     assert_eq!(set.tier(set.anonymous()).name.as_str(), "anonymous");
 }
 
 /// One of everything that may be written.
-const FULL: [(&str, &str); 4] = [
+const FULL: [(&str, &str); 5] = [
     (
         "10.toml",
         r#"
@@ -173,6 +183,11 @@ const FULL: [(&str, &str); 4] = [
         operations = ["connect", "chat"]
         limits = { day = 100, "60s" = 5, "30m" = 20, hour = 30, week = 500 }
         mode = "shadow"
+        [[distinct]]
+        name = "harvest"
+        count = "room"
+        scope = "proxy+key"
+        limits = { hour = 40, "30m" = 4, day = 1000, week = 1000 }
         [[rate]]
         name = "pace"
         scope = "account"
@@ -201,6 +216,7 @@ const FULL: [(&str, &str); 4] = [
         [[blocklist]]
         name = "agents"
         user-agents = ["curl/*"]
+        asns = [64496, 64497]
         libraries = ["ttlive-python >=6.0 <7", "ttlive-rust"]
         rooms = ["@someone"]
         keys = ["k_1"]
@@ -217,8 +233,18 @@ const FULL: [(&str, &str); 4] = [
         paths = ["/webcast/*"]
         [sessions]
         mode = "strip"
+        [networks]
+        table = "tables/networks.csv"
+        [shedding]
+        order = ["community"]
+        [viewbot]
+        mode = "shadow"
+        known-age = "8m"
+        evidence = { pool-chain = [1, 4.5] }
+        ladder = { address = { ttl = "20m", max = "12h" } }
         "#,
     ),
+    ("tables/networks.csv", "prefix,asn,kind\n203.0.113.0/24,64496,isp\n2001:db8::/32,64497\n"),
     ("feeds/x.netset", "# comment\r\n198.51.100.1 ; one\r\n\r\n2001:db8::/32#x\r\n"),
 ];
 
@@ -241,6 +267,47 @@ fn asking_for_limits_is_free_whatever_a_rule_says() {
     assert_eq!(set.applicable(set.anonymous(), Operation::Connect), [0]);
 }
 
+/// Other ones were seen than those that are counted now: they must not be taken for one another.
+#[test]
+fn a_distinct_quota_that_counts_something_else_starts_anew() {
+    let family = |count: &str, limit: u32| {
+        let base = std::fs::read_to_string(root().join("tests/policies/base.toml")).unwrap();
+        let rule =
+            format!("[[distinct]]\nname='r'\ncount='{count}'\nscope='proxy'\nlimits={{day={limit}}}\n");
+        compile(&sources(&[("00.toml", &base), ("10.toml", &rule)]), now()).unwrap().set.counter(0).family
+    };
+    assert_eq!(family("room", 4), family("room", 5), "a raised limit keeps what was counted");
+    assert_ne!(family("room", 4), family("library", 4));
+}
+
+#[test]
+fn a_packed_feed_is_read() {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(b"203.0.113.0/24\n").unwrap();
+    let packed = encoder.finish().unwrap();
+    let base = std::fs::read_to_string(root().join("tests/policies/base.toml")).unwrap();
+    let list = "[[blocklist]]\nname = 'b'\nfile = 'feeds/x.netset.gz'\n";
+    let mut whole = sources(&[("00.toml", &base), ("10.toml", list)]);
+    whole.insert("feeds/x.netset.gz", packed);
+    let set = compile(&whole, now()).unwrap_or_else(|wrong| panic!("{}", render(&wrong))).set;
+    assert_eq!(set.blocklists().of_address("203.0.113.7".parse().unwrap()), [RuleIndex(0)]);
+}
+
+/// Who is not listed goes after who is, the cheaper first.
+#[test]
+fn tiers_are_shed_by_class_unless_the_order_says_otherwise() {
+    let order = |more: &str| -> Vec<String> {
+        let base = std::fs::read_to_string(root().join("tests/policies/base.toml")).unwrap();
+        let more = format!("[tier.a-paid]\nclass = 'paid'\n{more}");
+        let set = compile(&sources(&[("00.toml", &base), ("10.toml", &more)]), now()).unwrap().set;
+        set.shedding_order().iter().map(|tier| set.tier(*tier).name.to_string()).collect()
+    };
+    assert_eq!(order(""), ["anonymous", "community", "a-paid", "business"]);
+    let listed = "[shedding]\norder = ['community', 'business']\n";
+    assert_eq!(order(listed), ["community", "business", "anonymous", "a-paid"]);
+}
+
 #[test]
 fn the_digest_is_of_names_and_bytes() {
     let of = |files: &[(&str, &str)]| sources(files).digest();
@@ -256,7 +323,7 @@ fn the_digest_is_of_names_and_bytes() {
 #[test]
 fn feeds_are_named_before_they_are_read() {
     let named = sources(&FULL[..3]).feeds_named();
-    assert_eq!(named.into_iter().collect::<Vec<_>>(), ["feeds/x.netset"]);
+    assert_eq!(named.into_iter().collect::<Vec<_>>(), ["feeds/x.netset", "tables/networks.csv"]);
     let escape = "[[blocklist]]\nname = 'x'\nfile = '../../etc/shadow'\n[[blocklist]]\nname = 'y'\nfile = '/etc/passwd'";
     assert!(sources(&[("a.toml", escape)]).feeds_named().is_empty());
 }
@@ -300,7 +367,8 @@ fn bounds_hold() {
 
     let bad_feed = "nonsense\n".repeat(100_000);
     let wrong =
-        compile(&sources(&[FULL[0], FULL[1], FULL[2], ("feeds/x.netset", &bad_feed)]), now()).unwrap_err();
+        compile(&sources(&[FULL[0], FULL[1], FULL[2], FULL[3], ("feeds/x.netset", &bad_feed)]), now())
+            .unwrap_err();
     assert_eq!(wrong.len(), 101);
     assert_eq!(wrong.last().unwrap().message, "99900 more errors not shown");
 }
@@ -460,7 +528,7 @@ proptest! {
     fn any_part_of_a_policy_is_judged(kept in subsequence((0..24).collect::<Vec<usize>>(), 0..24)) {
         let all: Vec<_> = FULL[..3].iter().flat_map(|(_, text)| tables(text)).collect();
         let text: String = kept.into_iter().filter_map(|place| all.get(place).map(String::as_str)).collect();
-        if let Err(wrong) = compile(&sources(&[("a.toml", &text), FULL[3]]), now()) {
+        if let Err(wrong) = compile(&sources(&[("a.toml", &text), FULL[3], FULL[4]]), now()) {
             prop_assert!(wrong.iter().any(|diagnostic| diagnostic.severity == Severity::Error));
         }
     }

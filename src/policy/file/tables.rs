@@ -1,20 +1,22 @@
 //! Each kind of table: which fields it has, and how each is read. A field that is asked for here is a field that may be
 //! written; all others are refused.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use super::docs;
 use super::words;
 use super::{
-    AccountForm, CountedForm, Head, ITEMS_MAX, KeyForm, LimitForm, ListForm, ListKind, Matchers, TargetForm,
-    TierForm, WindowForm,
+    AccountForm, CountedForm, Head, ITEMS_MAX, KeyForm, LimitForm, ListForm, ListKind, Matchers,
+    NetworksForm, SheddingForm, TargetForm, TierForm, WindowForm,
 };
 use crate::base::operation::Operation;
 use crate::base::rate::{LENGTH_MAX, Rate};
 use crate::base::subject::Scopes;
 use crate::base::time::Timestamp;
-use crate::policy::diagnostic::Diagnostic;
+use crate::policy::diagnostic::{Diagnostic, quoted_list};
 use crate::policy::reader::{At, Table, Value};
-use crate::policy::set::{Exemptions, Mode, SessionMode, TierClass, window_name};
+use crate::policy::set::{DISTINCT_MAX, Exemptions, Mode, SessionMode, TierClass, window_name};
 
 /// A quota may have at most so many windows.
 const WINDOWS_MAX: usize = 12;
@@ -25,6 +27,7 @@ const WORDS_MAX: usize = 64;
 pub(super) fn tier(name: At<&str>, table: &mut Table<'_>) -> Option<TierForm> {
     const CLASSES: [(&str, TierClass); 3] =
         [("none", TierClass::None), ("free", TierClass::Free), ("paid", TierClass::Paid)];
+    table.follow(&docs::TIER);
     let class = table.required("class", |value| value.word("class", &CLASSES));
     let Some(value) = crate::base::id::TierName::new(name.value) else {
         table.error(name.spot, || words::not_a_name("a tier", name.value));
@@ -34,12 +37,14 @@ pub(super) fn tier(name: At<&str>, table: &mut Table<'_>) -> Option<TierForm> {
 }
 
 pub(super) fn account(table: &mut Table<'_>) -> Option<AccountForm> {
+    table.follow(&docs::ACCOUNT);
     let id = table.required("id", words::account_id);
     let tier = table.required("tier", words::tier_name);
     Some(AccountForm { id: id?, tier })
 }
 
 pub(super) fn key(table: &mut Table<'_>) -> Option<KeyForm> {
+    table.follow(&docs::KEY);
     table.hide_unknown();
     let id = table.required("id", words::key_id);
     let hash = table.required("hash", words::key_hash);
@@ -90,17 +95,41 @@ fn operation(value: Value<'_>) -> Option<Operation> {
 }
 
 pub(super) fn quota(table: &mut Table<'_>) -> Option<CountedForm> {
-    counted(table, |table, _| {
-        table.required("limits", |value| value.map(windows)).map(|windows| LimitForm::Windows(windows.value))
+    table.follow(&docs::QUOTA);
+    counted(table, |table, _| limits(table, 0..=u32::MAX).map(LimitForm::Windows))
+}
+
+pub(super) fn distinct(table: &mut Table<'_>) -> Option<CountedForm> {
+    table.follow(&docs::DISTINCT);
+    let count = table.required("count", words::counted_scope);
+    counted(table, |table, scopes| {
+        // More of them are not remembered; none at all would refuse everybody, which a quota of 0 says plainly.
+        let windows = limits(table, 1..=DISTINCT_MAX);
+        let count = count?;
+        if scopes.is_some_and(|scopes| scopes.first == count.value || scopes.second == Some(count.value)) {
+            table.error(count.spot, || {
+                Diagnostic::error(format!(
+                    "the scope counts per `{0}`, so there is never a second `{0}`",
+                    count.value
+                ))
+                .label("expected something that is not in `scope`")
+            });
+            return None;
+        }
+        Some(LimitForm::Distinct { count, windows: windows? })
     })
 }
 
-fn windows(table: &Table<'_>) -> Option<Vec<WindowForm>> {
+fn limits(table: &mut Table<'_>, range: RangeInclusive<u32>) -> Option<Vec<WindowForm>> {
+    table.required("limits", |value| value.map(|table| windows(table, range))).map(|windows| windows.value)
+}
+
+fn windows(table: &Table<'_>, range: RangeInclusive<u32>) -> Option<Vec<WindowForm>> {
     let mut complete = true;
     let mut windows: Vec<WindowForm> = Vec::new();
     for (name, value) in table.entries() {
         let length = words::window(name.value).map_err(|wrong| table.error(name.spot, || wrong));
-        match (length, value.whole(0..=u32::MAX)) {
+        match (length, value.whole(range.clone())) {
             (Ok(length), Some(max)) => windows.push(WindowForm {
                 length: At { value: length, spot: name.spot },
                 max: At { value: max, spot: value.spot() },
@@ -129,8 +158,9 @@ fn windows(table: &Table<'_>) -> Option<Vec<WindowForm>> {
 }
 
 pub(super) fn rate(table: &mut Table<'_>) -> Option<CountedForm> {
+    table.follow(&docs::RATE);
     counted(table, |table, _| {
-        let rate = table.required("rate", words::rate);
+        let rate = table.required("rate", words::limiting_rate);
         // 1 is what "2/s" says: two a second, evenly. A burst lets more through after a pause, and is the operator's to grant.
         let burst = table.optional("burst", |value| value.whole(1..=u32::MAX));
         let (rate, count) = (rate?.value, burst.map_or(1, |burst| burst.value));
@@ -150,6 +180,7 @@ fn earned_in_time(rate: Rate, burst: u32) -> bool {
 }
 
 pub(super) fn concurrency(table: &mut Table<'_>) -> Option<CountedForm> {
+    table.follow(&docs::CONCURRENCY);
     counted(table, |table, _| {
         let max = table.required("max", |value| value.whole(1..=u32::MAX));
         max.map(|max| LimitForm::Concurrency { max: max.value })
@@ -157,6 +188,7 @@ pub(super) fn concurrency(table: &mut Table<'_>) -> Option<CountedForm> {
 }
 
 pub(super) fn blocklist(table: &mut Table<'_>) -> Option<ListForm> {
+    table.follow(&docs::BLOCKLIST);
     list(table, |table| {
         let reason = table.optional("reason", words::reason);
         Some(ListKind::Block(reason.map(|reason| Arc::from(reason.value))))
@@ -164,6 +196,7 @@ pub(super) fn blocklist(table: &mut Table<'_>) -> Option<ListForm> {
 }
 
 pub(super) fn allowlist(table: &mut Table<'_>) -> Option<ListForm> {
+    table.follow(&docs::ALLOWLIST);
     list(table, |table| table.required("exempt", exemptions).map(|exempt| ListKind::Allow(exempt.value)))
 }
 
@@ -183,20 +216,21 @@ fn exemptions(value: Value<'_>) -> Option<Exemptions> {
     Some(words.into_iter().fold(NONE, |all, word| all.or(word.value)))
 }
 
+/// What a list can match.
+const MATCHERS: [&str; 8] =
+    ["prefixes", "asns", "rooms", "accounts", "keys", "user-agents", "libraries", "file"];
+
 fn list(table: &mut Table<'_>, kind: impl FnOnce(&mut Table<'_>) -> Option<ListKind>) -> Option<ListForm> {
     let head = head(table);
     let kind = kind(table);
     let expires: Option<At<Timestamp>> = table.optional("expires", Value::time);
-    let written = ["prefixes", "rooms", "accounts", "keys", "user-agents", "libraries", "file", "asns"]
-        .iter()
-        .any(|field| table.has(field));
+    let written = MATCHERS.iter().any(|field| table.has(field));
     let matchers = matchers(table);
-    table.unsupported("asns", "asns");
     // An unknown field is told by itself, and is what was meant to be listed.
     if !written && !table.has_unknown() {
         table.error(table.spot(), || {
             Diagnostic::error(format!("{} lists nothing", table.what()))
-                .label("expected some of `prefixes`, `rooms`, `accounts`, `keys`, `user-agents`, `libraries`, `file`")
+                .label(format!("expected some of {}", quoted_list(MATCHERS)))
         });
     }
     Some(ListForm { head: head?, kind: kind?, expires, matchers })
@@ -208,6 +242,7 @@ fn matchers(table: &mut Table<'_>) -> Matchers {
     }
     Matchers {
         prefixes: all(table, "prefixes", words::prefix_value),
+        asns: all(table, "asns", words::asn),
         rooms: all(table, "rooms", words::room),
         accounts: all(table, "accounts", words::account_id),
         keys: all(table, "keys", words::key_id),
@@ -218,6 +253,7 @@ fn matchers(table: &mut Table<'_>) -> Matchers {
 }
 
 pub(super) fn target(table: &mut Table<'_>) -> Option<TargetForm> {
+    table.follow(&docs::TARGET);
     let hosts = table.required("hosts", |value| filled(value, words::host));
     let paths = table.required("paths", |value| filled(value, words::path));
     Some(TargetForm { hosts: values(Some(hosts?)), paths: values(Some(paths?)) })
@@ -229,6 +265,15 @@ fn filled<T>(value: Value<'_>, read: fn(Value<'_>) -> Option<T>) -> Option<Vec<A
         return value.refuse(|| Diagnostic::error("the list is empty").label("expected at least one"));
     }
     Some(items)
+}
+
+pub(super) fn networks(table: &mut Table<'_>) -> NetworksForm {
+    NetworksForm { table: table.required("table", words::networks_name), spot: table.spot() }
+}
+
+pub(super) fn shedding(table: &mut Table<'_>) -> SheddingForm {
+    let order = table.required("order", |value| value.list(WORDS_MAX, words::tier_name));
+    SheddingForm { order: order.map(|order| order.value).unwrap_or_default(), spot: table.spot() }
 }
 
 pub(super) fn sessions(table: &mut Table<'_>) -> Option<SessionMode> {

@@ -14,6 +14,7 @@ use crate::base::secret::{KEY_PREFIX, KeyHash};
 use crate::base::subject::{Scope, Scopes};
 use crate::policy::diagnostic::{Diagnostic, closest, quoted, quoted_list};
 use crate::policy::lists::{LibraryRange, Pattern, canonical_prefix};
+use crate::policy::networks::Format;
 use crate::policy::reader::{Value, unknown_word};
 use crate::policy::target::PathPattern;
 
@@ -29,8 +30,33 @@ fn name<T>(value: Value<'_>, what: &str, new: fn(&str) -> Option<T>) -> Option<T
     value.parsed(|text| new(text).ok_or_else(|| not_a_name(what, text)))
 }
 
+/// Names that no rule may have: metrics and records put these words where a rule's name stands, for what no rule decided.
+/// The last three are kept for rows of the order of checks that have no rule either.
+pub const RULE_NAMES_RESERVED: [&str; 12] = [
+    "none",
+    "key-unknown",
+    "key-attempts",
+    "key-expired",
+    "key-disabled",
+    "key-proxy",
+    "key-room",
+    "target-not-listed",
+    "session-refused",
+    "ban",
+    "viewbot",
+    "shed",
+];
+
 pub(super) fn rule_name(value: Value<'_>) -> Option<RuleName> {
-    name(value, "a rule", RuleName::new)
+    let name = name(value, "a rule", RuleName::new)?;
+    if RULE_NAMES_RESERVED.contains(&name.as_str()) {
+        return value.refuse(|| {
+            Diagnostic::error(format!("no rule can be named {}", quoted(name.as_str())))
+                .label("stands in metrics and records for what no rule decides")
+                .help(format!("another name will do, such as {}", quoted(&format!("{name}-rule"))))
+        });
+    }
+    Some(name)
 }
 
 pub(super) fn tier_name(value: Value<'_>) -> Option<TierName> {
@@ -65,20 +91,33 @@ pub(super) fn key_hash(value: Value<'_>) -> Option<KeyHash> {
     })
 }
 
+/// Of what a distinct quota counts different ones.
+pub(super) fn counted_scope(value: Value<'_>) -> Option<Scope> {
+    value.parsed(|text| {
+        let words = Scope::ALL.into_iter().filter(|scope| *scope != Scope::Total).map(Scope::word);
+        match Scope::from_word(text) {
+            Some(Scope::Total) => Err(Diagnostic::error("there are no different ones of `total`")
+                .label(format!("expected {}", quoted_list(words)))),
+            Some(scope) => Ok(scope),
+            None if text.contains('+') => {
+                Err(Diagnostic::error("different ones of a pair cannot be counted")
+                    .label(format!("expected one of {}", quoted_list(words)))
+                    .help("`scope` can be a pair: what is counted is counted for each of them"))
+            }
+            None => Err(unknown_word("scope", text, words)),
+        }
+    })
+}
+
 pub(super) fn scopes(value: Value<'_>) -> Option<Scopes> {
     value.parsed(|text| {
         let parts: Vec<_> = text.split('+').map(str::trim).collect();
-        let words = Scope::ALL.into_iter().filter(|scope| *scope != Scope::Asn).map(Scope::word);
+        let words = Scope::ALL.into_iter().map(Scope::word);
         if let Some(unknown) = parts.iter().find(|part| Scope::from_word(part).is_none()) {
             let wrong = unknown_word("scope", unknown, words.clone());
             return Err(
                 wrong.label(format!("expected {}, or a pair such as `proxy+room`", quoted_list(words)))
             );
-        }
-        if parts.contains(&Scope::Asn.word()) {
-            return Err(Diagnostic::error("the scope `asn` is not supported by this version yet")
-                .label("needs a table of networks")
-                .help("`subnet` counts per /24 and /48"));
         }
         if parts.len() > 1 && parts.contains(&Scope::Total.word()) {
             return Err(Diagnostic::error("`total` cannot be one of a pair")
@@ -104,7 +143,24 @@ pub(super) fn window(text: &str) -> Result<Duration, Diagnostic> {
     })
 }
 
+pub(super) fn length(value: Value<'_>) -> Option<Duration> {
+    value.parsed(|text| {
+        parse_length(text).map_err(|error| {
+            Diagnostic::error(format!("{} is not a length of time", quoted(text))).label(error.to_string())
+        })
+    })
+}
+
 pub(super) fn rate(value: Value<'_>) -> Option<Rate> {
+    rate_or_help(value, None)
+}
+
+/// A rate that limits something. Nobody who writes 0 there wants a smooth flow.
+pub(super) fn limiting_rate(value: Value<'_>) -> Option<Rate> {
+    rate_or_help(value, Some("to admit nothing, write a quota whose limit is 0"))
+}
+
+fn rate_or_help(value: Value<'_>, zero_help: Option<&str>) -> Option<Rate> {
     value.parsed(|text| {
         let error = match Rate::parse(text) {
             Ok(rate) => return Ok(rate),
@@ -114,7 +170,10 @@ pub(super) fn rate(value: Value<'_>) -> Option<Rate> {
         let zero = text.split_once('/').is_some_and(|(count, _)| count.trim().parse() == Ok(0u32));
         let label = if zero { LengthError::Count.to_string() } else { error.to_string() };
         let wrong = Diagnostic::error(format!("{} is not a rate", quoted(text))).label(label);
-        Err(if zero { wrong.help("to admit nothing, write a quota whose limit is 0") } else { wrong })
+        Err(match zero_help {
+            Some(help) if zero => wrong.help(help),
+            _ => wrong,
+        })
     })
 }
 
@@ -129,10 +188,9 @@ pub enum PrefixError {
 
 /// Reads `203.0.113.0/24`, `2001:db8::/32`, or an address alone; IPv4-mapped IPv6 becomes IPv4.
 pub fn prefix(text: &str) -> Result<IpNet, PrefixError> {
-    let prefix = match text.parse::<IpNet>() {
-        Ok(prefix) => prefix,
-        Err(_) => IpNet::from(text.parse::<IpAddr>().map_err(|_| PrefixError::NotAPrefix)?),
-    };
+    let parsed =
+        if text.contains('/') { text.parse().ok() } else { text.parse::<IpAddr>().ok().map(IpNet::from) };
+    let prefix: IpNet = parsed.ok_or(PrefixError::NotAPrefix)?;
     if prefix.trunc() == prefix {
         Ok(canonical_prefix(prefix))
     } else {
@@ -236,8 +294,12 @@ pub(super) fn reason(value: Value<'_>) -> Option<String> {
     })
 }
 
-/// A feed's name: below the policy directory, in `/`-separated parts that are no way out of it.
 pub(super) fn feed_name(value: Value<'_>) -> Option<String> {
+    below_directory(value, "a feed", "feeds/datacentre.netset")
+}
+
+/// A file's name below the policy directory, in `/`-separated parts that are no way out of it.
+fn below_directory(value: Value<'_>, what: &str, example: &str) -> Option<String> {
     value.parsed(|text| {
         let inside = !text.is_empty()
             && text.len() <= 255
@@ -246,8 +308,34 @@ pub(super) fn feed_name(value: Value<'_>) -> Option<String> {
         if inside && !crate::policy::sources::is_toml(text) {
             return Ok(text.to_owned());
         }
-        Err(Diagnostic::error(format!("{} is not the name of a feed", quoted(text)))
-            .label("expected a file below the policy directory that is no `.toml`, such as `feeds/datacentre.netset`"))
+        Err(Diagnostic::error(format!("{} is not the name of {what}", quoted(text))).label(format!(
+            "expected a file below the policy directory that is no `.toml`, such as `{example}`"
+        )))
+    })
+}
+
+/// The number of an autonomous system (RFC 6793); 0 is reserved (RFC 7607).
+pub(super) fn asn(value: Value<'_>) -> Option<u32> {
+    let digits = value.as_text().map(|text| text.strip_prefix("AS").unwrap_or(text));
+    if let Some(digits) = digits.filter(|digits| digits.parse::<u32>().is_ok()) {
+        return value.refuse(|| {
+            Diagnostic::error("the number of an autonomous system is a text in quotes")
+                .label("expected a whole number")
+                .help(format!("write the number alone: `{digits}`"))
+        });
+    }
+    value.whole(1..=u32::MAX)
+}
+
+/// A table's name: as a feed's, with an ending that says how it is written.
+pub(super) fn networks_name(value: Value<'_>) -> Option<String> {
+    let name = below_directory(value, "a table", "networks.mmdb")?;
+    if Format::of_name(&name).is_some() {
+        return Some(name);
+    }
+    value.refuse(|| {
+        Diagnostic::error(format!("{} does not say how it is written", quoted(&name)))
+            .label("expected a name that ends with `.mmdb` or `.csv`, or with `.gz` behind it")
     })
 }
 

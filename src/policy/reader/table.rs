@@ -5,7 +5,7 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{At, Report, Spot};
+use super::{At, Report, Spot, TableDoc};
 use crate::base::time::Timestamp;
 use crate::policy::diagnostic::{Diagnostic, closest, quoted, quoted_list};
 
@@ -16,13 +16,27 @@ pub struct Table<'r> {
     spot: Spot,
     fields: &'r DeTable<'r>,
     asked: Vec<&'static str>,
+    /// Everything that may stand in it; where it has none, what was asked for is what is known.
+    doc: Option<&'static TableDoc>,
+    /// Whether it stands in a table that has a doc, and so must have one.
+    needs_doc: bool,
     secret: bool,
     top: bool,
 }
 
 impl<'r> Table<'r> {
     fn new(report: &'r Report<'r>, what: String, spot: Spot, fields: &'r DeTable<'r>) -> Self {
-        Self { report, what, spot, fields, asked: Vec::new(), secret: false, top: false }
+        Self {
+            report,
+            what,
+            spot,
+            fields,
+            asked: Vec::new(),
+            doc: None,
+            needs_doc: false,
+            secret: false,
+            top: false,
+        }
     }
 
     /// Reads the top table of a document.
@@ -55,6 +69,24 @@ impl<'r> Table<'r> {
         self.report.error(spot, make);
     }
 
+    /// Takes a doc for what may stand in it: all of it is asked for, and nothing else.
+    pub fn follow(&mut self, doc: &'static TableDoc) {
+        self.doc = Some(doc);
+    }
+
+    fn ask(&mut self, field: &'static str) {
+        debug_assert!(
+            self.doc.is_none_or(|doc| doc.has(field)),
+            "`{field}` is missing in the doc of {}",
+            self.what
+        );
+        self.asked.push(field);
+    }
+
+    fn value_of(&self, field: &'r str, value: &'r Spanned<DeValue<'r>>) -> Value<'r> {
+        Value { needs_doc: self.doc.is_some(), ..Value::new(self.report, field, value, self.spot.file) }
+    }
+
     /// Marks it as a place where people put secrets: the lines of unknown fields are not shown.
     pub fn hide_unknown(&mut self) {
         self.secret = true;
@@ -66,9 +98,8 @@ impl<'r> Table<'r> {
         field: &'static str,
         read: impl FnOnce(Value<'r>) -> Option<T>,
     ) -> Option<At<T>> {
-        self.asked.push(field);
-        let value = self.fields.get(field)?;
-        let value = Value::new(self.report, field, value, self.spot.file);
+        self.ask(field);
+        let value = self.value_of(field, self.fields.get(field)?);
         let spot = value.spot;
         read(value).map(|value| At { value, spot })
     }
@@ -80,7 +111,7 @@ impl<'r> Table<'r> {
         read: impl FnOnce(Value<'r>) -> Option<T>,
     ) -> Option<At<T>> {
         if !self.has(field) {
-            self.asked.push(field);
+            self.ask(field);
             self.report.error(self.spot, || {
                 Diagnostic::error(format!("{} has no `{field}`", self.what))
                     .label(format!("`{field}` is missing"))
@@ -113,14 +144,14 @@ impl<'r> Table<'r> {
 
     /// Reads an array of tables: `[[field]]`.
     pub fn many(&mut self, field: &'static str, mut read: impl FnMut(&mut Table<'r>)) {
-        self.asked.push(field);
+        self.ask(field);
         let Some(value) = self.fields.get(field) else { return };
         let what = format!("`[[{field}]]`");
-        let value = Value::new(self.report, field, value, self.spot.file);
+        let value = self.value_of(field, value);
         match value.found {
             DeValue::Array(items) => {
                 for item in items {
-                    let item = Value { item: true, ..Value::new(self.report, field, item, self.spot.file) };
+                    let item = Value { item: true, ..self.value_of(field, item) };
                     item.open(what.clone(), &mut read);
                 }
             }
@@ -130,18 +161,34 @@ impl<'r> Table<'r> {
         }
     }
 
+    /// Reads a table that stands once, and that `doc` describes.
+    pub fn single(&mut self, field: &'static str, doc: &'static TableDoc, read: impl FnOnce(&mut Table<'r>)) {
+        self.optional(field, |value| {
+            if matches!(value.found, DeValue::Array(_)) {
+                return value.refuse(|| {
+                    Diagnostic::error(format!("there is one `{field}` only"))
+                        .label(format!("expected single brackets: `{}`", doc.header))
+                });
+            }
+            value.open(format!("`{}`", doc.header), |table| {
+                table.follow(doc);
+                read(table);
+            })
+        });
+    }
+
     /// Reads a table of tables: `[field.NAME]`.
     pub fn named(&mut self, field: &'static str, mut read: impl FnMut(At<&'r str>, &mut Table<'r>)) {
-        self.asked.push(field);
+        self.ask(field);
         let Some(value) = self.fields.get(field) else { return };
-        let value = Value::new(self.report, field, value, self.spot.file);
+        let value = self.value_of(field, value);
         let DeValue::Table(tables) = value.found else {
             return value
                 .wrong_type("a table", || Some(format!("its name stands in the header: `[{field}.NAME]`")));
         };
         for (key, inner) in tables {
             let name = At { value: key.get_ref().as_ref(), spot: spot(self.spot.file, &key.span()) };
-            let inner = Value::new(self.report, field, inner, self.spot.file);
+            let inner = self.value_of(field, inner);
             if matches!(inner.found, DeValue::Table(_)) {
                 inner.open(format!("`[{field}.{}]`", quoted(name.value).trim_matches('`')), |table| {
                     table.spot = name.spot;
@@ -166,9 +213,19 @@ impl<'r> Table<'r> {
     }
 
     fn refuse_unknown(&self) {
+        debug_assert!(self.doc.is_some() || !self.needs_doc, "{} has no doc", self.what);
+        let known: Vec<&'static str> = match self.doc {
+            Some(doc) => doc.fields.iter().map(|field| field.name).collect(),
+            None => self.asked.clone(),
+        };
+        debug_assert!(
+            known.iter().all(|field| self.asked.contains(field)),
+            "{} is not read whole",
+            self.what
+        );
         for (key, value) in self.fields {
             let name = key.get_ref().as_ref();
-            if self.asked.contains(&name) {
+            if known.contains(&name) || self.asked.contains(&name) {
                 continue;
             }
             let is_table = self.top
@@ -182,8 +239,8 @@ impl<'r> Table<'r> {
             let kind = if is_table { "table" } else { "field" };
             let make = || {
                 let wrong = Diagnostic::error(format!("unknown {kind} {} in {}", quoted(name), self.what))
-                    .label(format!("expected {}", quoted_list(self.asked.iter().copied())));
-                match closest(name, self.asked.iter().copied()) {
+                    .label(format!("expected {}", quoted_list(known.iter().copied())));
+                match closest(name, known.iter().copied()) {
                     Some(similar) => wrong.help(similar_exists(kind, similar)),
                     None => wrong,
                 }
@@ -202,11 +259,20 @@ pub struct Value<'r> {
     found: &'r DeValue<'r>,
     spot: Spot,
     item: bool,
+    /// Whether a table in it must have a doc.
+    needs_doc: bool,
 }
 
 impl<'r> Value<'r> {
     fn new(report: &'r Report<'r>, field: &'r str, value: &'r Spanned<DeValue<'r>>, file: u16) -> Self {
-        Self { report, field, found: value.get_ref(), spot: spot(file, &value.span()), item: false }
+        Self {
+            report,
+            field,
+            found: value.get_ref(),
+            spot: spot(file, &value.span()),
+            item: false,
+            needs_doc: false,
+        }
     }
 
     /// Where it stands.
@@ -233,6 +299,14 @@ impl<'r> Value<'r> {
             let wrong = Diagnostic::error(format!("{subject} is {}", type_word(self.found)));
             Diagnostic { help: help(), ..wrong.label(format!("expected {expected}")) }
         });
+    }
+
+    /// The text, where it is one; without a complaint.
+    pub fn as_text(self) -> Option<&'r str> {
+        match self.found {
+            DeValue::String(text) => Some(text.as_ref()),
+            _ => None,
+        }
     }
 
     /// A text.
@@ -298,18 +372,24 @@ impl<'r> Value<'r> {
 
     /// A share of something, from 0 to 1.
     pub fn share(self) -> Option<f64> {
+        self.number(0.0..=1.0)
+    }
+
+    /// A number, whole or not.
+    pub fn number(self, range: RangeInclusive<f64>) -> Option<f64> {
+        let expected = || format!("a number from {} to {}", range.start(), range.end());
         let text = match self.found {
             DeValue::Float(number) => number.as_str(),
             DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
             _ => {
-                self.wrong_type("a number from 0 to 1", || None);
+                self.wrong_type(&expected(), || None);
                 return None;
             }
         };
-        text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).or_else(|| {
+        text.parse().ok().filter(|number| range.contains(number)).or_else(|| {
             self.refuse(|| {
                 Diagnostic::error(format!("{} is out of range: {}", quoted(self.field), quoted(text)))
-                    .label("expected a number from 0 to 1")
+                    .label(format!("expected {}", expected()))
             })
         })
     }
@@ -386,7 +466,8 @@ impl<'r> Value<'r> {
             self.wrong_type("a table", || None);
             return None;
         };
-        let mut table = Table::new(self.report, what, self.spot, table);
+        let table = Table::new(self.report, what, self.spot, table);
+        let mut table = Table { needs_doc: self.needs_doc, ..table };
         let result = read(&mut table);
         table.refuse_unknown();
         Some(result)

@@ -148,3 +148,46 @@ pub(super) fn retain(metrics: &Metrics, policy: &PolicySet) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::file::RULE_NAMES_RESERVED;
+
+    /// Else a rule's refusals and those of no rule would be one series.
+    #[test]
+    fn no_rule_can_be_named_as_what_no_rule_decides() {
+        for word in WITHOUT_RULE.iter().map(|(word, _)| *word).chain([NO_RULE]) {
+            assert!(RULE_NAMES_RESERVED.contains(&word), "{word}");
+        }
+    }
+
+    /// A reason without a rule is counted under its word: each must stand in the list above, and so be reserved.
+    #[test]
+    fn every_reason_without_a_rule_is_listed() {
+        use std::time::Duration;
+
+        let wait = Duration::ZERO;
+        // The first of each pair leads to the next: a new reason does not compile until it is put in here.
+        let next = |reason: &Reason| match reason {
+            Reason::KeyUnknown => Some(Reason::KeyAttempts { wait }),
+            Reason::KeyAttempts { .. } => {
+                Some(Reason::KeyExpired { at: crate::base::time::Timestamp::EPOCH })
+            }
+            Reason::KeyExpired { .. } => Some(Reason::KeyDisabled),
+            Reason::KeyDisabled => Some(Reason::KeyProxy),
+            Reason::KeyProxy => Some(Reason::KeyRoom),
+            Reason::KeyRoom => Some(Reason::TargetNotListed),
+            Reason::TargetNotListed => Some(Reason::SessionRefused),
+            Reason::SessionRefused
+            | Reason::Blocked { .. }
+            | Reason::Quota { .. }
+            | Reason::Rate { .. }
+            | Reason::Concurrency { .. } => None,
+        };
+        let all = std::iter::successors(Some(Reason::KeyUnknown), next);
+        let words: Vec<&str> =
+            all.filter(|reason| reason.rule().is_none()).map(|reason| reason.word()).collect();
+        assert_eq!(words, WITHOUT_RULE.map(|(word, _)| word));
+    }
+}

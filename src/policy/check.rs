@@ -4,15 +4,18 @@
 //! Errors are what has no meaning; warnings are what has one that is probably not meant. Both are judged on the forms as a
 //! whole, so neither can hang on the order of files.
 
+mod lists;
+mod rules;
+
 use std::collections::BTreeMap;
 
 use super::diagnostic::{Diagnostic, closest, quoted, quoted_list};
-use super::file::{CountedForm, Forms, LimitForm, ListForm, ListKind, ViewbotForm};
+use super::file::{Forms, LimitForm, ViewbotForm};
 use super::reader::{At, Report, Spot};
-use super::set::{Mode, Tier, TierClass, TierIndex, window_name};
+use super::set::{Tier, TierClass, TierIndex};
 use super::viewbot::ViewbotMode;
 use crate::base::id::TierName;
-use crate::base::subject::{Scope, Scopes};
+use crate::base::subject::Scope;
 use crate::base::time::Timestamp;
 
 /// A policy may have at most so many tiers: what applies is laid out for each.
@@ -38,12 +41,8 @@ pub fn check(forms: &Forms, now: Timestamp, report: &Report<'_>) -> Vec<Tier> {
     let accounts = sorted(forms.accounts.iter().map(|account| account.id.value.as_str()));
     let keys = sorted(forms.keys.iter().map(|key| key.id.value.as_str()));
     accounts_and_keys(forms, &tiers, &accounts, now, report);
-    for rule in &forms.counted {
-        counted(rule, &tiers, report);
-    }
-    for list in &forms.lists {
-        self::list(list, &accounts, &keys, now, report);
-    }
+    rules::check(&forms.counted, &tiers, report);
+    lists::check(&forms.lists, &accounts, &keys, now, report);
     needs_networks(forms, report);
     shedding(forms, &tiers, report);
     for form in &forms.viewbot {
@@ -199,126 +198,6 @@ fn known_account(accounts: &[&str], id: &str, spot: Spot, report: &Report<'_>) {
 
 fn class(tiers: &[Tier], name: &TierName) -> Option<TierClass> {
     tier_index(tiers, name).map(|tier| tiers[usize::from(tier.0)].class)
-}
-
-fn counted(rule: &CountedForm, tiers: &[Tier], report: &Report<'_>) {
-    let never = |spot: Spot, label: &str, help: Option<&str>| {
-        report.warn(spot, || {
-            let wrong =
-                Diagnostic::warning(format!("rule {} never applies", quoted(rule.head.name.value.as_str())));
-            Diagnostic { help: help.map(Into::into), ..wrong.label(label) }
-        });
-    };
-    if let Some(listed) = &rule.tiers {
-        for tier in &listed.value {
-            known_tier(tiers, tier, report);
-        }
-        let keyless = |tier: &At<TierName>| class(tiers, &tier.value) == Some(TierClass::None);
-        if listed.value.is_empty() {
-            never(
-                listed.spot,
-                "no tier is listed",
-                Some("leave `tiers` out for all of them, or set `mode = \"off\"`"),
-            );
-        } else if needs_key(rule.scopes.value) && listed.value.iter().all(keyless) {
-            never(
-                rule.scopes.spot,
-                "a request without a key has no account and no key to count",
-                Some("`proxy` counts per address"),
-            );
-        }
-    }
-    if let Some(operations) = &rule.operations {
-        let free = operations.value.iter().find(|operation| !operation.value.costs_quota());
-        if operations.value.iter().all(|operation| !operation.value.costs_quota()) {
-            let label = if operations.value.is_empty() {
-                "no operation is listed"
-            } else {
-                "asking for limits costs no quota"
-            };
-            never(operations.spot, label, Some("leave `operations` out for all that cost quota"));
-        } else if let Some(free) = free {
-            report.warn(free.spot, || {
-                Diagnostic::warning(format!(
-                    "rule {} does not count `{}`",
-                    quoted(rule.head.name.value.as_str()),
-                    free.value
-                ))
-                .label("asking for limits costs no quota")
-                .help("take the word out")
-            });
-        }
-    }
-    if let LimitForm::Windows(windows) | LimitForm::Distinct { windows, .. } = &rule.limit {
-        for pair in windows.windows(2).filter(|pair| pair[1].max.value < pair[0].max.value) {
-            let (short, long) = (window_name(pair[0].length.value), window_name(pair[1].length.value));
-            report.warn(pair[1].max.spot, || {
-                Diagnostic::warning(format!("fewer are admitted per {long} than per {short}"))
-                    .label(format!("so that the {} per {short} are never reached", pair[0].max.value))
-            });
-        }
-    }
-}
-
-/// Whether a request without a key has no subject of it.
-fn needs_key(scopes: Scopes) -> bool {
-    let of_key = |scope| matches!(scope, Scope::Account | Scope::Key);
-    of_key(scopes.first) || scopes.second.is_some_and(of_key)
-}
-
-fn list(list: &ListForm, accounts: &[&str], keys: &[&str], now: Timestamp, report: &Report<'_>) {
-    let name = || quoted(list.head.name.value.as_str());
-    let matchers = &list.matchers;
-    for account in &matchers.accounts {
-        known_account(accounts, account.value.as_str(), account.spot, report);
-    }
-    for key in &matchers.keys {
-        if keys.binary_search(&key.value.as_str()).is_err() {
-            report.warn(key.spot, || {
-                Diagnostic::warning(format!("no `[[key]]` has the id {}", quoted(key.value.as_str())))
-                    .label("matches no request until there is such a key")
-            });
-        }
-    }
-    if let Some(expires) = list.expires.filter(|expires| expires.value <= now) {
-        report.warn(expires.spot, || {
-            Diagnostic::warning(format!("rule {} has expired", name()))
-                .label("is no longer in force")
-                .help("take the rule out, or move the date")
-        });
-    }
-    // Where something in it was wrong, that it seems empty is no news.
-    if matchers.count() == 0 && matchers.file.is_none() && !report.has_errors() {
-        report.warn(list.head.spot, || {
-            Diagnostic::warning(format!("rule {} never applies", name())).label("it lists nothing")
-        });
-    }
-    match list.kind {
-        ListKind::Block(_) if list.head.mode == Mode::Enforce => {
-            let everybody = matchers.prefixes.iter().filter(|prefix| prefix.value.prefix_len() == 0);
-            let everybody = everybody.map(|at| (at.spot, "matches every address of its family"));
-            let agents =
-                matchers.user_agents.iter().filter(|at| at.value.as_str().bytes().all(|byte| byte == b'*'));
-            let agents = agents.map(|at| (at.spot, "matches every user agent"));
-            for (spot, label) in everybody.chain(agents) {
-                report.warn(spot, || {
-                    Diagnostic::warning(format!("rule {} refuses everybody", name())).label(label)
-                });
-            }
-        }
-        ListKind::Block(_) => {}
-        ListKind::Allow(_) => {
-            let agents = matchers.user_agents.first().map(|at| at.spot);
-            let libraries = matchers.libraries.first().map(|at| at.spot);
-            for spot in agents.into_iter().chain(libraries) {
-                report.warn(spot, || {
-                    Diagnostic::warning(format!("anybody can be exempt by rule {}", name()))
-                        .label("is what the caller says of itself")
-                        .help("exempt accounts, keys or prefixes")
-                });
-            }
-        }
-    }
 }
 
 fn shedding(forms: &Forms, tiers: &[Tier], report: &Report<'_>) {

@@ -161,6 +161,9 @@ fn in_our_words(message: &str, nothing_there: bool) -> (&str, Option<&str>) {
         "string values must be quoted" => ("a text has no quotes", Some("a text in quotes")),
         "duplicate key" => ("a name is given twice", Some("each field and each `[table]` once")),
         "key with no value" => ("a field has no value", expected),
+        "invalid key-value pair" => {
+            ("the line is no TOML", Some("`name = value`, or a header such as `[[quota]]`"))
+        }
         "invalid unquoted key" => ("a field's name is not plain", expected),
         "invalid basic string" | "invalid literal string" => ("a text is not well-formed", expected),
         _ => (message, expected),

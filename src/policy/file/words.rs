@@ -104,9 +104,39 @@ pub(super) fn counted_scope(value: Value<'_>) -> Option<Scope> {
                     .label(format!("expected one of {}", quoted_list(words)))
                     .help("`scope` can be a pair: what is counted is counted for each of them"))
             }
-            None => Err(unknown_word("scope", text, words)),
+            None => Err(unknown_scope(text, words)),
         }
     })
+}
+
+/// With what other programs call it, where that is what was written.
+fn unknown_scope(text: &str, words: impl Iterator<Item = &'static str> + Clone) -> Diagnostic {
+    const ELSEWHERE: [(&str, Scope); 12] = [
+        ("ip", Scope::Proxy),
+        ("address", Scope::Proxy),
+        ("client", Scope::Proxy),
+        ("host", Scope::Proxy),
+        ("user", Scope::Account),
+        ("customer", Scope::Account),
+        ("api-key", Scope::Key),
+        ("network", Scope::Subnet),
+        ("streamer", Scope::Room),
+        ("room_id", Scope::Room),
+        ("global", Scope::Total),
+        ("all", Scope::Total),
+    ];
+    let wrong = unknown_word("scope", text, words);
+    let known = |part: &str| Scope::from_word(part.trim()).is_some();
+    let mut parts = text.split([',', '/', '&', ' ']).filter(|part| !part.is_empty());
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(one), Some(other), None) if known(one) && known(other) => {
+            wrong.help(format!("a pair is written with a `+`: `{}+{}`", one.trim(), other.trim()))
+        }
+        _ => match ELSEWHERE.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)) {
+            Some((_, scope)) => wrong.help(format!("here it is called `{scope}`")),
+            None => wrong,
+        },
+    }
 }
 
 pub(super) fn scopes(value: Value<'_>) -> Option<Scopes> {
@@ -114,7 +144,7 @@ pub(super) fn scopes(value: Value<'_>) -> Option<Scopes> {
         let parts: Vec<_> = text.split('+').map(str::trim).collect();
         let words = Scope::ALL.into_iter().map(Scope::word);
         if let Some(unknown) = parts.iter().find(|part| Scope::from_word(part).is_none()) {
-            let wrong = unknown_word("scope", unknown, words.clone());
+            let wrong = unknown_scope(unknown, words.clone());
             return Err(
                 wrong.label(format!("expected {}, or a pair such as `proxy+room`", quoted_list(words)))
             );
@@ -137,6 +167,10 @@ pub(super) fn window(text: &str) -> Result<Duration, Diagnostic> {
         let similar =
             closest(text, ["second", "minute", "hour", "day", "week"]).filter(|_| error == LengthError::Unit);
         match similar {
+            _ if text.starts_with("month") => {
+                wrong.help("months differ in length: write the days, `\"30d\"`")
+            }
+            _ if text.starts_with("year") => wrong.help("years differ in length: write the days, `\"365d\"`"),
             Some(similar) => wrong.help(format!("a word with a similar name exists: `{similar}`")),
             None => wrong,
         }

@@ -68,7 +68,7 @@ fn mmdb(bytes: &[u8]) -> Result<Vec<(IpNet, Network)>, Diagnostic> {
     let mut records: HashMap<usize, Option<Network>> = HashMap::new();
     let (mut prefixes, mut holds_data) = (Vec::new(), false);
     for (count, found) in all.enumerate() {
-        if count > PREFIXES_MAX * 2 {
+        if count > PREFIXES_MAX * 2 || prefixes.len() > PREFIXES_MAX {
             return Err(too_many());
         }
         let found = found.map_err(damaged)?;

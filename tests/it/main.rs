@@ -6,4 +6,5 @@ mod framing;
 mod gateway;
 mod generator;
 mod layers;
+mod rules;
 mod serving;

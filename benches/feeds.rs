@@ -46,11 +46,11 @@ impl Numbers {
     fn prefix(&mut self) -> (IpAddr, u8) {
         let number = self.next();
         if number.is_multiple_of(8) {
-            let bits = (0x2a00u128 << 112 | u128::from(self.next()) << 48) >> 80 << 80;
+            let bits = ((0x2a00u128 << 112 | u128::from(self.next()) << 48) >> 80) << 80;
             return (IpAddr::V6(Ipv6Addr::from_bits(bits)), 48);
         }
         let length: u8 = [32, 32, 32, 28, 24, 22, 16][(number >> 50) as usize % 7];
-        let bits = number as u32 >> (32 - length) << (32 - length);
+        let bits = (number as u32 >> (32 - length)) << (32 - length);
         (IpAddr::V4(Ipv4Addr::from_bits(bits)), length)
     }
 }

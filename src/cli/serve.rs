@@ -64,7 +64,7 @@ pub struct ServeArgs {
     /// A signature generator, such as `euler=https://sign.example`; several times for several [default: stand-in]
     #[arg(long = "generator", value_name = "KIND=URL")]
     generators: Vec<GeneratorFlag>,
-    /// What is kept across restarts, or `none` [this version keeps nothing yet]
+    /// Where former policy sets are kept for a rollback after a restart, in a folder beside it, or `none`
     #[arg(long, value_name = "PATH")]
     store: Option<Store>,
     /// How many threads serve clients [default: one per core]

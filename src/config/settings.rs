@@ -175,7 +175,7 @@ impl Default for Policies {
     }
 }
 
-/// What is kept across restarts. Checked, and without effect in this version: nothing is kept yet.
+/// What is kept across restarts: in this version former policy sets alone, in a folder beside the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Store {
     /// In this file.

@@ -7,6 +7,7 @@
 //! prefixes with the most records are folded into one record each, with the sum of their counts; then the least spent of
 //! the others are blurred (`blur.rs`). Only records that strangers can make at will count towards the cap.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -224,9 +225,8 @@ impl Book {
         let looks = plan.entries().iter().map(|planned| {
             let counter = policy.counter(planned.counter);
             let key = RecordKey::new(counter, planned.subject);
-            let (record, shared) = locked.shard(planned.subject).find_with_key(&self.hasher, key);
-            let empty = Record::empty(&counter.limit);
-            let record = record.unwrap_or(&empty);
+            let (record, shared) = locked.shard(planned.subject).find_with_key(&self.hasher, key, now);
+            let record = record.unwrap_or_else(|| Cow::Owned(Record::empty(&counter.limit)));
             let reason = match record.left(&counter.limit, planned.counted, now) {
                 Left::Some => None,
                 Left::None { window, wait } => Some(reason(counter, window, wait)),
@@ -242,7 +242,7 @@ impl Book {
         for planned in plan.entries() {
             let counter = policy.counter(planned.counter);
             let key = RecordKey::new(counter, planned.subject);
-            let left = match locked.shard(planned.subject).find(&self.hasher, key) {
+            let left = match locked.shard(planned.subject).find(&self.hasher, key, now) {
                 Some(record) => record.left(&counter.limit, planned.counted, now),
                 None => Record::empty(&counter.limit).left(&counter.limit, planned.counted, now),
             };
@@ -284,8 +284,8 @@ impl Book {
             let counter = policy.counter(planned.counter);
             let (Limit::Windows(limits), Mode::Enforce) = (&counter.limit, counter.mode) else { continue };
             let shard = self.lock(shard_of(planned.subject));
-            let record = shard.find(&self.hasher, RecordKey::new(counter, planned.subject));
-            let windows = record.and_then(Record::windows).copied().unwrap_or_default();
+            let record = shard.find(&self.hasher, RecordKey::new(counter, planned.subject), now);
+            let windows = record.as_deref().and_then(Record::windows).copied().unwrap_or_default();
             for ((place, limit), window) in (0u8..).zip(limits).zip(windows) {
                 let millis = now.as_millis();
                 standings.push(Standing {

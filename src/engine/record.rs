@@ -251,6 +251,9 @@ impl Cell {
     }
 }
 
+/// What a cell has spent is told in seconds: its interval changes with the policy. In nanoseconds.
+const SECOND: u64 = 1_000_000_000;
+
 /// How far the arrival time may lie ahead of a charge that is admitted.
 fn ahead(rate: Rate, burst: u32) -> Duration {
     rate.interval().saturating_mul(burst.saturating_sub(1))
@@ -412,17 +415,37 @@ impl Record {
         }
     }
 
-    /// How much it has spent, to tell which records are blurred first; `None` for work in flight, which has to be found
-    /// again when it ends, and of which there is never more than there are connections.
+    /// How much it has spent (requests, different ones, or seconds of a rate), to tell which records are blurred first and
+    /// what they go on from; `None` for work in flight, which has to be found again when it ends, and of which there is
+    /// never more than there are connections.
     pub(super) fn spent(&self, now: Timestamp) -> Option<u64> {
         match self {
             Self::Windows(windows) => {
                 windows.iter().map(|window| u64::from(window.count(now.as_millis()))).max()
             }
             Self::Seen(seen) => Some(seen.most(now.as_millis()) as u64),
-            Self::Cell(cell) => Some(cell.arrival.saturating_sub(now.as_nanos()) / 1_000_000_000),
+            Self::Cell(cell) => Some(cell.arrival.saturating_sub(now.as_nanos()).div_ceil(SECOND)),
             Self::InFlight(_) => None,
         }
+    }
+
+    /// What somebody goes on from who is blurred in this record and had [spent](Self::spent) at most so much.
+    pub(super) fn spent_at_most(&self, spent: u64, now: Timestamp) -> Self {
+        let mut record = self.clone();
+        match &mut record {
+            Self::Windows(windows) => {
+                for window in windows {
+                    window.count = window.count.min(u32::try_from(spent).unwrap_or(u32::MAX));
+                }
+            }
+            Self::Seen(seen) => seen.keep_at_most(usize::try_from(spent).unwrap_or(usize::MAX)),
+            Self::Cell(cell) => {
+                let latest = now.as_nanos().saturating_add(spent.saturating_mul(SECOND));
+                cell.arrival = cell.arrival.min(latest);
+            }
+            Self::InFlight(_) => {}
+        }
+        record
     }
 
     /// When it is over at the latest, in milliseconds since 1970.

@@ -125,6 +125,13 @@ impl Seen {
         }
     }
 
+    /// Forgets all but so many in each window.
+    pub(super) fn keep_at_most(&mut self, most: usize) {
+        for window in &mut self.0 {
+            window.ones.truncate(most);
+        }
+    }
+
     /// Takes in what another saw; the later end holds.
     pub(super) fn absorb(&mut self, other: &Self, now: u64) {
         for (window, other) in self.0.iter_mut().zip(&other.0) {

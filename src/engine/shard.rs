@@ -1,5 +1,6 @@
 //! One shard of the book: its records, and what becomes of them when there are too many.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 
@@ -68,21 +69,26 @@ impl Shard {
         key.neighbourhood().find(|key| self.get(hasher, *key).is_some())
     }
 
-    /// Where `key`, or a neighbourhood that it was folded into, was blurred: the most that it can have spent.
-    fn blurred(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&Record> {
+    /// Where `key` was blurred: the most that it can have spent.
+    fn blurred(&self, hasher: &SeedableRandomState, key: RecordKey, now: Timestamp) -> Option<Record> {
         if self.blur.is_empty() {
             return None;
         }
         let bucket = key.bucket()?;
-        let known = key.neighbourhood().any(|key| self.blur.contains(key.fixed_hash()));
-        if known { self.get(hasher, bucket) } else { None }
+        let spent = self.blur.spent_at_most(key.fixed_hash())?;
+        self.get(hasher, bucket).map(|record| record.spent_at_most(spent, now))
     }
 
     /// What counts against `key`, in its own name or another's.
-    pub(super) fn find(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&Record> {
+    pub(super) fn find(
+        &self,
+        hasher: &SeedableRandomState,
+        key: RecordKey,
+        now: Timestamp,
+    ) -> Option<Cow<'_, Record>> {
         match self.resolve(hasher, key) {
-            Some(key) => self.get(hasher, key),
-            None => self.blurred(hasher, key),
+            Some(key) => self.get(hasher, key).map(Cow::Borrowed),
+            None => self.blurred(hasher, key, now).map(Cow::Owned),
         }
     }
 
@@ -91,13 +97,15 @@ impl Shard {
         &self,
         hasher: &SeedableRandomState,
         key: RecordKey,
-    ) -> (Option<&Record>, bool) {
+        now: Timestamp,
+    ) -> (Option<Cow<'_, Record>>, bool) {
         let own = self.get(hasher, key);
         if own.is_some() {
-            return (own, false);
+            return (own.map(Cow::Borrowed), false);
         }
-        let others = self.find(hasher, key);
-        (others, others.is_some())
+        let others = self.find(hasher, key, now);
+        let shared = others.is_some();
+        (others, shared)
     }
 
     /// What a receipt's count stands in. A bucket is none: what it says is true of others, too.
@@ -121,7 +129,7 @@ impl Shard {
         let blurred = if self.blur.is_empty() || self.get(hasher, key).is_some() {
             None
         } else {
-            self.blurred(hasher, key).cloned()
+            self.blurred(hasher, key, now)
         };
         let hash = hasher.hash_one(key);
         // Not `entry`: it makes room for one more even where the key is there, an allocation now and then for nothing.
@@ -239,7 +247,7 @@ impl Shard {
         // Keys differ, so that the order is one whatever that of the table was.
         candidates.sort_unstable();
         let mut left = self.strangers;
-        for (_, key, weight) in candidates {
+        for (spent, key, weight) in candidates {
             if left <= wanted {
                 break;
             }
@@ -247,7 +255,7 @@ impl Shard {
             let found = self.records.find_entry(hasher.hash_one(key), |(other, _)| *other == key);
             let (Ok(entry), Some(bucket)) = (found, key.bucket()) else { continue };
             let ((_, record), _) = entry.remove();
-            self.blur.add(key.fixed_hash(), record.ends_at_last(), now.as_millis());
+            self.blur.add(key.fixed_hash(), spent, record.ends_at_last(), now.as_millis());
             let hash = hasher.hash_one(bucket);
             if let Some((_, into)) = self.records.find_mut(hash, |(other, _)| *other == bucket) {
                 into.absorb_most(&record, now);

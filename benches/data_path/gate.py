@@ -1,0 +1,67 @@
+"""The regression gate: the gateway's instructions per request, held against figures that are stored beside this file.
+
+Instructions repeat to well under a percent on a machine that is busy with other things, where times mean nothing."""
+
+import tomllib
+
+import instructions
+import work
+from instructions import Counts
+from proxies import Kind
+
+STORED = work.HERE / "instructions.toml"
+KEPT = work.BUILT / "callgrind"
+SLACK = 0.03
+
+# Fewer keys than in the comparison: instructions hang on what a request does, hardly on how many keys there are.
+CASES = {
+    "core": Kind("signgate", "core", keys=1_000),
+    "shipped": Kind("signgate", "shipped", keys=1_000),
+    "refused": Kind("signgate", "shipped", keys=100, refuse=True),
+}
+COUNTS = Counts(before=1_500, counted=2_000)
+
+
+def look(cases: list[str], functions: int, io: bool) -> int:
+    """Prints the figures of some cases."""
+    print(f"{'per request':<12} {'instructions':>12} {'allocations':>12} {'I/O calls':>10}")
+    for case in cases:
+        if case not in CASES:
+            raise work.Failure(f"there is no case `{case}`; there are {', '.join(CASES)}")
+        cost = instructions.instructions(CASES[case], COUNTS, KEPT / case)
+        each = COUNTS.counted
+        calls = f"{instructions.io_calls(CASES[case], COUNTS):10.2f}" if io else f"{'':>10}"
+        print(f"{case:<12} {cost.instructions / each:12.0f} {cost.allocations / each:12.2f} {calls}", flush=True)
+        for name, count in cost.by_function.most_common(functions):
+            print(f"    {count / each:10.1f} {count / cost.instructions:6.1%}  {name}")
+    return 0
+
+
+def hold(update: bool) -> int:
+    """0 where no case takes more than the stored figure and the slack, 1 where one does."""
+    found = {}
+    for case, kind in CASES.items():
+        work.say(f"instructions per request: {case}")
+        found[case] = round(instructions.instructions(kind, COUNTS, KEPT / case).instructions / COUNTS.counted)
+    if update:
+        lines = [f"{case} = {count}\n" for case, count in found.items()]
+        STORED.write_text("# User instructions per request; written by `benches/data_path/run gate --update`.\n" + "".join(lines))
+        work.say(f"stored in {STORED.relative_to(work.ROOT)}")
+        return 0
+    stored = tomllib.loads(STORED.read_text())
+    worse = []
+    for case, count in found.items():
+        change = count / stored[case] - 1
+        work.say(f"  {case:<10} {count:>8}, stored {stored[case]:>8}, {change:+.1%}")
+        if change > SLACK:
+            worse.append(case)
+        elif change < -SLACK:
+            work.say("  less than is stored: hold it with `benches/data_path/run gate --update`")
+    for case in worse:
+        work.say(
+            f"error: a request of the case `{case}` takes more than {SLACK:.0%} more instructions than is stored\n"
+            f"help: `benches/data_path/run instructions {case} --functions 40` shows where they go; the lines are in\n"
+            f"      `callgrind_annotate --auto=yes {(KEPT / case).relative_to(work.ROOT)}/callgrind.long-NN`, one file a thread.\n"
+            "      Where it is worth its price: `benches/data_path/run gate --update`, and say why in the commit"
+        )
+    return 1 if worse else 0

@@ -79,12 +79,21 @@ pub struct Version {
 impl Version {
     /// Reads `7`, `7.0` or `7.0.1`; what follows the numbers (`-beta`, ` linux`) is left alone. `None` without a number.
     pub fn parse(text: &str) -> Option<Self> {
-        let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-        let mut numbers = text[..end].split('.').map(str::parse::<u16>);
-        let major = numbers.next()?.ok()?;
-        let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
+        let bytes = text.as_bytes();
+        let end = bytes.iter().position(|byte| !(byte.is_ascii_digit() || *byte == b'.'));
+        let mut numbers = bytes[..end.unwrap_or(bytes.len())].split(|byte| *byte == b'.').map(number);
+        let major = numbers.next()??;
+        let mut next = || numbers.next().flatten().unwrap_or(0);
         Some(Self { major, minor: next(), patch: next() })
     }
+}
+
+/// Digits as a number of 16 bits; `None` of none, and beyond.
+fn number(digits: &[u8]) -> Option<u16> {
+    let value = digits
+        .iter()
+        .try_fold(0u16, |value, digit| value.checked_mul(10)?.checked_add(u16::from(digit - b'0')));
+    value.filter(|_| !digits.is_empty())
 }
 
 impl fmt::Display for Version {

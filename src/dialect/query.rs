@@ -138,13 +138,11 @@ impl<'r> Pairs<'r> {
         let mut coded = false;
         let mut canonical = true;
         let mut beyond_ascii = false;
-        while at < bytes.len() {
-            let class = CLASS[usize::from(bytes[at])];
-            if class == PLAIN {
-                at += 1;
-                continue;
-            }
-            match class {
+        loop {
+            // Most bytes stand for themselves.
+            at += bytes[at..].iter().take_while(|byte| CLASS[usize::from(**byte)] == PLAIN).count();
+            let Some(byte) = bytes.get(at) else { break };
+            match CLASS[usize::from(*byte)] {
                 AND => break,
                 EQUALS if equals.is_none() => equals = Some(at),
                 EQUALS | ODD => canonical = false,

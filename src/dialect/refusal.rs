@@ -307,6 +307,11 @@ impl fmt::Write for JsonString<'_> {
         let kept = &text[..end];
         let mut plain = 0;
         let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+        // Most have none; without an early exit the compiler makes this wide.
+        if kept.bytes().fold(0, |any, byte| any | u8::from(is_special(&byte))) == 0 {
+            plain = kept.len();
+            self.body.extend_from_slice(kept.as_bytes());
+        }
         while let Some(length) = kept.as_bytes()[plain..].iter().position(is_special) {
             let place = plain + length;
             self.body.extend_from_slice(&kept.as_bytes()[plain..place]);

@@ -7,6 +7,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use http::header::{self, HeaderName};
 use ipnet::IpNet;
 
 use crate::base::net::canonical;
@@ -27,10 +28,12 @@ pub enum AddressSource {
 
 impl AddressSource {
     /// The header that is read, where one is.
-    pub const fn header(self) -> Option<&'static str> {
+    pub fn header(self) -> Option<HeaderName> {
+        // Made when this is compiled: looking a name up by its text would parse it for every request.
+        const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
         match self {
-            Self::XForwardedFor => Some("x-forwarded-for"),
-            Self::Forwarded => Some("forwarded"),
+            Self::XForwardedFor => Some(X_FORWARDED_FOR),
+            Self::Forwarded => Some(header::FORWARDED),
             Self::Peer | Self::ProxyProtocol => None,
         }
     }

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use tokio::time::Instant;
 
 use super::address::client_address;
-use super::exchange::{Exchange, cut};
+use super::exchange::Exchange;
 use super::listener::{Arrival, Origin, Rejection, read_body};
 use super::respond;
 use super::shared::{PATIENCE, PATIENCE_JAVA, PATIENCE_NODE_1, Shared};
@@ -110,11 +110,12 @@ impl Worker {
 
         // identify: the head
         let client = self.client_of(&head.headers, &origin);
+        exchange.came(client, &head.method);
         user_agent.set(&head.headers);
         let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        exchange.came(client, &head.method, target, whole_user_agent(&head.headers));
         let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let mut request = Request::read(head.method.as_str(), target, headers, &self.shared.hash_key)?;
+        let read = Request::read(head.method.as_str(), target, headers, &self.shared.hash_key);
+        let mut request = read.inspect_err(|_| exchange.not_read(target, user_agent.as_str()))?;
 
         // identify: the body, for a request that may still be admitted
         if request.awaits_body() {
@@ -129,7 +130,7 @@ impl Worker {
             exchange.read_body(bytes.len());
             request.read_body(&bytes)?;
         }
-        request.complete()?;
+        request.complete().inspect_err(|_| exchange.not_read(target, user_agent.as_str()))?;
 
         // assess
         let facts = exchange.facts(&request, client);
@@ -152,12 +153,12 @@ impl Worker {
         exchange.asking();
         let mut scratch = self.scratches.borrow_mut().pop().unwrap_or_default();
         let forwarded = request.forward(exchange.live.policy.sessions(), None, &mut scratch);
-        let browser = request.browser_user_agent();
+        let browser_user_agent = || request.browser_user_agent();
         let question = Question {
             operation: facts.operation,
             room: facts.room,
             url: request.target().map(crate::dialect::target::SignTarget::as_str),
-            user_agent: browser.as_deref().unwrap_or_default(),
+            browser_user_agent: &browser_user_agent,
             method: match forwarded.method {
                 Method::Get => wire::Method::Get,
                 Method::Post => wire::Method::Post,
@@ -186,15 +187,12 @@ impl Worker {
     fn client_of(&self, headers: &HeaderMap, origin: &Origin) -> IpAddr {
         let settings = &self.shared.settings;
         let values = settings.address_source.header().map(|name| headers.get_all(name).iter());
-        let values = values.into_iter().flatten().map(http::HeaderValue::as_bytes);
-        let values: Vec<&[u8]> = values.collect();
-        let peer = origin.peer().ip();
         client_address(
             settings.address_source,
             &settings.trusted_proxies,
-            peer,
+            origin.peer().ip(),
             origin.proxied(),
-            values.into_iter(),
+            values.into_iter().flatten().map(http::HeaderValue::as_bytes),
         )
     }
 
@@ -290,12 +288,6 @@ fn patience(request: &Request<'_>) -> Duration {
     }
 }
 
-/// The `User-Agent` header; empty where there is none, or none in UTF-8.
-fn whole_user_agent(headers: &HeaderMap) -> &str {
-    let value = headers.get(http::header::USER_AGENT).map(http::HeaderValue::as_bytes).unwrap_or_default();
-    std::str::from_utf8(value).unwrap_or_default()
-}
-
 /// The start of the `User-Agent` of a request, kept for the answer: refusals to TikTokLive are worded for it.
 #[derive(Default)]
 pub(super) struct UserAgent {
@@ -304,11 +296,16 @@ pub(super) struct UserAgent {
 }
 
 impl UserAgent {
-    /// The first bytes are enough to know a library by.
+    /// The first bytes are enough to know a library by. One that is not UTF-8 is kept as far as it is.
     fn set(&mut self, headers: &HeaderMap) {
-        let start = cut(whole_user_agent(headers), self.text.len());
-        self.length = start.len();
-        self.text[..self.length].copy_from_slice(start.as_bytes());
+        let value =
+            headers.get(http::header::USER_AGENT).map(http::HeaderValue::as_bytes).unwrap_or_default();
+        let start = &value[..value.len().min(self.text.len())];
+        self.length = match std::str::from_utf8(start) {
+            Ok(text) => text.len(),
+            Err(error) => error.valid_up_to(),
+        };
+        self.text[..self.length].copy_from_slice(&start[..self.length]);
     }
 
     fn as_str(&self) -> &str {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
+use smallvec::SmallVec;
 
 use super::admit::Worker;
 use super::shared::Live;
@@ -101,10 +102,14 @@ impl<'w> Exchange<'w> {
         }
     }
 
-    /// Notes where it comes from and what its line says, before anything of it is believed.
-    pub fn came(&mut self, client: IpAddr, method: &http::Method, target: &str, user_agent: &str) {
+    /// Notes where it comes from, before anything of it is believed.
+    pub fn came(&mut self, client: IpAddr, method: &http::Method) {
         self.client = Some(client);
         self.method = known_method(method);
+    }
+
+    /// Notes what the head of a request says that cannot be read any further.
+    pub fn not_read(&mut self, target: &str, user_agent: &str) {
         let mut text = std::mem::take(&mut self.text).into_bytes();
         text.clear();
         redact_target(target, &mut text);
@@ -194,11 +199,11 @@ impl<'w> Exchange<'w> {
     }
 
     /// How the windows stand that this request met.
-    pub fn standings(&self) -> Vec<Standing> {
+    pub fn standings(&self) -> SmallVec<[Standing; 8]> {
         let (shared, policy) = (&self.worker.shared, &self.live.policy);
         match &self.receipt {
             Some(receipt) => receipt.standings(policy, self.now).collect(),
-            None => shared.engine.standings_of(policy, &self.plan, self.now),
+            None => shared.engine.standings_of(policy, &self.plan, self.now).into(),
         }
     }
 

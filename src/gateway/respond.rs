@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use smallvec::SmallVec;
 
 use super::admit::Stop;
 use super::exchange::Exchange;
@@ -40,7 +41,7 @@ pub(super) fn good(
 /// Says why there is no good answer, and notes it.
 pub(super) fn refusal(exchange: &mut Exchange<'_>, stop: &Stop, user_agent: &str) -> Response<Bytes> {
     let standings = match stop {
-        Stop::Framing(_) | Stop::Fault(_) => Vec::new(),
+        Stop::Framing(_) | Stop::Fault(_) => SmallVec::new(),
         Stop::Refused | Stop::Blamed(_) | Stop::Failed(_) => exchange.standings(),
     };
     match stop {

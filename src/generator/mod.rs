@@ -12,6 +12,8 @@ pub mod judge;
 pub mod reply;
 pub mod wire;
 
+use std::borrow::Cow;
+
 use crate::base::operation::Operation;
 use crate::base::room::Room;
 
@@ -24,8 +26,9 @@ pub struct Question<'q> {
     pub room: Option<Room>,
     /// The URL to be signed, as it is forwarded.
     pub url: Option<&'q str>,
-    /// The user agent that the signature is for; empty where none is named.
-    pub user_agent: &'q str,
+    /// The browser's user agent that the signature is for, where one is named. Read only by those who need it: the sign
+    /// API finds it in the request's own words.
+    pub browser_user_agent: &'q dyn Fn() -> Option<Cow<'q, str>>,
     /// The request in the words of the sign API, without the generator's own key.
     pub method: wire::Method,
     /// Path and query.

@@ -55,13 +55,13 @@ where
         };
         let origin = Origin { connection: Rc::clone(&state), number };
         let state = &state;
-        async move {
+        Box::pin(async move {
             let mut response = handler(Arrival { origin, request }).await;
             if state.answer() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
-        }
+        })
     });
     let io = TokioIo::new(Guard::new(stream, Rc::clone(&state)));
     let mut builder = http1::Builder::new();

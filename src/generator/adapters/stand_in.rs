@@ -49,7 +49,8 @@ pub fn answer(question: &Question<'_>) -> Reply {
         }
         Operation::SignUrl => {
             headers.push(("content-type", "application/json".into()));
-            sign(question.url.unwrap_or_default(), question.user_agent).body(SignedShape::Nested)
+            let user_agent = (question.browser_user_agent)().unwrap_or_default();
+            sign(question.url.unwrap_or_default(), &user_agent).body(SignedShape::Nested)
         }
         Operation::RoomId => {
             headers.push(("content-type", "application/json".into()));
@@ -129,7 +130,7 @@ mod tests {
                 operation,
                 room: Room::parse("@name").ok(),
                 url: Some("https://webcast.tiktok.com/webcast/im/fetch/?room_id=7"),
-                user_agent: "Mozilla/5.0",
+                browser_user_agent: &|| Some("Mozilla/5.0".into()),
                 method: Method::Get,
                 target: "/webcast/fetch?room_id=7",
                 headers: &[],

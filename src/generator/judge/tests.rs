@@ -18,7 +18,7 @@ fn question(operation: Operation) -> Question<'static> {
         operation,
         room: None,
         url: Some("https://webcast.tiktok.com/webcast/im/fetch/?room_id=7"),
-        user_agent: "",
+        browser_user_agent: &|| None,
         method: Method::Get,
         target: "/",
         headers: &[],

@@ -210,7 +210,8 @@ fn idle_hint(value: &[u8]) -> Option<Duration> {
 ///
 /// Without an early exit, so that the compiler makes it wide: heads are good in all but a few cases.
 pub(super) fn lines_end_by_crlf(section: &[u8]) -> bool {
-    let bad = section.windows(2).filter(|pair| (pair[0] == b'\r') != (pair[1] == b'\n')).count();
+    let pairs = section.iter().zip(section.get(1..).unwrap_or_default());
+    let bad = pairs.fold(0, |bad, (one, next)| bad | u8::from((*one == b'\r') != (*next == b'\n')));
     bad == 0 && section.first() != Some(&b'\n') && section.last() != Some(&b'\r')
 }
 

@@ -47,6 +47,14 @@ impl<'o> Object<'o> {
         string(self.field(name), text);
     }
 
+    /// One of our own words, which need no escaping.
+    pub(super) fn word(&mut self, name: Key, word: &'static str) {
+        let out = self.field(name);
+        out.push(b'"');
+        out.extend_from_slice(word.as_bytes());
+        out.push(b'"');
+    }
+
     /// A number.
     pub(super) fn number(&mut self, name: Key, number: u64) {
         integer(self.field(name), number);
@@ -95,21 +103,18 @@ pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..end]
 }
 
-/// Bytes that stand as they are wherever they stand: printable ASCII but quotes and backslash.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0x20;
-    while byte < 0x7f {
-        plain[byte] = byte != b'"' as usize && byte != b'\\' as usize;
-        byte += 1;
-    }
-    plain
-};
+/// Whether a byte stands as it is wherever it stands: printable ASCII but quotes and backslash.
+const fn is_plain(byte: u8) -> bool {
+    byte.wrapping_sub(0x20) < 0x5f && byte != b'"' && byte != b'\\'
+}
 
 fn escaped(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
-    // Nearly every text is plain, and this runs many times for every request.
-    let mut at = bytes.iter().position(|byte| !PLAIN[usize::from(*byte)]).unwrap_or(bytes.len());
+    // Nearly every text is plain, and this runs many times for every request: without an early exit the compiler makes it
+    // wide.
+    let odd = bytes.iter().fold(0, |odd, byte| odd | u8::from(!is_plain(*byte))) != 0;
+    let mut at =
+        if odd { bytes.iter().position(|byte| !is_plain(*byte)) } else { None }.unwrap_or(bytes.len());
     let mut plain_from = 0;
     while at < bytes.len() {
         // Bytes of a character each: 1 for what is escaped in ASCII, 2 for C1, 3 for the separators.

@@ -173,11 +173,11 @@ impl AccessRecord<'_> {
             write_room(line.field(key!("answer_room")), room);
         }
         if let Some(operation) = self.operation {
-            line.text(key!("operation"), operation.word());
+            line.word(key!("operation"), operation.word());
         }
         line.number(key!("status"), u64::from(self.status));
         self.write_ruling(&mut line);
-        line.text(key!("outcome"), self.outcome.word());
+        line.word(key!("outcome"), self.outcome.word());
         if let Some(generator) = self.generator {
             json::string_bounded(line.field(key!("generator")), generator, WORD_BYTES_MAX);
         }
@@ -228,8 +228,8 @@ impl AccessRecord<'_> {
 
     /// Verdicts, the deciding rule, all reasons (of a refusal, else of what shadow mode would refuse), the wait.
     fn write_ruling(&self, line: &mut Object<'_>) {
-        line.text(key!("verdict"), self.ruling.verdict().word());
-        line.text(key!("shadow"), self.ruling.shadow_verdict().word());
+        line.word(key!("verdict"), self.ruling.verdict().word());
+        line.word(key!("shadow"), self.ruling.shadow_verdict().word());
         match self.ruling {
             Ruling::Gateway { reason, .. } => {
                 line.text(key!("rule"), reason);

@@ -8,10 +8,6 @@ use percent_encoding::percent_decode;
 
 use crate::base::secret::KEY_PREFIX;
 
-/// The parameters that are kept: those that facts are made from.
-const KEPT: [&[u8]; 8] =
-    [b"room_id", b"unique_id", b"uniqueId", b"client", b"uuc", b"device_id", b"platform", b"type"];
-
 /// The parameter that holds a URL, which is kept as far as its path and room.
 const URL: &[u8] = b"url";
 
@@ -31,10 +27,13 @@ const PARTS_MAX: usize = 16;
 /// Appends `target` (path and query, as the request line had it) with everything left out that may be secret. Adds at
 /// most about 4 KiB, only printable ASCII without quotes and backslashes.
 pub fn redact_target(target: &str, out: &mut Vec<u8>) {
-    let target = target.split('#').next().unwrap_or_default();
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    redact_path(path.as_bytes(), out);
-    let pairs = query.as_bytes().split(|byte| *byte == b'&').take(1024);
+    let target = target.as_bytes();
+    let end = target.iter().position(|byte| *byte == b'#').unwrap_or(target.len());
+    let target = &target[..end];
+    let path_end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+    let (path, query) = target.split_at(path_end);
+    redact_path(path, out);
+    let pairs = query.strip_prefix(b"?").unwrap_or_default().split(|byte| *byte == b'&').take(1024);
     let mut separator = b'?';
     for (name, value) in pairs.map(name_and_value).filter(|(name, _)| is_kept(name)).take(PARTS_MAX) {
         out.push(separator);
@@ -55,8 +54,20 @@ fn name_and_value(pair: &[u8]) -> (&[u8], &[u8]) {
     end.map_or((pair, &[]), |end| (&pair[..end], &pair[end + 1..]))
 }
 
+/// Those that facts are made from.
 fn is_kept(name: &[u8]) -> bool {
-    name == URL || KEPT.contains(&name)
+    matches!(
+        name,
+        b"url"
+            | b"room_id"
+            | b"unique_id"
+            | b"uniqueId"
+            | b"client"
+            | b"uuc"
+            | b"device_id"
+            | b"platform"
+            | b"type"
+    )
 }
 
 /// Appends host and path of a URL to be signed, with the path's odd segments left out.

@@ -5,10 +5,12 @@ So all proxies of a comparison run at once, each idle while it is not its turn, 
 by the first one's turn of the same round, and the median of those ratios is told, with the range that holds half of them."""
 
 import os
+import re
 import resource
 import shutil
 import statistics
 import tempfile
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +83,9 @@ def compare(comparison: Comparison, rounds: int, requests: int) -> list[Cost]:
                 forget_record(home)
             now = [f"{statistics.median(one) / statistics.median(spent[0]):.2f}" for one in spent]
             work.say(f"  round {number + 1} of {rounds}: {' '.join(now)}")
+        for kind, _, home in running:
+            if dropped := records_dropped(home):
+                work.say(f"warning: {kind.name} lost {dropped} records, so its figure leaves out what they cost")
         return [Cost.of(kind.name, mine, spent[0]) for (kind, _, _), mine in zip(running, spent)]
     finally:
         for _, proxy, _ in running:
@@ -94,6 +99,16 @@ def forget_record(home: Path) -> None:
     record = home / "access.jsonl"
     if record.exists():
         os.truncate(record, 0)
+
+
+def records_dropped(home: Path) -> int:
+    """How many lines the gateway could not write, as it says itself."""
+    operator = re.search(r"operator +(http://127\.0\.0\.1:\d+)", (home / "said").read_text())
+    if not operator:
+        return 0
+    with urllib.request.urlopen(f"{operator[1]}/metrics", timeout=10) as answer:
+        lost = re.findall(r"(?m)^signgate_records_dropped_total\S* (\d+)", answer.read().decode())
+    return sum(map(int, lost))
 
 
 def processes(pid: int) -> list[int]:
@@ -127,7 +142,8 @@ def memory_each(kind: Kind, keys: int) -> float:
     folder = Path(tempfile.mkdtemp(prefix="signgate-bench-"))
     upstream = work.Upstream.start(None)
     try:
-        proxy = kind.start(folder, upstream)
+        # What is freed after start-up must be gone before, or what comes then would seem to take nothing.
+        proxy = kind.start(folder, upstream, environment={"MIMALLOC_PURGE_DELAY": "0"})
         first = keys // 20
         work.expect(work.load(proxy.port, first, keys, None), 200)
         forget_record(folder)

@@ -73,6 +73,7 @@ def short(found: dict) -> str:
     about, parts = found["about"], found["comparisons"]
     small = parts.get("small", {}).get("rows", {})
     lines = [
+        "![CPU time per request beside nginx and HAProxy](benches/data_path/results/plot.svg)\n",
         "| CPU per request, nginx = 1 | 2 KiB | 43 KB | refusal | user instructions | allocations | I/O calls |",
         "|---|---|---|---|---|---|---|",
     ]

@@ -77,10 +77,11 @@ def hold(update: bool) -> int:
         elif change < -SLACK:
             work.say("  less than is stored: hold it with `benches/data_path/run gate --update`")
     for case in worse:
+        files = f"{(KEPT / case).relative_to(work.ROOT)}/callgrind.long-*"
         work.say(
             f"error: a request of the case `{case}` takes more than {SLACK:.0%} more instructions than is stored\n"
-            f"help: `benches/data_path/run instructions {case} --functions 40` shows where they go, and with what they call:\n"
-            f"      `callgrind_annotate --inclusive=yes {(KEPT / case).relative_to(work.ROOT)}/callgrind.long-*`, a file a thread.\n"
+            f"help: `benches/data_path/run instructions {case} --functions 40` shows where they go, and with what each\n"
+            f"      function calls: `callgrind_annotate --inclusive=yes {files}`, a file a thread.\n"
             "      Where it is worth its price: `benches/data_path/run gate --update`, and say why in the commit"
         )
     return 1 if worse else 0

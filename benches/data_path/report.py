@@ -96,7 +96,11 @@ COLOURS = {"nginx": "#8a94a3", "haproxy": "#b9c0ca", "signgate": "#1f6feb"}
 
 def plot(found: dict) -> str:
     groups = [
-        (comparison["title"], comparison["first"], [(name, row) for name, row in comparison["rows"].items() if "ratio" in row])
+        (
+            comparison["title"],
+            comparison["first"],
+            [(name, row) for name, row in comparison["rows"].items() if "ratio" in row],
+        )
         for comparison in found["comparisons"].values()
     ]
     groups = [group for group in groups if group[2]]
@@ -104,7 +108,7 @@ def plot(found: dict) -> str:
     across = SCALE_WIDTH / max(most, 1.0)
     parts, y = [], 46
     for title, first, rows in groups:
-        parts.append(words(12, y + 16, f"{title}: CPU per request, {SHOWN[first]} = 1", weight="600"))
+        parts.append(words(12, y + 16, f"{title}: CPU per request, as a ratio to {SHOWN[first]}", weight="600"))
         y += TITLE - 8
         for name, row in rows:
             parts.append(bar(y, name, row, across))
@@ -115,15 +119,19 @@ def plot(found: dict) -> str:
         y += 14
     about = found["about"]
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
-    note = f"{about['date']}, {about['machine']}; {versions}; {about['rounds']} rounds, median and middle half"
-    height = y + 22
+    notes = (
+        f"{versions}; {about['rounds']} rounds: the median, and the range that holds half of them",
+        f"{about['date']}, {about['machine']}",
+    )
+    height = y + 38
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
         'font-family="system-ui, sans-serif" font-size="13" role="img">\n'
         f"<title>CPU time per request of signgate, nginx and HAProxy</title>\n"
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>\n'
         + words(12, 26, "What a request costs: shorter is better", size=16, weight="600")
-        + "\n" + "\n".join(parts) + "\n" + words(12, height - 10, note, size=11, fill="#555") + "\n</svg>\n"
+        + "\n" + "\n".join(parts) + "\n" + words(12, height - 26, notes[0], size=11, fill="#555")
+        + "\n" + words(12, height - 10, notes[1], size=11, fill="#555") + "\n</svg>\n"
     )
 
 
@@ -139,7 +147,9 @@ def bar(y: int, name: str, row: dict, across: float) -> str:
     )
 
 
-def words(x: float, y: float, text: str, size: int = 13, weight: str = "400", anchor: str = "start", fill: str = "#111") -> str:
+def words(
+    x: float, y: float, text: str, size: int = 13, weight: str = "400", anchor: str = "start", fill: str = "#111"
+) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
         f'fill="{fill}">{escape(text)}</text>'

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use signgate::base::library::Library;
 use signgate::base::operation::Operation;
@@ -13,8 +14,8 @@ use signgate::engine::facts::{Credential, Facts, TargetClaim};
 use signgate::engine::{Ending, Engine};
 use signgate::policy::{PolicySet, Sources, compile};
 
-/// When everything happens.
-pub const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+/// When the first decision is made. Each further one comes a microsecond later: at one moment a burst would end.
+const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 /// More records than any case makes: what happens at the cap is the spray's question (`tests/it/bounds.rs`).
 const STRANGERS_MAX: usize = 8_000_000;
@@ -157,6 +158,7 @@ pub struct Case {
     keys: Vec<KeyHash>,
     addresses: u32,
     turn: u32,
+    decided: u64,
 }
 
 /// Every case by its name.
@@ -206,8 +208,8 @@ impl Case {
             }
             sources.insert(format!("20-{file:04}.toml"), text);
         }
-        let policy = compile(&sources, NOW).unwrap_or_else(|diagnostics| panic!("{diagnostics:?}")).set;
-        Self { engine: Engine::new(STRANGERS_MAX, 1), policy, keys: hashes, addresses, turn: 0 }
+        let policy = compile(&sources, START).unwrap_or_else(|diagnostics| panic!("{diagnostics:?}")).set;
+        Self { engine: Engine::new(STRANGERS_MAX, 1), policy, keys: hashes, addresses, turn: 0, decided: 0 }
     }
 
     /// How many callers take turns.
@@ -238,14 +240,16 @@ impl Case {
     }
 
     /// One whole decision, with the look-up of the network before it. Tells whether it admitted.
-    pub fn decide(&self, mut facts: Facts<'_>) -> bool {
+    pub fn decide(&mut self, mut facts: Facts<'_>) -> bool {
+        self.decided += 1;
+        let now = START + Duration::from_micros(self.decided);
         facts.asn = self.policy.networks().lookup(facts.client).map(|network| network.asn);
-        let assessment = self.engine.assess(&self.policy, &facts, NOW);
-        let charge = self.engine.charge(&self.policy, &assessment, NOW);
+        let assessment = self.engine.assess(&self.policy, &facts, now);
+        let charge = self.engine.charge(&self.policy, &assessment, now);
         let (_, receipt) = self.engine.conclude(assessment, charge);
         match receipt {
             Some(receipt) => {
-                self.engine.observe(&self.policy, &receipt, Ending::Charged, NOW);
+                self.engine.observe(&self.policy, &receipt, Ending::Charged, now);
                 true
             }
             None => false,

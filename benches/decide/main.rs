@@ -46,8 +46,19 @@ fn main() -> ExitCode {
     criterion.final_summary();
     // Whoever asks for a list or a trial run wants no figures.
     if !words.iter().any(|word| word == "--list" || word == "--test") {
-        let wanted = words.iter().find(|word| !word.starts_with('-')).map_or("", String::as_str);
-        figures::print(wanted);
+        figures::print(wanted(&words));
     }
     ExitCode::SUCCESS
+}
+
+/// The part of a name that criterion was told to look for: a word that is neither an option nor one's value.
+fn wanted(words: &[String]) -> &str {
+    let mut before = "--bench";
+    for word in words {
+        if !word.starts_with('-') && (before == "--bench" || !before.starts_with('-')) {
+            return word;
+        }
+        before = word;
+    }
+    ""
 }

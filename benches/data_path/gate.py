@@ -2,6 +2,8 @@
 
 Instructions repeat to well under a percent on a machine that is busy with other things, where times mean nothing."""
 
+import platform
+import subprocess
 import tomllib
 
 import instructions
@@ -37,18 +39,35 @@ def look(cases: list[str], functions: int, io: bool) -> int:
     return 0
 
 
+def compiler() -> str:
+    said = subprocess.run(["rustc", "--version"], capture_output=True, text=True, cwd=work.ROOT).stdout
+    return " ".join(said.split()[:2])
+
+
+def store(found: dict[str, int]) -> None:
+    lines = "".join(f"{case} = {count}\n" for case, count in found.items())
+    STORED.write_text(
+        "# User instructions per request; written by `benches/data_path/run gate --update`.\n"
+        f'machine = "{platform.machine()}"\ncompiler = "{compiler()}"\n{lines}'
+    )
+    work.say(f"stored in {STORED.relative_to(work.ROOT)}: {', '.join(f'{case} {count}' for case, count in found.items())}")
+
+
 def hold(update: bool) -> int:
     """0 where no case takes more than the stored figure and the slack, 1 where one does."""
+    stored = {} if update else tomllib.loads(STORED.read_text())
+    if not update and stored["machine"] != platform.machine():
+        work.say(f"the stored figures are of {stored['machine']} and say nothing of this machine: nothing is held")
+        return 0
+    if not update and stored["compiler"] != compiler():
+        work.say(f"the stored figures are of {stored['compiler']}, this is {compiler()}: a difference may be its doing")
     found = {}
     for case, kind in CASES.items():
         work.say(f"instructions per request: {case}")
         found[case] = round(instructions.instructions(kind, COUNTS, KEPT / case).instructions / COUNTS.counted)
     if update:
-        lines = [f"{case} = {count}\n" for case, count in found.items()]
-        STORED.write_text("# User instructions per request; written by `benches/data_path/run gate --update`.\n" + "".join(lines))
-        work.say(f"stored in {STORED.relative_to(work.ROOT)}")
+        store(found)
         return 0
-    stored = tomllib.loads(STORED.read_text())
     worse = []
     for case, count in found.items():
         change = count / stored[case] - 1
@@ -58,10 +77,11 @@ def hold(update: bool) -> int:
         elif change < -SLACK:
             work.say("  less than is stored: hold it with `benches/data_path/run gate --update`")
     for case in worse:
+        files = f"{(KEPT / case).relative_to(work.ROOT)}/callgrind.long-*"
         work.say(
             f"error: a request of the case `{case}` takes more than {SLACK:.0%} more instructions than is stored\n"
-            f"help: `benches/data_path/run instructions {case} --functions 40` shows where they go; the lines are in\n"
-            f"      `callgrind_annotate --auto=yes {(KEPT / case).relative_to(work.ROOT)}/callgrind.long-NN`, one file a thread.\n"
+            f"help: `benches/data_path/run instructions {case} --functions 40` shows where they go, and with what each\n"
+            f"      function calls: `callgrind_annotate --inclusive=yes {files}`, a file a thread.\n"
             "      Where it is worth its price: `benches/data_path/run gate --update`, and say why in the commit"
         )
     return 1 if worse else 0

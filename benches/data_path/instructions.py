@@ -1,7 +1,9 @@
 """User instructions, allocations and I/O calls of a proxy per request: figures that repeat on a noisy machine."""
 
+import os
 import re
 import shutil
+import signal
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +11,12 @@ from pathlib import Path
 import callgrind
 import work
 from proxies import Kind
-from work import Failure
 
 # What counts as I/O: everything that moves bytes or waits for them. Not futex, clock or memory.
-IO = re.compile(r"^(p?readv?(64|v2)?|p?writev?(64|v2)?|recv(from|msg|mmsg)?|send(to|msg|mmsg|file)?|splice|epoll_p?wait2?|p?poll|p?select6?)$")
+IO = re.compile(
+    r"^(p?readv?(64|v2)?|p?writev?(64|v2)?|recv(from|msg|mmsg)?|send(to|msg|mmsg|file)?|splice"
+    r"|epoll_p?wait2?|p?poll|p?select6?)$"
+)
 
 # glibc copies long blocks by `rep movsb` where the processor is good at it, and valgrind counts an instruction for each
 # byte of that; without it a copy costs what its loop has, on every machine.
@@ -28,7 +32,7 @@ class Counts:
 
 
 def instructions(kind: Kind, counts: Counts, keep: Path | None = None) -> callgrind.Profile:
-    """Per request: a long run minus a short one, divided. `keep` is a folder for the files of both."""
+    """Of `counts.counted` requests: a long run minus a short one. `keep` is a folder for the files of both."""
     folder = Path(tempfile.mkdtemp(prefix="signgate-bench-"))
     upstream = work.Upstream.start(None)
     try:
@@ -65,7 +69,7 @@ def io_calls(kind: Kind, counts: Counts) -> float:
             out = folder / f"strace.{name}"
             proxy = kind.start(folder / name, upstream, ["strace", "-f", "-c", "-U", "name,calls", "-o", str(out)], "0")
             answers = work.load(proxy.port, count, kind.keys, 1)
-            # The tracer passes the signal on to nobody: end what it traces, and it ends by itself.
+            # The tracer passes the signal on to nobody: what it traces is ended, and it ends by itself.
             end_traced(proxy.process.pid)
             proxy.stop()
             work.expect(answers, kind.status, kind.keys * 3 if kind.refuse else 0)
@@ -79,8 +83,5 @@ def io_calls(kind: Kind, counts: Counts) -> float:
 
 
 def end_traced(tracer: int) -> None:
-    import os
-    import signal
-
     for pid in Path(f"/proc/{tracer}/task/{tracer}/children").read_text().split():
         os.kill(int(pid), signal.SIGTERM)

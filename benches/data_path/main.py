@@ -3,16 +3,24 @@
 import argparse
 import signal
 import sys
-from pathlib import Path
+from dataclasses import replace
 
 sys.dont_write_bytecode = True
 
 import gate
+import measure
+import report
 import work
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="benches/data_path/run", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="benches/data_path/run",
+        description="Measures what a request costs in the gateway, in nginx and in HAProxy, side by side.",
+    )
+    parser.add_argument("--quick", action="store_true", help="few rounds: shows that it works, and proves nothing")
+    parser.add_argument("--rounds", type=int, metavar="N", help="so many interleaved rounds [default: 35]")
+    parser.add_argument("--only", metavar="PARTS", help=f"any of {','.join(measure.PARTS)} [default: all]")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     look = verbs.add_parser("instructions", help="the gateway's instructions, allocations and I/O calls per request")
     look.add_argument("cases", nargs="*", help=f"any of {', '.join(gate.CASES)} [default: all]")
@@ -30,7 +38,29 @@ def main() -> int:
         return gate.look(words.cases or list(gate.CASES), words.functions, not words.no_io)
     if words.verb == "gate":
         return gate.hold(words.update)
-    return 2
+    return everything(words)
+
+
+def everything(words: argparse.Namespace) -> int:
+    parts = words.only.split(",") if words.only else list(measure.PARTS)
+    for part in parts:
+        if part not in measure.PARTS:
+            raise work.Failure(f"there is no part `{part}`; there are {', '.join(measure.PARTS)}")
+    effort = measure.Effort.quick() if words.quick else measure.Effort()
+    if words.rounds is not None:
+        if words.rounds < 1:
+            raise work.Failure("at least one round")
+        effort = replace(effort, rounds=words.rounds)
+    found = measure.measure(effort, parts)
+    # Some of the parts are not the table that the README shows.
+    whole = not words.quick and not words.only
+    folder = report.where(whole)
+    report.write(found, folder)
+    if whole:
+        report.into_readme(found, work.ROOT / "README.md")
+    print(report.table(found))
+    work.say(f"written to {folder}")
+    return 0
 
 
 def interrupted(number: int, _frame: object) -> None:

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import work
@@ -29,8 +29,8 @@ class Proxy:
     name: str
     port: int
     process: subprocess.Popen
-    # The processes whose cost is the proxy's: the process started, or its workers.
-    pids: list[int] = field(default_factory=list)
+
+
 
     def stop(self) -> int:
         return work.end(self.process, 60)
@@ -72,7 +72,6 @@ class Kind:
                 )
             proxy = await_ready(self, process, port, folder / "said", said)
             if proxy:
-                proxy.pids = [process.pid]
                 return proxy
             work.end(process)
         raise Failure(f"{self.name} did not start:\n{(folder / 'said').read_text()[-2000:]}")
@@ -159,7 +158,7 @@ http {{
   {tables}
   upstream generator {{ server 127.0.0.1:{generator}; keepalive 64; keepalive_requests 1000000000; }}
   server {{
-    listen 127.0.0.1:{port} backlog=1024;
+    listen 127.0.0.1:{port} backlog=1024{" reuseport" if kind.workers > 1 else ""};
     location / {{
       {checks}
       proxy_http_version 1.1;

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -50,7 +51,9 @@ children: list[subprocess.Popen] = []
 
 
 def start(command: list, **how) -> subprocess.Popen:
-    child = subprocess.Popen([str(word) for word in command], **how)
+    """Starts a child that ends when this process does, however that ends."""
+    bound = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+    child = subprocess.Popen([str(word) for word in (*bound, *command)], **how)
     children.append(child)
     return child
 

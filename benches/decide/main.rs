@@ -1,0 +1,64 @@
+//! What does a decision cost? assess, charge, conclude and observe, without any I/O.
+//!
+//! First the times, by criterion: compare cases within one run, the machine's own speed is in every figure. Then what can be
+//! counted: allocations, instructions (by valgrind, where there is one), the slowest in a hundred among a million
+//! callers, and the memory of one more key with its address.
+//!
+//! `cargo bench --bench decide`, or with part of a case's name after `--`.
+
+mod cases;
+mod figures;
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use criterion::Criterion;
+
+use cases::Case;
+
+fn decisions(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decide");
+    for name in cases::NAMES {
+        let mut case = None;
+        group.bench_function(name, |bench| {
+            // Made when it is its turn: a million keys are compiled for those alone who ask for them.
+            let case = case.get_or_insert_with(|| {
+                let mut case = Case::named(name);
+                case.warm();
+                case
+            });
+            bench.iter(|| {
+                let facts = black_box(case.next());
+                assert_eq!(case.decide(facts), name.starts_with("admitted"), "{name}");
+            });
+        });
+    }
+    group.finish();
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(code) = figures::counted_by_valgrind(&words) {
+        return code;
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    decisions(&mut criterion);
+    criterion.final_summary();
+    // Whoever asks for a list or a trial run wants no figures.
+    if !words.iter().any(|word| word == "--list" || word == "--test") {
+        figures::print(wanted(&words));
+    }
+    ExitCode::SUCCESS
+}
+
+/// The part of a name that criterion was told to look for: a word that is neither an option nor one's value.
+fn wanted(words: &[String]) -> &str {
+    let mut before = "--bench";
+    for word in words {
+        if !word.starts_with('-') && (before == "--bench" || !before.starts_with('-')) {
+            return word;
+        }
+        before = word;
+    }
+    ""
+}

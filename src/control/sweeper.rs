@@ -9,9 +9,9 @@ use crate::engine::usage::Usage;
 use crate::gateway::Shared;
 
 /// How often a part is swept.
-const SWEEP_EVERY: Duration = Duration::from_millis(500);
+const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
-/// So many parts make the whole: everything is swept every ten seconds.
+/// So many parts make the whole: everything is swept every five seconds.
 const PARTS: usize = 20;
 
 /// Sweeps until the sender is gone.

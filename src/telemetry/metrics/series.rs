@@ -243,9 +243,9 @@ series! {
     QUOTA_SUBJECTS = Gauge Count "signgate_quota_subjects"
         [Label { name: "use", values: Values::Closed(&USE_WORDS) }, RULE]
         "How many are counted under a rule at the moment, by how much of its limit they have used: low is below 50 %, half \
-         below 80 %, high below 100 %, full is at the limit; looked at every ten seconds.";
+         below 80 %, high below 100 %, full is at the limit; looked at every five seconds.";
     QUOTA_FULLEST = Gauge Ratio "signgate_quota_fullest_ratio" [RULE]
-        "How much of a rule's limit has been used by whoever has used most of it; looked at every ten seconds.";
+        "How much of a rule's limit has been used by whoever has used most of it; looked at every five seconds.";
     COUNTED = Gauge Count "signgate_counted_records" []
         "Counts that are kept in memory, one for each subject and rule.";
     STRANGERS = Gauge Count "signgate_counted_strangers" []

@@ -150,13 +150,13 @@ impl Metrics {
     /// So many records are kept, so much of them made by strangers, by weight, of so much at most.
     pub fn counted(&self, records: usize, strangers: usize, strangers_max: usize) {
         for (gauge, value) in self.counted.iter().zip([records, strangers, strangers_max]) {
-            gauge.set(value as i64);
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
     }
 
     /// So many threads serve clients.
     pub fn workers(&self, count: usize) {
-        self.workers.set(count as i64);
+        self.workers.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// A thread that serves clients was woken so much later than it should.

@@ -212,7 +212,7 @@ fn there_are_no_more_series_than_the_bound_says() {
                     .for_each(|status| metrics.answered(Some(operation), *status, outcome));
             }
             (0..rules).for_each(|n| {
-                live.count(operation, &decision(Some(Refusal::new(quota(n as u16, "l"))), None))
+                live.count(operation, &decision(Some(Refusal::new(quota(n as u16, "l"))), None));
             });
         }
         let bounds = Bounds { rules, feeds: 1, tiers: 1, generators: 1 };

@@ -195,6 +195,7 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     if counts.len() < threads.len() {
         return Err(anyhow!("a worker thread cannot start; see the log"));
     }
+    metrics.workers(counts.len());
     metrics.read_listener(move || totals(&counts));
 
     // Beside it.
@@ -264,9 +265,11 @@ fn work(socket: std::net::TcpListener, part: WorkerParts) {
         let ticking = Rc::clone(&worker);
         tokio::task::spawn_local(async move {
             let mut ticks = tokio::time::interval(TICK);
+            // After a long lag one tick, not a burst of those that were missed.
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
-                ticks.tick().await;
-                ticking.tick();
+                let due = ticks.tick().await;
+                ticking.tick(due.elapsed());
             }
         });
         let for_handler = Rc::clone(&worker);
@@ -274,7 +277,7 @@ fn work(socket: std::net::TcpListener, part: WorkerParts) {
         if let Err(error) = serve_listener(socket, thread, part.caps, handler, part.stopped).await {
             tracing::error!(%error, "a worker thread cannot accept connections");
         }
-        worker.tick();
+        worker.tick(Duration::ZERO);
     });
 }
 

@@ -18,6 +18,7 @@ use foldhash::fast::SeedableRandomState;
 use super::decision::{Reason, Refusal, Shadow, Standing};
 use super::record::{Left, Record, RecordKey, Window};
 use super::shard::Shard;
+use super::usage::Usage;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
@@ -299,18 +300,30 @@ impl Book {
         standings
     }
 
-    /// Frees the ended records of one of [`shard_count`](Self::shard_count) shards; called by the sweeper, a few shards at a time.
-    pub fn sweep(&self, shard: usize, now: Timestamp) {
+    /// Frees the ended records of one of [`shard_count`](Self::shard_count) shards, and shows the others to `usage`; called by
+    /// the sweeper, a few shards at a time.
+    pub fn sweep(&self, shard: usize, usage: &mut Usage, now: Timestamp) {
         let mut shard = self.lock(shard % SHARDS);
         let before = shard.strangers();
         shard.free_ended(now);
         shard.shrink(&self.hasher);
         self.strangers.fetch_sub(before - shard.strangers(), Ordering::Relaxed);
+        shard.tally(usage, now);
+    }
+
+    /// How much strangers have made, by weight, and how much they can make at most.
+    pub fn strangers(&self) -> (usize, usize) {
+        (self.strangers.load(Ordering::Relaxed), self.strangers_max)
     }
 
     /// How many shards there are to [`sweep`](Self::sweep).
     pub const fn shard_count(&self) -> usize {
         SHARDS
+    }
+
+    /// How many records one shard holds.
+    pub fn len_of(&self, shard: usize) -> usize {
+        self.lock(shard % SHARDS).len()
     }
 
     /// How many records there are.

@@ -21,6 +21,7 @@ pub mod facts;
 mod record;
 mod seen;
 mod shard;
+pub mod usage;
 
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,21 @@ impl RecordKey {
         Self { family: counter.family.0 & !(STRANGERS | FOLD) | strangers, high, low }
     }
 
+    /// What the records of a counter share, whatever they count.
+    pub(super) fn family_of(counter: &Counter) -> u64 {
+        counter.family.0 & !(STRANGERS | FOLD)
+    }
+
+    /// The same of this record's counter.
+    pub(super) fn family(self) -> u64 {
+        self.family & !(STRANGERS | FOLD)
+    }
+
+    /// Whether others were blurred in it: then it is nobody's count.
+    pub(super) fn is_bucket(self) -> bool {
+        self.subject().width() == BUCKET
+    }
+
     fn subject(self) -> Subject {
         Subject::from_halves(self.high, self.low)
     }
@@ -498,6 +513,31 @@ impl Record {
             }
             (Self::InFlight(count), _) => vec![(*count, None)],
             _ => Vec::new(),
+        }
+    }
+
+    /// How much of `limit` is used, of several windows the fullest: 1 is all of it.
+    pub(super) fn share(&self, limit: &Limit, now: Timestamp) -> f64 {
+        let share = |used: u32, max: u32| f64::from(used) / f64::from(max.max(1));
+        match (self, limit) {
+            (Self::Windows(windows), Limit::Windows(limits)) => {
+                let shares = windows
+                    .iter()
+                    .zip(limits)
+                    .map(|(window, limit)| share(window.count(now.as_millis()), limit.max));
+                shares.fold(0.0, f64::max)
+            }
+            (Self::Seen(seen), Limit::Distinct { windows, .. }) => {
+                let shares =
+                    seen.used(now).into_iter().zip(windows).map(|((used, _), limit)| share(used, limit.max));
+                shares.fold(0.0, f64::max)
+            }
+            (Self::Cell(cell), Limit::Rate { rate, burst, .. }) => {
+                let whole = rate.interval().saturating_mul((*burst).max(1));
+                cell.arrival(*rate, *burst).since(now).as_secs_f64() / whole.as_secs_f64()
+            }
+            (Self::InFlight(count), Limit::Concurrency { max, .. }) => share(*count, *max),
+            _ => 0.0,
         }
     }
 

@@ -9,6 +9,7 @@ use hashbrown::HashTable;
 
 use super::blur::Blur;
 use super::record::{Record, RecordKey};
+use super::usage::Usage;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::policy::set::Counter;
@@ -149,6 +150,11 @@ impl Shard {
         let grown = if key.is_strangers() { record.weight().saturating_sub(before) } else { 0 };
         self.strangers += grown;
         (record, grown)
+    }
+
+    /// Shows each record to `usage`.
+    pub(super) fn tally(&self, usage: &mut Usage, now: Timestamp) {
+        self.records.iter().for_each(|(key, record)| usage.add(*key, record, now));
     }
 
     /// Frees records that say the same as none.

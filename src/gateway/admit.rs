@@ -24,7 +24,7 @@ use crate::dialect::ratelimit::Limits;
 use crate::dialect::route::{Generation, Method};
 use crate::dialect::{Fault, Request};
 use crate::engine::facts::Facts;
-use crate::generator::fleet::{Attempt, End, Fleet};
+use crate::generator::fleet::{Attempt, End, Fleet, Generator};
 use crate::generator::{Failure, Question, wire};
 use crate::telemetry::access_log::Recorder;
 use crate::telemetry::metrics::GeneratorMetrics;
@@ -64,8 +64,10 @@ impl From<Fault> for Stop {
 impl Worker {
     /// A thread's own part. `seed` makes its request ids.
     pub fn new(shared: Arc<Shared>, fleet: Fleet, recorder: Recorder, seed: [u64; 2]) -> Self {
-        let handles = |name: &str| shared.metrics.generator(name, &RESULTS);
-        let generator_metrics = fleet.generators().iter().map(|generator| handles(&generator.name)).collect();
+        let handles = |generator: &Generator| {
+            shared.metrics.generator(&generator.name, generator.in_flight_max, &RESULTS)
+        };
+        let generator_metrics = fleet.generators().iter().map(handles).collect();
         Self {
             shared,
             fleet,
@@ -223,8 +225,10 @@ impl Worker {
     }
 
     /// Work of the quarter of a second: hands records on, closes connections that idled too long, tells what the generators
-    /// have in flight (not with every request: a gauge that all threads write is a cache line that they fight for).
-    pub fn tick(&self) {
+    /// have in flight (not with every request: a gauge that all threads write is a cache line that they fight for), and how
+    /// much too late it comes itself.
+    pub fn tick(&self, lag: Duration) {
+        self.shared.metrics.worker_lagged(lag);
         for (metrics, generator) in self.generator_metrics.iter().zip(self.fleet.generators()) {
             metrics.in_flight(generator.in_flight());
         }

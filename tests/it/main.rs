@@ -27,3 +27,4 @@ mod smuggling;
 mod startup;
 mod stopping;
 mod swap;
+mod watching;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
-use super::series;
+use super::series::{self, Values};
 
 /// The families that carry a generator's name.
 #[derive(Debug)]
@@ -12,6 +12,7 @@ pub(super) struct Families {
     durations: HistogramVec,
     answers: IntCounterVec,
     in_flight: IntGaugeVec,
+    in_flight_max: IntGaugeVec,
 }
 
 impl Families {
@@ -20,11 +21,21 @@ impl Families {
             durations: series::GENERATOR_DURATION.histograms(registry),
             answers: series::GENERATOR_ANSWERS.counters(registry),
             in_flight: series::GENERATOR_IN_FLIGHT.gauges(registry),
+            in_flight_max: series::GENERATOR_IN_FLIGHT_MAX.gauges(registry),
         }
     }
 
-    pub(super) fn resolve(&self, name: &str, reasons: &'static [&'static str]) -> GeneratorMetrics {
+    pub(super) fn resolve(
+        &self,
+        name: &str,
+        in_flight_max: u32,
+        reasons: &'static [&'static str],
+    ) -> GeneratorMetrics {
         debug_assert!(prefix_free(reasons), "two series could become one: {reasons:?}");
+        debug_assert!(
+            matches!(series::GENERATOR_ANSWERS.labels[0].values, Values::Words(_, max) if reasons.len() <= max)
+        );
+        self.in_flight_max.with_label_values(&[name]).set(i64::from(in_flight_max));
         GeneratorMetrics {
             duration: self.durations.with_label_values(&[name]),
             answers: reasons.iter().map(|reason| self.answers.with_label_values(&[*reason, name])).collect(),

@@ -2,7 +2,7 @@
 
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
-use super::series::{self, Kind, Series};
+use super::series::{self, Kind, Series, Values};
 
 /// Reads the listener's own counters.
 pub(super) struct Source(pub(super) Box<dyn Fn() -> ListenerTotals + Send>);
@@ -37,37 +37,52 @@ pub struct ListenerTotals {
 impl ListenerTotals {
     /// The families of the table that these numbers fill.
     pub(super) fn families(&self) -> Vec<MetricFamily> {
-        let plain = |series: Series, value: u64| family(series, &[("", value)]);
+        let plain = |series: Series, value: u64| plain(series, value as f64);
         vec![
             plain(series::CONNECTIONS_OPEN, self.open),
             plain(series::CONNECTIONS_ACCEPTED, self.accepted),
             plain(series::ACCEPT_ERRORS, self.accept_errors),
-            family(series::CONNECTIONS_REFUSED, &self.refused),
-            family(series::REQUESTS_REJECTED, &self.rejected),
-            family(series::DEADLINES, &self.deadlines),
+            labelled(series::CONNECTIONS_REFUSED, &self.refused),
+            labelled(series::REQUESTS_REJECTED, &self.rejected),
+            labelled(series::DEADLINES, &self.deadlines),
             plain(series::RECEIVED, self.bytes_in),
             plain(series::SENT, self.bytes_out),
         ]
     }
 }
 
+fn labelled(series: Series, values: &[(&'static str, u64)]) -> MetricFamily {
+    let count_max = series.labels.first().map_or(1, |label| match label.values {
+        Values::Words(_, count_max) => count_max,
+        Values::Closed(words) => words.len(),
+        Values::Names(_) => 0,
+    });
+    debug_assert!(values.len() <= count_max, "{}: more words than its bound says", series.name);
+    family(series, values.iter().map(|(word, value)| (*word, *value as f64)))
+}
+
+/// A family of one series without labels.
+pub(super) fn plain(series: Series, value: f64) -> MetricFamily {
+    family(series, std::iter::once(("", value)))
+}
+
 /// One metric a word, labelled with it where the series has a label.
-fn family(series: Series, values: &[(&'static str, u64)]) -> MetricFamily {
-    let metrics = values.iter().map(|(word, value)| {
+fn family(series: Series, values: impl Iterator<Item = (&'static str, f64)>) -> MetricFamily {
+    let metrics = values.map(|(word, value)| {
         let mut metric = Metric::default();
         if let Some(label) = series.labels.first() {
             let mut pair = LabelPair::default();
             pair.set_name(label.name.to_owned());
-            pair.set_value((*word).to_owned());
+            pair.set_value(word.to_owned());
             metric.set_label(vec![pair]);
         }
         if series.kind == Kind::Gauge {
             let mut gauge = Gauge::default();
-            gauge.set_value(*value as f64);
+            gauge.set_value(value);
             metric.set_gauge(gauge);
         } else {
             let mut counter = Counter::default();
-            counter.set_value(*value as f64);
+            counter.set_value(value);
             metric.set_counter(counter);
         }
         metric

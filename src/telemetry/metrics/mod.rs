@@ -6,8 +6,11 @@
 //! asked for ([`Metrics::read_listener`]). Deliberately absent: anything a stranger could make a label of.
 //! Read [`series`] first: the table of all that there is.
 
+mod bounds;
 mod generators;
 mod listener;
+mod process;
+mod reference;
 mod rules;
 pub mod series;
 #[cfg(test)]
@@ -27,6 +30,7 @@ use series::{NO_OPERATION, STATUS_WORDS, STATUSES};
 
 pub use generators::GeneratorMetrics;
 pub use listener::ListenerTotals;
+pub use reference::reference;
 pub use rules::RuleMetrics;
 
 /// Everything that is counted, in one registry of its own: no globals, so that tests and several gateways in one
@@ -34,8 +38,10 @@ pub use rules::RuleMetrics;
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    shadow_findings: IntCounterVec,
+    rules: rules::Families,
+    counted: [IntGauge; 3],
+    workers: IntGauge,
+    worker_lag: Histogram,
     generators: generators::Families,
     answers: [[IntCounter; STATUS_WORDS.len()]; OPERATIONS],
     outcomes: [[IntCounter; Outcome::COUNT]; OPERATIONS],
@@ -85,8 +91,10 @@ impl Metrics {
         plain_gauge(series::START_TIME).set(started.as_secs().cast_signed());
         series::BUILD_INFO.gauges(&registry).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Self {
-            requests: series::REQUESTS.counters(&registry),
-            shadow_findings: series::SHADOW_FINDINGS.counters(&registry),
+            rules: rules::Families::new(&registry),
+            counted: [series::COUNTED, series::STRANGERS, series::STRANGERS_MAX].map(plain_gauge),
+            workers: plain_gauge(series::WORKERS),
+            worker_lag: series::WORKER_LAG.histograms(&registry).with_label_values::<&str>(&[]),
             generators: generators::Families::new(&registry),
             answers: std::array::from_fn(|place| {
                 std::array::from_fn(|status| by_operation(&answers, place, STATUS_WORDS[status]))
@@ -139,6 +147,23 @@ impl Metrics {
         self.queue.observe(wait.as_secs_f64());
     }
 
+    /// So many records are kept, so much of them made by strangers, by weight, of so much at most.
+    pub fn counted(&self, records: usize, strangers: usize, strangers_max: usize) {
+        for (gauge, value) in self.counted.iter().zip([records, strangers, strangers_max]) {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// So many threads serve clients.
+    pub fn workers(&self, count: usize) {
+        self.workers.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// A thread that serves clients was woken so much later than it should.
+    pub fn worker_lagged(&self, lag: Duration) {
+        self.worker_lag.observe(lag.as_secs_f64());
+    }
+
     /// A request is being worked on until the guard is dropped.
     pub fn enter(&self) -> InFlight {
         self.in_flight.inc();
@@ -146,8 +171,13 @@ impl Metrics {
     }
 
     /// The handles of one generator, for the words that the judge of its answers uses. Resolved once, at the start.
-    pub fn generator(&self, name: &str, reasons: &'static [&'static str]) -> GeneratorMetrics {
-        self.generators.resolve(name, reasons)
+    pub fn generator(
+        &self,
+        name: &str,
+        in_flight_max: u32,
+        reasons: &'static [&'static str],
+    ) -> GeneratorMetrics {
+        self.generators.resolve(name, in_flight_max, reasons)
     }
 
     /// What the listener counts is read by `read` each time the page is asked for: its threads count in cells of their
@@ -163,7 +193,7 @@ impl Metrics {
         self.policy_info.reset();
         self.policy_info.with_label_values(&[policy.digest().to_string()]).set(1);
         self.policy_generation.set(generation.cast_signed());
-        rules::retain(self, policy);
+        self.rules.retain(policy);
     }
 
     /// The policy was loaded, or could not be.
@@ -198,6 +228,7 @@ impl Metrics {
     /// The page, in the text format of Prometheus, version 0.0.4. Families in the order of their names.
     pub fn text(&self) -> String {
         let mut families = self.registry.gather();
+        families.extend(process::families());
         if let Some(read) = &*self.listener.lock().unwrap_or_else(PoisonError::into_inner) {
             families.extend((read.0)().families());
         }

@@ -2,15 +2,18 @@
 
 use std::collections::HashSet;
 
-use prometheus::core::Collector;
-use prometheus::{IntCounter, IntCounterVec};
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+};
 
 use crate::base::operation::Operation;
-use crate::engine::decision::{Decision, Reason, Refusal, Verdict};
+use crate::engine::decision::{Decision, Reason, Refusal, Shadow, Verdict};
+use crate::engine::usage::{FillBand, Usage};
 use crate::policy::PolicySet;
-use crate::policy::set::{Mode, RuleKind};
+use crate::policy::set::{Mode, Rule, RuleKind};
 
-use super::Metrics;
+use super::{Metrics, series};
 
 /// What stands for the rule of an admitted request.
 const NO_RULE: &str = "none";
@@ -29,15 +32,48 @@ const WITHOUT_RULE: [(&str, Verdict); 8] = [
 
 type ByOperation = [IntCounter; Operation::COUNT];
 
+type ByVerdict = [ByOperation; Verdict::ALL.len()];
+
+/// The families that carry a name of the policy, and those that are counted with them.
+#[derive(Debug)]
+pub(super) struct Families {
+    requests: IntCounterVec,
+    tier_requests: IntCounterVec,
+    waits: HistogramVec,
+    shadow_findings: IntCounterVec,
+    shadow_decisions: IntCounterVec,
+    info: IntGaugeVec,
+    subjects: IntGaugeVec,
+    fullest: GaugeVec,
+}
+
+impl Families {
+    pub(super) fn new(registry: &Registry) -> Self {
+        Self {
+            requests: series::REQUESTS.counters(registry),
+            tier_requests: series::TIER_REQUESTS.counters(registry),
+            waits: series::WAIT_TOLD.histograms(registry),
+            shadow_findings: series::SHADOW_FINDINGS.counters(registry),
+            shadow_decisions: series::SHADOW_DECISIONS.counters(registry),
+            info: series::RULE_INFO.gauges(registry),
+            subjects: series::QUOTA_SUBJECTS.gauges(registry),
+            fullest: series::QUOTA_FULLEST.ratios(registry),
+        }
+    }
+}
+
 /// The handles of one policy set: counting a decision is an atomic add.
 ///
 /// A rule that two sets share keeps its numbers: both hold the same counter.
 #[derive(Debug)]
 pub struct RuleMetrics {
     admitted: ByOperation,
+    /// By [`TierIndex`](crate::policy::set::TierIndex).
+    tiers: Box<[ByVerdict]>,
     /// By [`RuleIndex`](crate::policy::set::RuleIndex).
     rules: Box<[Handles]>,
-    without_rule: [ByOperation; WITHOUT_RULE.len()],
+    without_rule: [WithoutRule; WITHOUT_RULE.len()],
+    shadow_decisions: ByVerdict,
     /// For a reason that the list above lacks: looked up by its static word.
     requests: IntCounterVec,
 }
@@ -46,8 +82,24 @@ pub struct RuleMetrics {
 struct Handles {
     /// Requests that this rule refused; `None` for a rule that never refuses.
     refused: Option<ByOperation>,
+    /// The waits that it told; only for a rule after which waiting helps.
+    waits: Option<Histogram>,
     /// Requests that it would refuse; only for a rule in shadow mode.
     shadow: Option<IntCounter>,
+    /// How full it is; only for a rule that counts and is not off.
+    used: Option<Used>,
+}
+
+#[derive(Debug)]
+struct WithoutRule {
+    refused: ByOperation,
+    waits: Option<Histogram>,
+}
+
+#[derive(Debug)]
+struct Used {
+    subjects: [IntGauge; FillBand::ALL.len()],
+    fullest: Gauge,
 }
 
 /// How a rule of that kind refuses, if it does.
@@ -65,26 +117,50 @@ const fn verdict_of(kind: &RuleKind) -> Option<Verdict> {
 impl RuleMetrics {
     /// Resolves every rule of `policy` for every operation. Done when a set is compiled, never on the data path.
     pub fn resolve(metrics: &Metrics, policy: &PolicySet) -> Self {
+        let families = &metrics.rules;
         let resolve = |verdict: Verdict, rule: &str| {
             Operation::ALL.map(|operation| {
-                metrics.requests.with_label_values(&[operation.word(), verdict.word(), rule])
+                families.requests.with_label_values(&[operation.word(), verdict.word(), rule])
             })
+        };
+        let waits = |verdict: Verdict, rule: &str| {
+            (verdict == Verdict::Throttle).then(|| families.waits.with_label_values(&[rule]))
         };
         let handles = policy.rules().iter().map(|rule| {
             let name = rule.name.as_str();
-            let shadow = || metrics.shadow_findings.with_label_values(&[name]);
+            let verdict = verdict_of(&rule.kind);
+            let enforced = verdict.filter(|_| rule.mode == Mode::Enforce);
+            let used = || Used {
+                subjects: series::USE_WORDS.map(|word| families.subjects.with_label_values(&[word, name])),
+                fullest: families.fullest.with_label_values(&[name]),
+            };
             Handles {
-                refused: verdict_of(&rule.kind)
-                    .filter(|_| rule.mode == Mode::Enforce)
-                    .map(|verdict| resolve(verdict, name)),
-                shadow: (rule.mode == Mode::Shadow).then(shadow),
+                refused: enforced.map(|verdict| resolve(verdict, name)),
+                waits: enforced.and_then(|verdict| waits(verdict, name)),
+                shadow: (rule.mode == Mode::Shadow)
+                    .then(|| families.shadow_findings.with_label_values(&[name])),
+                // What waiting helps against is what is counted.
+                used: (verdict == Some(Verdict::Throttle) && rule.mode != Mode::Off).then(used),
             }
+        });
+        let tiers = policy.tiers().iter().map(|tier| {
+            let tier = tier.name.as_str();
+            by_verdict(|operation, verdict| {
+                families.tier_requests.with_label_values(&[operation, verdict, tier])
+            })
         });
         Self {
             admitted: resolve(Verdict::Allow, NO_RULE),
+            tiers: tiers.collect(),
             rules: handles.collect(),
-            without_rule: WITHOUT_RULE.map(|(word, verdict)| resolve(verdict, word)),
-            requests: metrics.requests.clone(),
+            without_rule: WITHOUT_RULE.map(|(word, verdict)| WithoutRule {
+                refused: resolve(verdict, word),
+                waits: waits(verdict, word),
+            }),
+            shadow_decisions: by_verdict(|operation, verdict| {
+                families.shadow_decisions.with_label_values(&[operation, verdict])
+            }),
+            requests: families.requests.clone(),
         }
     }
 
@@ -94,6 +170,12 @@ impl RuleMetrics {
         match &decision.refusal {
             None => self.admitted[operation.index()].inc(),
             Some(refusal) => self.count_refusal(operation, refusal),
+        }
+        if let Some(by_verdict) = self.tiers.get(usize::from(decision.caller.tier.0)) {
+            by_verdict[decision.verdict() as usize][operation.index()].inc();
+        }
+        if decision.shadow != Shadow::Same {
+            self.shadow_decisions[decision.shadow_verdict() as usize][operation.index()].inc();
         }
         for reason in decision.shadow.refusal().into_iter().flat_map(Refusal::reasons) {
             let rule = reason.rule().and_then(|rule| self.rules.get(usize::from(rule.0)));
@@ -105,7 +187,11 @@ impl RuleMetrics {
 
     fn count_refusal(&self, operation: Operation, refusal: &Refusal) {
         let first = refusal.first();
-        match self.handles(first) {
+        let (refused, waits) = self.handles(first);
+        if let (Some(waits), Some(wait)) = (waits, refusal.wait()) {
+            waits.observe(wait.secs() as f64);
+        }
+        match refused {
             Some(by_operation) => by_operation[operation.index()].inc(),
             // Words of the code, so a closed set too; this is only slower.
             None => self
@@ -115,37 +201,84 @@ impl RuleMetrics {
         }
     }
 
-    fn handles(&self, reason: &Reason) -> Option<&ByOperation> {
+    fn handles(&self, reason: &Reason) -> (Option<&ByOperation>, Option<&Histogram>) {
         if let Some(rule) = reason.rule() {
-            return self.rules.get(usize::from(rule.0))?.refused.as_ref();
+            let handles = self.rules.get(usize::from(rule.0));
+            return (
+                handles.and_then(|handles| handles.refused.as_ref()),
+                handles.and_then(|handles| handles.waits.as_ref()),
+            );
         }
-        let place = WITHOUT_RULE.iter().position(|(word, _)| *word == reason.word())?;
-        Some(&self.without_rule[place])
+        let place = WITHOUT_RULE.iter().position(|(word, _)| *word == reason.word());
+        let handles = place.map(|place| &self.without_rule[place]);
+        (handles.map(|handles| &handles.refused), handles.and_then(|handles| handles.waits.as_ref()))
+    }
+
+    /// Shows how full the quotas are. `usage` must have been made for the policy set that this was resolved for.
+    pub fn used(&self, usage: &Usage) {
+        for (rule, usage) in usage.rules() {
+            let handles = self.rules.get(usize::from(rule.0));
+            let Some(used) = handles.and_then(|handles| handles.used.as_ref()) else { continue };
+            for (gauge, subjects) in used.subjects.iter().zip(usage.subjects) {
+                gauge.set(subjects.cast_signed());
+            }
+            used.fullest.set(usage.fullest);
+        }
     }
 }
 
-/// Drops the series of rules that `policy` lacks: otherwise reloads with ever new names would make ever new series.
-pub(super) fn retain(metrics: &Metrics, policy: &PolicySet) {
-    let mut known: HashSet<&str> = policy.rules().iter().map(|rule| rule.name.as_str()).collect();
-    known.insert(NO_RULE);
-    known.extend(WITHOUT_RULE.map(|(word, _)| word));
-    for family in [&metrics.requests, &metrics.shadow_findings] {
-        for metric in family.collect().iter().flat_map(prometheus::proto::MetricFamily::get_metric) {
-            let labels = metric.get_label();
-            if labels.iter().all(|label| label.name() != "rule" || known.contains(label.value())) {
-                continue;
-            }
-            // A child gives its labels in the order of their names; the family wants them in its own.
-            let names = &family.desc()[0].variable_labels;
-            let value = |name: &String| {
-                labels
-                    .iter()
-                    .find(|label| label.name() == name)
-                    .map_or("", prometheus::proto::LabelPair::value)
-            };
-            // It fails where another thread dropped it first, which is as good.
-            let _ = family.remove_label_values(&names.iter().map(value).collect::<Vec<_>>());
+/// What stands where a rule's name would.
+#[cfg(test)]
+pub(super) fn words_without_rule() -> impl Iterator<Item = &'static str> {
+    WITHOUT_RULE.into_iter().map(|(word, _)| word).chain([NO_RULE])
+}
+
+/// A counter for each operation under each verdict, by their words.
+fn by_verdict(counter: impl Fn(&str, &str) -> IntCounter) -> ByVerdict {
+    Verdict::ALL.map(|verdict| Operation::ALL.map(|operation| counter(operation.word(), verdict.word())))
+}
+
+impl Families {
+    /// Drops the series of rules and tiers that `policy` lacks, or of which it has no such thing any more: otherwise reloads
+    /// with ever new names would make ever new series.
+    pub(super) fn retain(&self, policy: &PolicySet) {
+        let with = |holds: &dyn Fn(&Rule) -> bool| -> HashSet<&str> {
+            policy.rules().iter().filter(|rule| holds(rule)).map(|rule| rule.name.as_str()).collect()
+        };
+        let all = with(&|_| true);
+        let words = WITHOUT_RULE.map(|(word, _)| word).into_iter().chain([NO_RULE]);
+        let all_and_words: HashSet<&str> = all.iter().copied().chain(words).collect();
+        let tiers: HashSet<&str> = policy.tiers().iter().map(|tier| tier.name.as_str()).collect();
+        let counting = with(&|rule| rule.mode != Mode::Off);
+        retain(&self.requests, "rule", &all_and_words);
+        retain(&self.waits, "rule", &all_and_words);
+        retain(&self.shadow_findings, "rule", &all);
+        // A gauge would stand for ever where nobody sets it any more; a counter's history is worth keeping.
+        retain(&self.subjects, "rule", &counting);
+        retain(&self.fullest, "rule", &counting);
+        retain(&self.tier_requests, "tier", &tiers);
+        self.info.reset();
+        for rule in policy.rules() {
+            let labels = [rule.kind.word(), rule.mode.word(), rule.name.as_str()];
+            self.info.with_label_values(&labels).set(1);
         }
+    }
+}
+
+/// Drops the children whose `label` has none of the `known` values.
+fn retain<T: MetricVecBuilder>(family: &MetricVec<T>, label: &str, known: &HashSet<&str>) {
+    for metric in family.collect().iter().flat_map(prometheus::proto::MetricFamily::get_metric) {
+        let labels = metric.get_label();
+        if labels.iter().all(|pair| pair.name() != label || known.contains(pair.value())) {
+            continue;
+        }
+        // A child gives its labels in the order of their names; the family wants them in its own.
+        let names = &family.desc()[0].variable_labels;
+        let value = |name: &String| {
+            labels.iter().find(|pair| pair.name() == name).map_or("", prometheus::proto::LabelPair::value)
+        };
+        // It fails where another thread dropped it first, which is as good.
+        let _ = family.remove_label_values(&names.iter().map(value).collect::<Vec<_>>());
     }
 }
 

@@ -162,8 +162,9 @@ pub struct Case {
 }
 
 /// Every case by its name.
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 8] = [
     "admitted, warm",
+    "admitted, a quota per key and per address",
     "refused by a quota",
     "refused by a list",
     "admitted beside 100,000 prefixes",
@@ -177,6 +178,7 @@ impl Case {
     pub fn named(name: &str) -> Self {
         match name {
             "admitted, warm" => Self::new(QUOTAS, 0, 1),
+            "admitted, a quota per key and per address" => Self::key_and_address(1),
             "refused by a quota" => Self::new(SPENT, 0, 1),
             "refused by a list" => Self::new(&format!("{QUOTAS}{BLOCKED}"), 0, 1),
             "admitted beside 100,000 prefixes" => Self::new(&format!("{QUOTAS}{LISTED}"), 0, 1),

@@ -110,7 +110,9 @@ impl Wait {
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secs = self.0;
-        write!(f, "{secs} second{}", if secs == 1 { "" } else { "s" })?;
+        // Not by `write!`: every refusal tells a wait, and the machinery of formatting costs more than its digits.
+        f.write_str(itoa::Buffer::new().format(secs))?;
+        f.write_str(if secs == 1 { " second" } else { " seconds" })?;
         match secs {
             0..120 => Ok(()),
             120..7_200 => write!(f, " (about {} minutes)", (secs + 30) / 60),

@@ -237,7 +237,7 @@ struct Message<'a>(&'a Cause<'a>);
 impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Cause::Policy { refusal, policy } => write!(f, "{}", refusal.first().describe(policy)),
+            Cause::Policy { refusal, policy } => refusal.first().describe(policy).fmt(f),
             Cause::Own { message, wait: None, .. } => f.write_str(message),
             Cause::Own { message, wait: Some(wait), .. } => write!(f, "{message}; try again in {wait}"),
         }

@@ -377,15 +377,18 @@ impl fmt::Display for Described<'_> {
                 Each(*window),
                 Wait::of(*wait)
             ),
-            Reason::Quota { max, window, wait, .. } => write!(
-                f,
-                "the limit of {max} {} {} is used up; try again in {}",
-                if *max == 1 { "request" } else { "requests" },
-                Each(*window),
-                Wait::of(*wait)
-            ),
+            // These two are most refusals: piece by piece, for `write!` costs more than the pieces.
+            Reason::Quota { max, window, wait, .. } => {
+                f.write_str("the limit of ")?;
+                f.write_str(itoa::Buffer::new().format(*max))?;
+                f.write_str(if *max == 1 { " request " } else { " requests " })?;
+                Each(*window).fmt(f)?;
+                f.write_str(" is used up; try again in ")?;
+                Wait::of(*wait).fmt(f)
+            }
             Reason::Rate { wait, .. } => {
-                write!(f, "requests come faster than they are allowed to; try again in {}", Wait::of(*wait))
+                f.write_str("requests come faster than they are allowed to; try again in ")?;
+                Wait::of(*wait).fmt(f)
             }
             Reason::Concurrency { max, .. } => {
                 write!(

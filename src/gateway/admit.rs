@@ -117,7 +117,7 @@ impl Worker {
         let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let read = Request::read(head.method.as_str(), target, headers, &self.shared.hash_key);
-        let mut request = read.inspect_err(|_| exchange.not_read(target, user_agent.as_str()))?;
+        let mut request = read.inspect_err(|_| exchange.not_read(target, whole_user_agent(&head.headers)))?;
 
         // identify: the body, for a request that may still be admitted
         if request.awaits_body() {
@@ -132,7 +132,7 @@ impl Worker {
             exchange.read_body(bytes.len());
             request.read_body(&bytes)?;
         }
-        request.complete().inspect_err(|_| exchange.not_read(target, user_agent.as_str()))?;
+        request.complete().inspect_err(|_| exchange.not_read(target, whole_user_agent(&head.headers)))?;
 
         // assess
         let facts = exchange.facts(&request, client);
@@ -290,6 +290,12 @@ fn patience(request: &Request<'_>) -> Duration {
         (_, Generation::Zero) => PATIENCE_NODE_1,
         _ => PATIENCE,
     }
+}
+
+/// The `User-Agent` header; empty where there is none, or none in UTF-8.
+fn whole_user_agent(headers: &HeaderMap) -> &str {
+    let value = headers.get(http::header::USER_AGENT).map_or(&b""[..], http::HeaderValue::as_bytes);
+    std::str::from_utf8(value).unwrap_or_default()
 }
 
 /// The start of the `User-Agent` of a request, kept for the answer: refusals to TikTokLive are worded for it.

@@ -161,6 +161,15 @@ fn panels_and_rules_ask_for_series_that_there_are_and_leave_none_unseen() {
             recorded_or_panic(&place, expr, &recorded);
         }
     }
+    for (file, text) in files("grafana/dashboards", ".json") {
+        let board: Value = serde_json::from_str(&text).unwrap();
+        let annotations = board["annotations"]["list"].as_array().unwrap().iter().map(|one| &one["expr"]);
+        let variables =
+            board["templating"]["list"].as_array().unwrap().iter().map(|one| &one["query"]["query"]);
+        let asked: Vec<_> = annotations.chain(variables).filter_map(Value::as_str).collect();
+        assert!(asked.len() >= 2, "{file}");
+        seen.extend(asked.into_iter().flat_map(|expr| families_of(&file, expr)));
+    }
     for (file, text) in files("prometheus", "ing.yml").into_iter().chain(files("prometheus", "alerts.yml")) {
         // Only expressions: texts for people name other things.
         for line in text.lines().filter(|line| !line.contains(": \"") && !line.trim_start().starts_with('#'))

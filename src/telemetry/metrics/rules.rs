@@ -295,6 +295,23 @@ mod tests {
         }
     }
 
+    /// Else a kind would be counted that the table, and so the bound on series, does not know.
+    #[test]
+    fn every_kind_of_rule_is_in_the_table() {
+        // Each leads to the next: a new kind does not compile until it is put in here.
+        let next = |kind: &RuleKind| match kind {
+            RuleKind::Blocklist { .. } => Some(RuleKind::Allowlist { exempt: <_>::default(), expires: None }),
+            RuleKind::Allowlist { .. } => Some(RuleKind::Quota { counters: 0..0 }),
+            RuleKind::Quota { .. } => Some(RuleKind::Distinct { counters: 0..0 }),
+            RuleKind::Distinct { .. } => Some(RuleKind::Rate { counters: 0..0 }),
+            RuleKind::Rate { .. } => Some(RuleKind::Concurrency { counters: 0..0 }),
+            RuleKind::Concurrency { .. } => None,
+        };
+        let first = RuleKind::Blocklist { reason: None, expires: None };
+        let words: Vec<&str> = std::iter::successors(Some(first), next).map(|kind| kind.word()).collect();
+        assert_eq!(words, series::KIND_WORDS);
+    }
+
     /// A reason without a rule is counted under its word: each must stand in the list above, and so be reserved.
     #[test]
     fn every_reason_without_a_rule_is_listed() {

@@ -181,7 +181,8 @@ pub(super) const USE_WORDS: [&str; FillBand::ALL.len()] = {
 const MODE_WORDS: [&str; 3] = [Mode::Enforce.word(), Mode::Shadow.word(), Mode::Off.word()];
 
 /// The kinds of rules, as [`RuleKind::word`](crate::policy::set::RuleKind::word) says them.
-const KIND_WORDS: [&str; 6] = ["blocklist", "allowlist", "quota", "distinct", "rate", "concurrency"];
+pub(super) const KIND_WORDS: [&str; 6] =
+    ["blocklist", "allowlist", "quota", "distinct", "rate", "concurrency"];
 
 const OPERATION: Label = Label { name: "operation", values: Values::Closed(&OPERATION_WORDS) };
 const OPERATION_OR_NONE: Label =

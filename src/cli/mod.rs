@@ -6,7 +6,9 @@ pub mod check;
 pub mod keys;
 pub mod keys_file;
 pub mod operate;
+mod progress;
 pub mod reload;
+pub mod replay;
 pub mod rollback;
 pub mod serve;
 
@@ -48,6 +50,13 @@ enum Verb {
     /// The files on disk stay as they are, and are passed over until a policy file changes (a feed alone does not count)
     /// or `signgate reload` asks for them. Ten former policies are kept.
     Rollback(rollback::RollbackArgs),
+    /// Decide recorded traffic again with a policy: who would be refused, by which rule, and what changes against another
+    ///
+    /// The input is the access record of a gateway (`data/access.jsonl` and the files that were set aside), or any traffic
+    /// with one JSON object a line that holds at least `time`, `client`, `key`, `method`, `target`, `user_agent`. What a request
+    /// costs, and whether that was given back, counts from the moment it ended, so no decision knows the future. To try a
+    /// new policy on yesterday: `signgate replay --policies new --against policies --input data/access.jsonl`.
+    Replay(replay::ReplayArgs),
     /// Make, list, rotate and disable API keys in the policy files, whose comments stay
     Keys(keys::KeysArgs),
 }
@@ -59,6 +68,7 @@ pub fn run() -> ExitCode {
         None => serve::run(cli.serve),
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Check(args)) => check::run(&args),
+        Some(Verb::Replay(args)) => replay::run(&args),
         Some(Verb::Keys(args)) => keys::run(args),
         Some(Verb::Reload(args)) => reload::run(&args),
         Some(Verb::Rollback(args)) => rollback::run(&args),

@@ -318,7 +318,7 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-fn policy_place(settings: &Settings) -> PolicyPlace {
+pub(super) fn policy_place(settings: &Settings) -> PolicyPlace {
     let directory = &settings.policies.directory;
     if settings.policies.named || directory.is_dir() {
         PolicyPlace::Directory(directory.clone())

@@ -75,7 +75,7 @@ impl<'p> Course<'p> {
     /// Decides one record, as the gateway would have.
     pub fn decide<'r>(&mut self, record: &'r Record, request: &Result<Request<'_>, Fault>) -> Said<'r> {
         if record.by_gateway {
-            return Said::ByGateway(record.own_reason());
+            return Said::ByGateway(record.rule());
         }
         match request {
             Err(fault) => Said::Fault(*fault),
@@ -84,7 +84,7 @@ impl<'p> Course<'p> {
                     self.advance(record.time);
                     Said::Decision(self.decide_facts(&facts, record.ended))
                 }
-                None => Said::ByGateway(record.own_reason()),
+                None => Said::ByGateway(record.rule()),
             },
         }
     }

@@ -21,6 +21,7 @@ mod limits;
 mod reload;
 mod replaying;
 mod rules;
+mod scenarios;
 mod secrets;
 mod secured;
 mod serving;

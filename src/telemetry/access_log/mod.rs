@@ -31,6 +31,7 @@ use json::{Object, key};
 
 pub use recorder::{Recorder, Share};
 pub use redact::redact_target;
+pub use rotation::record_files;
 pub use writer::{Destination, RecordError, RecordLog, RecordSettings};
 
 /// The format of the lines, which each of them names: replay refuses those of a newer one.

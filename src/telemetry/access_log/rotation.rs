@@ -126,11 +126,7 @@ impl RotatingFile {
     }
 
     fn prune(&self, now: Timestamp) -> io::Result<()> {
-        let directory = match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        for entry in fs::read_dir(directory)? {
+        for entry in fs::read_dir(directory_of(&self.path))? {
             let path = entry?.path();
             if set_aside_at(&self.path, &path).is_some_and(|at| now.since(at) > self.keep) {
                 fs::remove_file(path)?;
@@ -138,6 +134,27 @@ impl RotatingFile {
         }
         Ok(())
     }
+}
+
+/// The files of a record that lie on disk: those set aside, the oldest first, then `path` itself.
+pub fn record_files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut aside: Vec<(Timestamp, PathBuf)> = Vec::new();
+    for entry in fs::read_dir(directory_of(path))? {
+        let file = entry?.path();
+        if let Some(at) = set_aside_at(path, &file) {
+            aside.push((at, file));
+        }
+    }
+    aside.sort();
+    let mut files: Vec<PathBuf> = aside.into_iter().map(|(_, file)| file).collect();
+    if path.try_exists()? {
+        files.push(path.to_owned());
+    }
+    Ok(files)
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn open(path: &Path, now: Timestamp) -> io::Result<Open> {

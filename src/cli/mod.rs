@@ -8,6 +8,7 @@ pub mod keys;
 pub mod keys_file;
 pub mod operate;
 mod progress;
+pub mod record;
 pub mod reload;
 pub mod replay;
 pub mod rollback;
@@ -65,6 +66,9 @@ enum Verb {
     /// deployment file, and the record up to it is replayed first, so that every count stands as it stood then. With a
     /// REQUEST it is asked after all of `--input`. Nothing is asked of a running gateway, and nothing of it is slowed.
     Explain(explain::ExplainArgs),
+    /// Look after the access record: take somebody out of it
+    #[command(subcommand)]
+    Record(record::RecordVerb),
     /// Make, list, rotate and disable API keys in the policy files, whose comments stay
     Keys(keys::KeysArgs),
 }
@@ -78,6 +82,7 @@ pub fn run() -> ExitCode {
         Some(Verb::Check(args)) => check::run(&args),
         Some(Verb::Replay(args)) => replay::run(&args),
         Some(Verb::Explain(args)) => explain::run(&args),
+        Some(Verb::Record(verb)) => record::run(&verb),
         Some(Verb::Keys(args)) => keys::run(args),
         Some(Verb::Reload(args)) => reload::run(&args),
         Some(Verb::Rollback(args)) => rollback::run(&args),

@@ -18,6 +18,7 @@ mod hostile;
 mod keys;
 mod layers;
 mod limits;
+mod purging;
 mod reload;
 mod replaying;
 mod rules;

@@ -47,7 +47,7 @@ fn tell(output: &Output, name: &str, played: &Played) {
             if misses.is_empty() {
                 return format!("{name}: as expected, {requests} requests of which {refused} are refused");
             }
-            let mut text = format!("{name}: {} of {requests} decisions are not as expected", misses.len());
+            let mut text = format!("{name}: {} differences in {requests} requests", misses.len());
             for miss in misses.iter().take(MISSES_MAX) {
                 text.push_str(&format!("\n  {miss}"));
             }

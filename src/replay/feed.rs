@@ -53,6 +53,7 @@ pub struct Feed {
     sources: Vec<Option<Source>>,
     names: Vec<PathBuf>,
     order: Order,
+    #[expect(clippy::vec_box, reason = "records go from here to the window and back in their boxes")]
     spare: Vec<Box<Record>>,
     on_broken: OnBroken,
     wanted: Option<Wanted>,
@@ -128,7 +129,7 @@ impl Feed {
     }
 
     /// The next record. Give it [back](Self::give_back), to be used again.
-    pub fn next(&mut self) -> Result<Option<Box<Record>>, InputError> {
+    pub fn next_record(&mut self) -> Result<Option<Box<Record>>, InputError> {
         loop {
             let behind = self.furthest_behind();
             if let Some(record) = self.order.pop(behind.map(|(_, reached)| reached), self.window) {

@@ -21,6 +21,7 @@
 //! | [`engine`] | the deterministic core: facts in, a decision out |
 //! | [`dialect`] | how each client generation speaks; the only maker of facts |
 //! | [`telemetry`] | metrics, access records, logs |
+//! | [`replay`] | recorded traffic, decided again |
 //! | [`generator`] | choose one, forward, judge what came back |
 //! | [`gateway`] | the data path: listener, identify, admit, respond |
 //! | [`control`] | reads policy files and swaps them in; sweeps |
@@ -28,10 +29,10 @@
 //! | [`config`] | the deployment file |
 //! | [`cli`] | one file a verb |
 //!
-//! `base <- policy <- engine <- {dialect, telemetry} <- generator <- gateway <- control <- admin <- cli` and
-//! `policy <- config <- cli`: a room uses only rooms below it, and rooms in braces do not know each other. A test reads the
-//! `use` lines. Two rooms of the design are not here yet, as nothing would be in them: the ledger (one process books in
-//! its own [`engine::book`]) and the store (everything is in memory).
+//! `base <- policy <- engine <- {dialect, telemetry} <- generator <- gateway <- control <- admin <- cli`,
+//! `{dialect, telemetry} <- replay <- cli` and `policy <- config <- cli`: a room uses only rooms below it, and rooms in
+//! braces do not know each other. A test reads the `use` lines. Two rooms of the design are not here yet, as nothing would
+//! be in them: the ledger (one process books in its own [`engine::book`]) and the store (everything is in memory).
 //!
 //! # Invariants
 //!
@@ -56,4 +57,5 @@ pub mod engine;
 pub mod gateway;
 pub mod generator;
 pub mod policy;
+pub mod replay;
 pub mod telemetry;

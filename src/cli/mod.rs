@@ -3,10 +3,14 @@
 //! stdout is for data, stderr for talk. Exit codes: 0 yes, 1 a well-formed no, 2 could not do it.
 
 pub mod check;
+pub mod explain;
 pub mod keys;
 pub mod keys_file;
 pub mod operate;
+mod progress;
+pub mod record;
 pub mod reload;
+pub mod replay;
 pub mod rollback;
 pub mod serve;
 
@@ -48,6 +52,23 @@ enum Verb {
     /// The files on disk stay as they are, and are passed over until a policy file changes (a feed alone does not count)
     /// or `signgate reload` asks for them. Ten former policies are kept.
     Rollback(rollback::RollbackArgs),
+    /// Decide recorded traffic again with a policy: who would be refused, by which rule, and what changes against another
+    ///
+    /// The input is the access record of a gateway (`data/access.jsonl` and the files that were set aside), or any traffic
+    /// with one JSON object a line that holds at least `time`, `client`, `key`, `method`, `target`, `user_agent`. What a request
+    /// costs, and whether that was given back, counts from the moment it ended, so no decision knows the future. To try a
+    /// new policy on yesterday: `signgate replay --policies new --against policies --input data/access.jsonl`.
+    Replay(replay::ReplayArgs),
+    /// Say why one request was decided as it was, or would be after a stretch of traffic: every rule considered, with its
+    /// numbers
+    ///
+    /// With `--request-id`, which every answer carries as `X-Request-ID`, it is looked up in the access record of the
+    /// deployment file, and the record up to it is replayed first, so that every count stands as it stood then. With a
+    /// REQUEST it is asked after all of `--input`. Nothing is asked of a running gateway, and nothing of it is slowed.
+    Explain(explain::ExplainArgs),
+    /// Look after the access record: take somebody out of it
+    #[command(subcommand)]
+    Record(record::RecordVerb),
     /// Make, list, rotate and disable API keys in the policy files, whose comments stay
     Keys(keys::KeysArgs),
 }
@@ -59,6 +80,9 @@ pub fn run() -> ExitCode {
         None => serve::run(cli.serve),
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Check(args)) => check::run(&args),
+        Some(Verb::Replay(args)) => replay::run(&args),
+        Some(Verb::Explain(args)) => explain::run(&args),
+        Some(Verb::Record(verb)) => record::run(&verb),
         Some(Verb::Keys(args)) => keys::run(args),
         Some(Verb::Reload(args)) => reload::run(&args),
         Some(Verb::Rollback(args)) => rollback::run(&args),

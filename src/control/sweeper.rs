@@ -22,7 +22,8 @@ pub fn run(shared: &Arc<Shared>, stop: &Receiver<()>) {
         let book = shared.engine.book();
         let now = shared.clock.now();
         for shard in (part..book.shard_count()).step_by(PARTS) {
-            book.sweep(shard, &mut round.usage, now);
+            book.sweep(shard, now);
+            book.tally(shard, &mut round.usage, now);
             round.records += book.len_of(shard);
         }
         part = (part + 1) % PARTS;

@@ -300,15 +300,19 @@ impl Book {
         standings
     }
 
-    /// Frees the ended records of one of [`shard_count`](Self::shard_count) shards, and shows the others to `usage`; called by
-    /// the sweeper, a few shards at a time.
-    pub fn sweep(&self, shard: usize, usage: &mut Usage, now: Timestamp) {
+    /// Frees the ended records of one of [`shard_count`](Self::shard_count) shards; called by the sweeper, a few shards at a
+    /// time.
+    pub fn sweep(&self, shard: usize, now: Timestamp) {
         let mut shard = self.lock(shard % SHARDS);
         let before = shard.strangers();
         shard.free_ended(now);
         shard.shrink(&self.hasher);
         self.strangers.fetch_sub(before - shard.strangers(), Ordering::Relaxed);
-        shard.tally(usage, now);
+    }
+
+    /// Shows the records of one shard to `usage`.
+    pub fn tally(&self, shard: usize, usage: &mut Usage, now: Timestamp) {
+        self.lock(shard % SHARDS).tally(usage, now);
     }
 
     /// How much strangers have made, by weight, and how much they can make at most.

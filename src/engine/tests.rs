@@ -16,7 +16,6 @@ use proptest::prelude::*;
 use super::book::{Book, Charge, Plan, Receipt};
 use super::decision::{Reason, Verdict};
 use super::facts::{Credential, Facts, TargetClaim};
-use super::usage::Usage;
 use super::{Ending, Engine};
 use crate::base::id::{AccountId, KeyId, RuleName, TierName};
 use crate::base::library::Library;
@@ -639,9 +638,8 @@ fn a_spray_stays_under_the_cap_and_refills_nobody() {
     let bystander = v4(0x0505_0505);
     assert!(matches!(book.charge(&policy, &plan_of(&policy, bystander), START), Charge::Booked { .. }));
     let later = START + Duration::from_secs(86_401);
-    let mut usage = Usage::new(&policy);
     for shard in 0..book.shard_count() {
-        book.sweep(shard, &mut usage, later);
+        book.sweep(shard, later);
     }
     assert!(book.is_empty(), "ended records are free");
 }

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::engine::usage::RuleUsage;
+use crate::engine::usage::Usage;
 
 fn swept(book: &Book, policy: &PolicySet, now: Timestamp) -> Vec<RuleUsage> {
     let mut usage = Usage::new(policy);
-    (0..book.shard_count()).for_each(|shard| book.sweep(shard, &mut usage, now));
+    (0..book.shard_count()).for_each(|shard| book.tally(shard, &mut usage, now));
     usage.rules().map(|(_, usage)| usage).collect()
 }
 

@@ -26,10 +26,11 @@
 //! | [`control`] | reads policy files and swaps them in; sweeps |
 //! | [`admin`] | the operator's own listener |
 //! | [`config`] | the deployment file |
+//! | [`simulate`] | labelled traffic, to try policies on |
 //! | [`cli`] | one file a verb |
 //!
 //! `base <- policy <- engine <- {dialect, telemetry} <- generator <- gateway <- control <- admin <- cli` and
-//! `policy <- config <- cli`: a room uses only rooms below it, and rooms in braces do not know each other. A test reads the
+//! `policy <- config <- cli`, `base <- simulate <- cli`: a room uses only rooms below it, and rooms in braces do not know each other. A test reads the
 //! `use` lines. Two rooms of the design are not here yet, as nothing would be in them: the ledger (one process books in
 //! its own [`engine::book`]) and the store (everything is in memory).
 //!
@@ -56,4 +57,5 @@ pub mod engine;
 pub mod gateway;
 pub mod generator;
 pub mod policy;
+pub mod simulate;
 pub mod telemetry;

@@ -9,6 +9,7 @@ pub mod operate;
 pub mod reload;
 pub mod rollback;
 pub mod serve;
+pub mod simulate;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,13 @@ enum Verb {
     Rollback(rollback::RollbackArgs),
     /// Make, list, rotate and disable API keys in the policy files, whose comments stay
     Keys(keys::KeysArgs),
+    /// Write labelled traffic of a known world: ordinary people, honest stress, attacks
+    ///
+    /// One JSON object a line, as `signgate replay` reads it, with a `label` that says who it was in truth. Try a policy
+    /// on it before it meets real people: `signgate simulate --scenario flash-crowd --out crowd.jsonl --networks
+    /// networks.csv`, then replay, then `signgate score`. `--list` tells the scenarios. The traffic does not know what is
+    /// decided about it: nobody comes again because they were refused.
+    Simulate(simulate::SimulateArgs),
 }
 
 /// Reads the command line and does what it says.
@@ -60,6 +68,7 @@ pub fn run() -> ExitCode {
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Check(args)) => check::run(&args),
         Some(Verb::Keys(args)) => keys::run(args),
+        Some(Verb::Simulate(args)) => simulate::run(&args),
         Some(Verb::Reload(args)) => reload::run(&args),
         Some(Verb::Rollback(args)) => rollback::run(&args),
     };

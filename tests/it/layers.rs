@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// For each room, those that it may use beside itself.
-const BELOW: [(&str, &[&str]); 11] = [
+const BELOW: [(&str, &[&str]); 12] = [
     ("base", &[]),
     ("policy", &["base"]),
     ("engine", &["base", "policy"]),
@@ -16,6 +16,7 @@ const BELOW: [(&str, &[&str]); 11] = [
     ("control", &["base", "policy", "engine", "dialect", "telemetry", "generator", "gateway"]),
     ("admin", &["base", "policy", "engine", "dialect", "telemetry", "generator", "gateway", "control"]),
     ("config", &["base", "policy"]),
+    ("simulate", &["base"]),
     (
         "cli",
         &[
@@ -29,6 +30,7 @@ const BELOW: [(&str, &[&str]); 11] = [
             "control",
             "admin",
             "config",
+            "simulate",
         ],
     ),
 ];

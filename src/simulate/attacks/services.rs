@@ -1,0 +1,164 @@
+//! Viewers as a service: pools that serve many rooms, move between them, or change what they look like.
+
+use super::super::agenda::{Agenda, World};
+use super::super::campaign::{Campaign, Pace, Turn};
+use super::super::identity::{Client, Persona};
+use super::super::record::Place;
+use super::super::rooms::Room;
+use super::super::scenarios::{Kind, Scenario};
+use super::super::settings::Population::{Independent, Lively};
+use super::super::tools::{JAVA, NODE, PYTHON, PYTHON_OLD, ToolId};
+use super::bots::{bot, of_country, pool, rented, residential};
+use super::{window, within};
+
+/// One pool, from customer to customer.
+pub(in super::super) const MOVING_POOL: Scenario = Scenario {
+    name: "moving-pool",
+    populations: &[Independent],
+    kind: Kind::Attack,
+    summary: "one pool of 225 residential proxies moves through four rooms, four minutes each",
+    hard: "a raid moves a crowd from room to room, too",
+    build: |world, agenda| {
+        let rooms = (23..27).map(|stage| world.rooms.stage(stage).place).collect();
+        moving(world, agenda, rooms, (225, 4), PYTHON_OLD);
+    },
+};
+
+/// The pool follows the customer from stream to stream.
+pub(in super::super) const RENTED_POOL: Scenario = Scenario {
+    name: "rented-pool",
+    populations: &[Lively],
+    kind: Kind::Attack,
+    summary: "a rented pool of 300 follows one customer through three streams of theirs, five minutes each",
+    hard: "a loyal audience does exactly this",
+    build: |world, agenda| {
+        let rooms = (0..3).map(|_| world.rooms.make_apart(Some(0)).place).collect();
+        moving(world, agenda, rooms, (300, 5), JAVA);
+    },
+};
+
+fn moving(world: &World, agenda: &mut Agenda, rooms: Vec<Place>, (members, minutes): (u64, u64), tool: ToolId) {
+    let mut random = world.random("pool");
+    let members = pool(world.settings.sized(members), || residential(world, &mut random));
+    let stay = within(world, minutes * rooms.len() as u64) / rooms.len() as u64;
+    let begins = world.settings.event_at();
+    for (place, room) in rooms.into_iter().enumerate() {
+        let pool = members.clone();
+        let make = move |Turn { number, .. }: Turn<'_>| Some((bot(pool[number as usize % pool.len()], tool), room));
+        // All are there after three quarters of the time.
+        let pace = Pace::over(members.len() as u64, stay * 3 / 4);
+        agenda.source(begins + stay * place as u64, Campaign::new(world, &format!("room {place}"), pace, make));
+    }
+}
+
+/// A few viewers in each of many rooms.
+pub(in super::super) const PANEL: Scenario = Scenario {
+    name: "panel",
+    populations: &[Independent],
+    kind: Kind::Attack,
+    summary: "a panel of 60 viewers in each of 40 rooms, one room after the other",
+    hard: "in each room it is a good evening; only all rooms together tell",
+    build: |world, agenda| panel(world, agenda, 60),
+};
+
+/// Fewer.
+pub(in super::super) const SMALL_PANEL: Scenario = Scenario {
+    name: "small-panel",
+    populations: &[Independent],
+    kind: Kind::Attack,
+    summary: "a panel of 12 viewers in each of 40 rooms, one room after the other",
+    hard: "twelve are hardly more than comes by itself",
+    build: |world, agenda| panel(world, agenda, 12),
+};
+
+const PANEL_ROOMS: u64 = 40;
+
+fn panel(world: &World, agenda: &mut Agenda, members: u64) {
+    let mut random = world.random("panel");
+    let members = pool(world.settings.sized(members), || residential(world, &mut random));
+    let rooms: Vec<Place> = (0..PANEL_ROOMS as usize).map(|stage| world.rooms.stage(stage).place).collect();
+    let pace = Pace::over(members.len() as u64 * PANEL_ROOMS, window(world));
+    let make = move |Turn { number, .. }: Turn<'_>| {
+        let (room, member) = (number as usize / members.len(), number as usize % members.len());
+        Some((bot(members[member], PYTHON), *rooms.get(room)?))
+    };
+    agenda.source(world.settings.event_at(), Campaign::new(world, "attack", pace, make));
+}
+
+/// A business.
+pub(in super::super) const VIEWER_SERVICE: Scenario = Scenario {
+    name: "viewer-service",
+    populations: &[Lively],
+    kind: Kind::Attack,
+    summary: "a service with 25 customers: 50 to 300 viewers each from one pool of 2,000 proxies with three programs",
+    hard: "each customer's viewers are few and mixed, and orders overlap in time and in addresses",
+    build: |world, agenda| {
+        const CUSTOMERS: usize = 25;
+        let mut random = world.random("service");
+        let proxies = pool(world.settings.sized(2_000), || residential(world, &mut random));
+        let begins = world.settings.event_at();
+        for customer in 0..CUSTOMERS {
+            let room = world.rooms.stage(customer).place;
+            let viewers = world.settings.sized(random.between(50, 301));
+            let starts = begins + random.below(window(world) / 2);
+            let length = random.between(180_000, 420_000).min(window(world) / 2);
+            let (proxies, from) = (proxies.clone(), random.place(proxies.len()));
+            // Each order takes the next that are free in the pool: nobody is counted twice in a room.
+            let make = move |Turn { number, .. }: Turn<'_>| {
+                let proxy = (from + number as usize) % proxies.len();
+                Some((bot(proxies[proxy], [PYTHON, NODE, PYTHON_OLD][proxy % 3]), room))
+            };
+            let name = format!("customer {customer}");
+            agenda.source(starts, Campaign::new(world, &name, Pace::over(viewers, length), make));
+        }
+    },
+};
+
+/// Somebody who looks at what comes through.
+pub(in super::super) const ADAPTING_OPERATOR: Scenario = Scenario {
+    name: "adapting-operator",
+    populations: &[Lively],
+    kind: Kind::Attack,
+    summary: "300 viewers in five minutes, then the same with another network and another program, as long as there is time",
+    hard: "what was learned of the bots is worth nothing five minutes later; all that stays is the room",
+    build: |world, agenda| {
+        const PHASE: u64 = 300_000;
+        let room: Room = world.rooms.stage(27);
+        let begins = world.settings.event_at();
+        let programs: [ToolId; 4] = [PYTHON, JAVA, NODE, PYTHON_OLD];
+        for phase in 0..(window(world) / PHASE).max(1) {
+            let tool = programs[phase as usize % programs.len()];
+            let make = move |Turn { world, random, .. }: Turn<'_>| {
+                let address = match phase % 3 {
+                    0 => rented(world, random),
+                    1 => residential(world, random),
+                    _ => of_country(world, room.country, random),
+                };
+                Some((bot(address, tool), room.place))
+            };
+            let pace = Pace::over(world.settings.sized(300), PHASE.min(window(world)));
+            agenda.source(begins + phase * PHASE, Campaign::new(world, &format!("phase {phase}"), pace, make));
+        }
+    },
+};
+
+/// Not view-botting, but not wanted.
+pub(in super::super) const HARVEST: Scenario = Scenario {
+    name: "harvest",
+    populations: &[Lively],
+    kind: Kind::Attack,
+    summary: "30 rented machines ask for 4,000 rooms, each room once",
+    hard: "no room gains anything: not a view-bot's work, and distinct quotas of rooms are what stops it",
+    build: |world, agenda| {
+        let count = world.settings.sized(4_000);
+        let mut random = world.random("machines");
+        let machines = pool(30, || rented(world, &mut random));
+        let rooms: Vec<Place> = (0..count).map(|_| world.rooms.make_apart(None).place).collect();
+        let make = move |Turn { number, random, .. }: Turn<'_>| {
+            let client = bot(*random.pick(&machines), PYTHON);
+            Some((Client { persona: Persona::Harvester, ..client }, *rooms.get(number as usize)?))
+        };
+        let pace = Pace::over(count, window(world));
+        agenda.source(world.settings.event_at(), Campaign::new(world, "attack", pace, make));
+    },
+};

@@ -16,6 +16,9 @@ use super::seen::Seen;
 use super::settings::{Population, Settings};
 use super::tools::{Spelling, Tools};
 
+/// How many requests come of one connect, with what programs ask beside it.
+const BESIDE: f64 = 1.075;
+
 /// Something that makes requests. It sleeps, wakes, puts what it makes on the agenda, and sleeps again.
 pub(super) trait Source {
     /// What happens now; when to be woken again (milliseconds from the start), or `None` when it is over.
@@ -43,9 +46,10 @@ impl World {
         self.settings.population == Population::Lively
     }
 
-    /// How long apart events are of which there are so many for each ordinary request, in milliseconds.
+    /// How long apart connects are of which there are so many for each ordinary request, in milliseconds. What programs
+    /// ask beside connecting is part of the ordinary requests.
     pub fn gap(&self, share: f64) -> f64 {
-        1000.0 / (self.settings.rate * share)
+        1000.0 * BESIDE / (self.settings.rate * share)
     }
 
     /// So many at the usual rate of 30 a second, in proportion; at least one.

@@ -12,6 +12,8 @@ pub(super) enum Pace {
     Steady { left: u64, gap: f64 },
     /// A crowd: a burst from the first moment on, which thins out over so many milliseconds.
     Thinning { begins: u64, count: f64, joined: f64, thins: f64 },
+    /// So many in this length, ever faster: the pace grows evenly.
+    Rising { begins: u64, count: f64, joined: f64, length: f64 },
 }
 
 impl Pace {
@@ -25,11 +27,20 @@ impl Pace {
         Self::Thinning { begins, count: count as f64, joined: 0.0, thins: thins as f64 }
     }
 
+    /// So many in this length, ever faster.
+    pub const fn rising(begins: u64, count: u64, length: u64) -> Self {
+        Self::Rising { begins, count: count as f64, joined: 0.0, length: length as f64 }
+    }
+
     fn next(&mut self, now: u64, random: &mut Random) -> Option<u64> {
         match self {
             Self::Steady { left, gap } => {
                 *left = left.checked_sub(1)?;
                 (*left > 0).then(|| now + random.wait(*gap))
+            }
+            Self::Rising { begins, count, joined, length } => {
+                *joined += random.wait(1000.0) as f64 / 1000.0;
+                (*joined < *count).then(|| (*begins + (*length * (*joined / *count).sqrt()) as u64).max(now))
             }
             Self::Thinning { begins, count, joined, thins } => {
                 // As in `personas::streams`: the inverse of the sum of a rate that thins out exponentially.

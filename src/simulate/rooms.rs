@@ -11,8 +11,13 @@ use super::settings::{Population, Settings};
 /// Room ids begin here, as today's do.
 const FIRST_ID: u64 = 7_300_000_000_000_000_000;
 
-/// How fast rooms get smaller from the most watched one on.
-const ZIPF: f64 = 0.8;
+/// How fast rooms get smaller from the most watched one on (Zipf and Mandelbrot): the first few are about as large.
+const ZIPF: f64 = 0.9;
+const FLAT: f64 = 8.0;
+
+fn weight_of(rank: usize) -> f64 {
+    (rank as f64 + FLAT).powf(-ZIPF)
+}
 
 /// A live room.
 #[derive(Debug, Clone, Copy)]
@@ -46,12 +51,11 @@ pub(super) const STAGES: usize = 45;
 impl Rooms {
     pub fn new(settings: &Settings) -> Self {
         let count = settings.rooms();
-        let weight = |rank: usize| (rank as f64 + 1.0).powf(-ZIPF);
-        let usual = (0..count).map(weight).sum::<f64>() / count as f64;
+        let usual = (0..count).map(weight_of).sum::<f64>() / count as f64;
         let mut rooms = Self { seed: settings.seed, live: Vec::new(), sums: Vec::new(), made: 0, apart: 0, usual, stages: Vec::new() };
         if settings.population == Population::Independent {
             for rank in 0..count {
-                let room = rooms.make(weight(rank));
+                let room = rooms.make(weight_of(rank));
                 rooms.open(room);
             }
             // Rooms that are neither the largest nor empty.
@@ -91,7 +95,7 @@ impl Rooms {
     /// A room of a weight as they come: most are small.
     pub fn make_usual(&mut self, count: usize, random: &mut Random) -> Room {
         let rank = random.place(count);
-        self.make((rank as f64 + 1.0).powf(-ZIPF))
+        self.make(weight_of(rank))
     }
 
     /// The average weight of rooms as they come.

@@ -49,6 +49,8 @@ const EDGE: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36
 pub(super) const PYTHON: ToolId = 0;
 pub(super) const PYTHON_OLD: ToolId = 1;
 pub(super) const NODE: ToolId = 2;
+/// One that few still have.
+pub(super) const PYTHON_RARE: ToolId = 7;
 pub(super) const JAVA: ToolId = 8;
 /// What hobby programs on a platform are made with.
 pub(super) const NODE_PLATFORM: ToolId = 4;

@@ -7,7 +7,7 @@ use super::super::record::Place;
 use super::super::scenarios::{Kind, Scenario};
 use super::super::settings::Population::{Independent, Lively};
 use super::super::stress::flash_crowd;
-use super::super::tools::PYTHON;
+use super::super::tools::{PYTHON, PYTHON_RARE};
 use super::bots::{
     audience_of, bot, identified, of_country, pool, rented, residential, true_profile, with_session,
 };
@@ -83,7 +83,7 @@ pub(in super::super) const HIDDEN_IN_CROWD: Scenario = Scenario {
         let room = world.rooms.stage(0).place;
         let begins = world.settings.event_at();
         let pace = Pace::crowd(begins, world.settings.sized(1_000), 150_000);
-        let make = move |Turn { world, random, .. }: Turn<'_>| Some((bot(residential(world, random), PYTHON), room));
+        let make = move |Turn { world, random, .. }: Turn<'_>| Some((bot(residential(world, random), PYTHON_RARE), room));
         agenda.source(begins, Campaign::new(world, "attack", pace, make));
     },
 };

@@ -2,7 +2,9 @@
 
 use super::super::campaign::{Campaign, Pace, Turn};
 use super::super::identity::{Client, Persona};
-use super::super::record::{Ask, Ending, Place};
+use super::super::agenda::World;
+use super::super::random::Random;
+use super::super::record::Place;
 use super::super::scenarios::{Kind, Scenario};
 use super::super::settings::Population::Independent;
 use super::super::tools::{PYTHON, PYTHON_OLD};
@@ -12,12 +14,15 @@ use super::within;
 /// How long bots rest between being seen elsewhere and the attack, in milliseconds, where there is so much time.
 const RESTS: u64 = 540_000;
 
+/// How many rooms they are aged in.
+const DECOYS: usize = 8;
+
 /// Known by sight.
 pub(in super::super) const AGED_IDENTITIES: Scenario = Scenario {
     name: "aged-identities",
     populations: &[Independent],
     kind: Kind::Attack,
-    summary: "1,400 viewers, each seen in one of 200 decoy rooms nine minutes before, then in the room within eight minutes",
+    summary: "1,400 viewers, each seen in one of eight decoy rooms nine minutes before, then in the room within eight minutes",
     hard: "being known is what tells people from bots, and bots can be made known, a few in each room",
     build: |world, agenda| {
         let count = world.settings.sized(1_400);
@@ -27,7 +32,7 @@ pub(in super::super) const AGED_IDENTITIES: Scenario = Scenario {
         // They are aged over the time that there is before their rest.
         let rested = begins.saturating_sub(RESTS).max(60_000);
         let ageing = rested.min(480_000);
-        let decoys: Vec<Place> = (0..count.div_ceil(7)).map(|_| world.rooms.make_apart(None).place).collect();
+        let decoys: Vec<Place> = (0..DECOYS).map(|_| world.rooms.make_apart(None).place).collect();
         let aged = bots.clone();
         let age = move |Turn { number, .. }: Turn<'_>| {
             let room = decoys[number as usize % decoys.len()];
@@ -45,22 +50,22 @@ pub(in super::super) const TRAINED_BASELINE: Scenario = Scenario {
     name: "trained-baseline",
     populations: &[Independent],
     kind: Kind::Attack,
-    summary: "bots join a room slowly and ever faster from the beginning on, then 280 more in ten minutes",
+    summary: "bots join a room at a slow pace from the beginning on, then 280 more in 15 minutes, ever faster",
     hard: "whoever learns what is usual from what was admitted learns what the attacker wants",
     build: |world, agenda| {
         let room = world.rooms.stage(14).place;
         let begins = world.settings.event_at();
-        // From one a minute to six: as the square of time goes on.
-        let (count, mut random) = (begins / 60_000 * 7 / 2, world.random("training"));
-        for number in 0..count {
-            let at = (begins as f64 * ((number as f64 + random.unit()) / count as f64).sqrt()) as u64;
-            let trainer = bot(residential(world, &mut random), PYTHON_OLD);
-            let trainer = Client { persona: Persona::Preparing, ..trainer };
-            agenda.ask(at, trainer, Ask::Connect, room, Ending::Good);
-        }
-        let pace = Pace::over(world.settings.sized(280), within(world, 10));
-        let make =
-            move |Turn { world, random, .. }: Turn<'_>| Some((bot(residential(world, random), PYTHON_OLD), room));
-        agenda.source(begins, Campaign::new(world, "attack", pace, make));
+        let count = (begins as f64 / 60_000.0 * TRAINS_A_MINUTE) as u64;
+        let bot = |world: &World, random: &mut Random| bot(residential(world, random), PYTHON_OLD);
+        let train = move |Turn { world, random, .. }: Turn<'_>| {
+            Some((Client { persona: Persona::Preparing, ..bot(world, random) }, room))
+        };
+        agenda.source(0, Campaign::new(world, "training", Pace::over(count.max(1), begins), train));
+        let pace = Pace::rising(begins, world.settings.sized(280), within(world, 15));
+        let attack = move |Turn { world, random, .. }: Turn<'_>| Some((bot(world, random), room));
+        agenda.source(begins, Campaign::new(world, "attack", pace, attack));
     },
 };
+
+/// As many as come to any room.
+const TRAINS_A_MINUTE: f64 = 2.4;

@@ -56,7 +56,7 @@ pub(in super::super) const PANEL: Scenario = Scenario {
     name: "panel",
     populations: &[Independent],
     kind: Kind::Attack,
-    summary: "a panel of 60 viewers in each of 40 rooms, one room after the other",
+    summary: "a panel of 60 viewers in each of 40 rooms, three minutes in each",
     hard: "in each room it is a good evening; only all rooms together tell",
     build: |world, agenda| panel(world, agenda, 60),
 };
@@ -66,23 +66,27 @@ pub(in super::super) const SMALL_PANEL: Scenario = Scenario {
     name: "small-panel",
     populations: &[Independent],
     kind: Kind::Attack,
-    summary: "a panel of 12 viewers in each of 40 rooms, one room after the other",
+    summary: "a panel of 12 viewers in each of 40 rooms, three minutes in each",
     hard: "twelve are hardly more than comes by itself",
     build: |world, agenda| panel(world, agenda, 12),
 };
 
-const PANEL_ROOMS: u64 = 40;
+const PANEL_ROOMS: usize = 40;
+
+/// How long it takes until the whole panel is in a room, in minutes.
+const PANEL_MINUTES: u64 = 3;
 
 fn panel(world: &World, agenda: &mut Agenda, members: u64) {
     let mut random = world.random("panel");
     let members = pool(world.settings.sized(members), || residential(world, &mut random));
-    let rooms: Vec<Place> = (0..PANEL_ROOMS as usize).map(|stage| world.rooms.stage(stage).place).collect();
-    let pace = Pace::over(members.len() as u64 * PANEL_ROOMS, window(world));
-    let make = move |Turn { number, .. }: Turn<'_>| {
-        let (room, member) = (number as usize / members.len(), number as usize % members.len());
-        Some((bot(members[member], PYTHON), *rooms.get(room)?))
-    };
-    agenda.source(world.settings.event_at(), Campaign::new(world, "attack", pace, make));
+    let length = within(world, PANEL_MINUTES);
+    for stage in 0..PANEL_ROOMS {
+        let (room, members) = (world.rooms.stage(stage).place, members.clone());
+        let pace = Pace::over(members.len() as u64, length);
+        let make = move |Turn { number, .. }: Turn<'_>| Some((bot(*members.get(number as usize)?, PYTHON), room));
+        let starts = world.settings.event_at() + random.below(window(world) - length + 1);
+        agenda.source(starts, Campaign::new(world, &format!("room {stage}"), pace, make));
+    }
 }
 
 /// A business.

@@ -47,16 +47,16 @@ const SHARES_INDEPENDENT: Shares = Shares {
 };
 
 const SHARES_LIVELY: Shares = Shares {
-    audience: 0.29,
+    audience: 0.31,
     openings: 0.20,
-    creators: 0.10,
+    creators: 0.09,
     pollers: 0.08,
     shared_hosting: 0.08,
     embedded_app: 0.05,
     hobby_apps: 0.05,
     analytics: 0.08,
     agencies: 0.03,
-    raids: 0.02,
+    raids: 0.01,
     loops: 0.02,
 };
 

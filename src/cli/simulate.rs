@@ -114,7 +114,9 @@ fn settings(args: &SimulateArgs) -> anyhow::Result<Settings> {
     let Some(scenario) = scenarios::find(&args.scenario) else {
         let known = scenarios::ALL.iter().map(|scenario| scenario.name);
         match closest(&args.scenario, known) {
-            Some(similar) => bail!("unknown scenario {}; a similar one is `{similar}`", quoted(&args.scenario)),
+            Some(similar) => {
+                bail!("unknown scenario {}; a similar one is `{similar}`", quoted(&args.scenario))
+            }
             None => bail!("unknown scenario {}; `--list` names them", quoted(&args.scenario)),
         }
     };
@@ -177,7 +179,10 @@ fn list() -> String {
             text += &format!("population {}, {what}:\n", population.number());
             let here = |scenario: &&&Scenario| scenario.kind == kind && scenario.populations[0] == population;
             for scenario in scenarios::ALL.iter().filter(here) {
-                text += &format!("  {:22} {}\n  {:22}   hard: {}\n", scenario.name, scenario.summary, "", scenario.hard);
+                text += &format!(
+                    "  {:22} {}\n  {:22}   hard: {}\n",
+                    scenario.name, scenario.summary, "", scenario.hard
+                );
             }
             text.push('\n');
         }

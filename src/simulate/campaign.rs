@@ -45,7 +45,8 @@ impl Pace {
             Self::Thinning { begins, count, joined, thins } => {
                 // As in `personas::streams`: the inverse of the sum of a rate that thins out exponentially.
                 *joined += random.wait(1000.0) as f64 / 1000.0;
-                (*joined < *count).then(|| (*begins + (-*thins * (1.0 - *joined / *count).ln()) as u64).max(now))
+                (*joined < *count)
+                    .then(|| (*begins + (-*thins * (1.0 - *joined / *count).ln()) as u64).max(now))
             }
         }
     }
@@ -56,7 +57,7 @@ pub(super) struct Turn<'t> {
     /// How many acted before.
     pub number: u64,
     pub now: u64,
-    pub world: &'t World,
+    pub world: &'t mut World,
     pub random: &'t mut Random,
 }
 
@@ -92,7 +93,7 @@ impl Campaign {
 
 impl Source for Campaign {
     fn fire(&mut self, now: u64, world: &mut World, agenda: &mut Agenda) -> Option<u64> {
-        let turn = Turn { number: self.number, now, world, random: &mut self.random };
+        let turn = Turn { number: self.number, now, world: &mut *world, random: &mut self.random };
         self.number += 1;
         if let Some((client, room)) = (self.make)(turn) {
             if self.human {

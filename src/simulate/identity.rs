@@ -142,7 +142,8 @@ impl People {
         let network = plan.network_of_person(country, &mut random);
         let address = network.address(&mut random);
         let persona = if network.kind() == Kind::Mobile { Persona::Cgnat } else { Persona::Audience };
-        let tool = if self.national { tools.of_country(country, &mut random) } else { tools.anybody(&mut random) };
+        let tool =
+            if self.national { tools.of_country(country, &mut random) } else { tools.anybody(&mut random) };
         let viewer = random.next();
         let key = self.key_of(viewer, &mut random);
         Client {
@@ -150,7 +151,9 @@ impl People {
             key,
             tool,
             device: random.chance(DEVICES).then(|| random.next()),
-            session: random.chance(SESSIONS).then(|| u128::from(random.next()) << 64 | u128::from(random.next())),
+            session: random
+                .chance(SESSIONS)
+                .then(|| u128::from(random.next()) << 64 | u128::from(random.next())),
             viewer,
             persona,
         }

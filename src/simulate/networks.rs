@@ -96,7 +96,14 @@ impl Plan {
         let mut add = |kind, share, blocks, v6_share| {
             let number = networks.len() as u16;
             let asn = ASN_FIRST + u32::from(number);
-            networks.push(Network { asn, kind, share, first_block: block, blocks, v6: (number + 1, v6_share) });
+            networks.push(Network {
+                asn,
+                kind,
+                share,
+                first_block: block,
+                blocks,
+                v6: (number + 1, v6_share),
+            });
             block += blocks;
         };
         for country in 0..COUNTRIES.len() {
@@ -111,11 +118,6 @@ impl Plan {
         (0..HOSTERS).for_each(|_| add(Kind::Hosting, 0.0, 2, 0.1));
         (0..PLATFORMS).for_each(|_| add(Kind::Platform, 0.0, 1, 0.0));
         Self { networks }
-    }
-
-    /// How many countries there are.
-    pub const fn countries() -> usize {
-        COUNTRIES.len()
     }
 
     /// How much of the world's people a country has.
@@ -182,7 +184,13 @@ impl Plan {
         writeln!(out, "prefix,asn,kind")?;
         for network in &self.networks {
             for block in network.first_block..network.first_block + network.blocks {
-                writeln!(out, "{}/16,{},{}", network.v4(block - network.first_block, 0), network.asn, network.kind.word())?;
+                writeln!(
+                    out,
+                    "{}/16,{},{}",
+                    network.v4(block - network.first_block, 0),
+                    network.asn,
+                    network.kind.word()
+                )?;
             }
             writeln!(out, "{}/32,{},{}", network.v6(0), network.asn, network.kind.word())?;
         }

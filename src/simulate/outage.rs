@@ -24,7 +24,7 @@ impl Outage {
 
     /// How long a program waits until it asks again; `None` for one that does not. A program does the same each time.
     pub fn retries_after(&self, request: &Request, chance: &mut Random) -> Option<u64> {
-        let retries = Random::numbered(request.client.viewer, 0x7265_7472_79).chance(self.retrying);
+        let retries = Random::numbered(request.client.viewer, 0x0072_6574_7279).chance(self.retrying);
         (retries && request.tries < TRIES_MAX).then(|| self.wait + chance.below(self.wait / 20 + 1))
     }
 }

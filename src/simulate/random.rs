@@ -11,9 +11,9 @@ impl Random {
     /// The stream of this name.
     pub fn named(seed: u64, name: &str) -> Self {
         // FNV-1a over the name: only different names matter here.
-        let hash = name
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
         Self::numbered(seed, hash)
     }
 

@@ -124,7 +124,11 @@ impl Record {
         out.push(b'"');
         if *ask == Ask::Connect && tool.spelling == Spelling::UrlInBody {
             // Host and path of the URL, as a gateway keeps of a body: the room is told apart.
-            write!(out, ",\"url\":\"https://webcast.tiktok.com/webcast/im/fetch/\",\"room\":\"{}\"", room.id)?;
+            write!(
+                out,
+                ",\"url\":\"https://webcast.tiktok.com/webcast/im/fetch/\",\"room\":\"{}\"",
+                room.id
+            )?;
         }
         if *ask == Ask::Chat {
             write!(out, ",\"room\":\"{}\"", room.id)?;
@@ -133,7 +137,8 @@ impl Record {
         if let Some(session) = client.session {
             write!(out, ",\"session\":\"{session:032x}\"")?;
         }
-        let names_streamer = *ask == Ask::RoomId || *ask == Ask::Connect && tool.spelling == Spelling::AnchorPath;
+        let names_streamer =
+            *ask == Ask::RoomId || *ask == Ask::Connect && tool.spelling == Spelling::AnchorPath;
         if names_streamer && *ending == Ending::Good {
             write!(out, ",\"answer_room\":\"{}\"", room.id)?;
         }

@@ -52,7 +52,15 @@ impl Rooms {
     pub fn new(settings: &Settings) -> Self {
         let count = settings.rooms();
         let usual = (0..count).map(weight_of).sum::<f64>() / count as f64;
-        let mut rooms = Self { seed: settings.seed, live: Vec::new(), sums: Vec::new(), made: 0, apart: 0, usual, stages: Vec::new() };
+        let mut rooms = Self {
+            seed: settings.seed,
+            live: Vec::new(),
+            sums: Vec::new(),
+            made: 0,
+            apart: 0,
+            usual,
+            stages: Vec::new(),
+        };
         if settings.population == Population::Independent {
             for rank in 0..count {
                 let room = rooms.make(weight_of(rank));

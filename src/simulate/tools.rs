@@ -3,7 +3,6 @@
 //! A tool here is a library at a version on a platform: what a gateway sees as `User-Agent` and `client=`. None sends a
 //! device id by itself.
 
-use super::networks::Plan;
 use super::random::Random;
 
 /// How a tool asks to be connected to a room.
@@ -39,8 +38,7 @@ pub(super) struct Tool {
 /// Where a tool stands in [`Tools`].
 pub(super) type ToolId = u16;
 
-const CHROME: &str =
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
+const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
 const CHROME_OLD: &str =
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/115.0.0.0 Safari/537.36";
 const EDGE: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/102.0.5005.63 Safari/537.36 Edg/102.0.1245.33";
@@ -73,8 +71,11 @@ const USUAL: [(&str, &str, Spelling, f64); 14] = [
     (CHROME, "ttlive-other", Spelling::UrlInBody, 0.01),
 ];
 
+/// The first so many of these are common enough to be a country's favourite.
+const COMMON: usize = 9;
+
 /// How much more a country's favourites are used there than elsewhere.
-const FAVOURITE: f64 = 9.0;
+const FAVOURITE: f64 = 7.0;
 
 /// All tools of a run.
 #[derive(Debug, Clone)]
@@ -101,7 +102,8 @@ impl Tools {
 
     /// Adds an app or release that is made with the library of another and speaks like it; nobody has it by chance.
     pub fn add(&mut self, user_agent: impl Into<String>, like: ToolId) -> ToolId {
-        let tool = Tool { user_agent: user_agent.into(), share: 0.0, successor: None, ..self.get(like).clone() };
+        let tool =
+            Tool { user_agent: user_agent.into(), share: 0.0, successor: None, ..self.get(like).clone() };
         self.all.push(tool);
         (self.all.len() - 1) as ToolId
     }
@@ -114,7 +116,11 @@ impl Tools {
     /// What somebody who had this tool has now; `who` tells people apart.
     pub fn at(&self, tool: ToolId, who: u64, now: u64) -> ToolId {
         match self.get(tool).successor {
-            Some((to, from, length)) if now >= from + Random::numbered(u64::from(tool), who).below(length) => to,
+            Some((to, from, length))
+                if now >= from + Random::numbered(u64::from(tool), who).below(length) =>
+            {
+                to
+            }
             _ => tool,
         }
     }
@@ -142,9 +148,7 @@ impl Tools {
 
     /// What a country prefers, its most loved first.
     pub fn favourites(country: u8) -> [ToolId; 2] {
-        let first = usize::from(country) * 5 % USUAL.len();
-        [first as ToolId, ((first + 1 + usize::from(country) % 3) % USUAL.len()) as ToolId]
+        let first = usize::from(country) * 5 % COMMON;
+        [first as ToolId, ((first + 1 + usize::from(country) % 3) % COMMON) as ToolId]
     }
 }
-
-const _: () = assert!(Plan::countries() <= USUAL.len());

@@ -77,7 +77,8 @@ pub(in super::super) const NEW_ROOM: Scenario = Scenario {
     build: |world, agenda| {
         let room = world.rooms.make_apart(None).place;
         let pace = Pace::over(world.settings.sized(900), within(world, 8));
-        let make = move |Turn { world, random, .. }: Turn<'_>| Some((bot(residential(world, random), PYTHON), room));
+        let make =
+            move |Turn { world, random, .. }: Turn<'_>| Some((bot(residential(world, random), PYTHON), room));
         agenda.source(world.settings.event_at(), Campaign::new(world, "attack", pace, make));
     },
 };

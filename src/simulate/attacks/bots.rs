@@ -10,7 +10,8 @@ use super::super::tools::ToolId;
 
 /// A bot with this program at this address, without a key.
 pub(super) fn bot(address: IpAddr, tool: ToolId) -> Client {
-    let client = Client { address, key: None, tool, device: None, session: None, viewer: 0, persona: Persona::Bot };
+    let client =
+        Client { address, key: None, tool, device: None, session: None, viewer: 0, persona: Persona::Bot };
     identified(client)
 }
 
@@ -32,7 +33,10 @@ pub(super) fn identified(client: Client) -> Client {
 /// The same bot with a device id of its own.
 pub(super) fn with_device(client: Client, device: u64) -> Client {
     // Device ids are numbers of 19 digits.
-    identified(Client { device: Some(7_000_000_000_000_000_000 + device % 1_000_000_000_000_000_000), ..client })
+    identified(Client {
+        device: Some(7_000_000_000_000_000_000 + device % 1_000_000_000_000_000_000),
+        ..client
+    })
 }
 
 /// The same bot with a made-up session: a gateway cannot tell it from a user's.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::super::agenda::{Agenda, World};
 use super::super::campaign::{Campaign, Pace, Turn};
+use super::super::identity::Client;
 use super::super::record::Place;
 use super::super::scenarios::{Kind, Scenario};
 use super::super::settings::Population::{Independent, Lively};
@@ -34,7 +35,8 @@ pub(in super::super) const SHARED_CGNAT: Scenario = Scenario {
     hard: "whoever blocks the address blocks hundreds of people who did nothing",
     build: |world, agenda| {
         let mobiles = (0..3).map(|country| &world.plan.mobiles(country)[0]);
-        let addresses = mobiles.flat_map(|network| (0..6).map(|number| network.shared_address(number))).collect();
+        let addresses =
+            mobiles.flat_map(|network| (0..6).map(|number| network.shared_address(number))).collect();
         churn(world, agenda, world.rooms.stage(8).place, (1_800, 10), (addresses, PYTHON), false);
     },
 };
@@ -49,7 +51,8 @@ pub(in super::super) const INFECTED_PHONES: Scenario = Scenario {
     build: |world, agenda| {
         let room = world.rooms.stage(9);
         let mobiles = world.plan.mobiles(room.country);
-        let addresses = mobiles.iter().flat_map(|network| (0..12).map(|number| network.shared_address(number))).collect();
+        let addresses =
+            mobiles.iter().flat_map(|network| (0..12).map(|number| network.shared_address(number))).collect();
         churn(world, agenda, room.place, (1_500, 10), (addresses, JAVA), true);
     },
 };
@@ -59,12 +62,22 @@ pub(in super::super) const RESIDENTIAL_CHURN: Scenario = Scenario {
     name: "residential-churn",
     populations: &[Lively],
     kind: Kind::Attack,
-    summary: "1,500 viewers in twelve minutes behind 200 residential proxies, which make up a session for each",
+    summary: "1,500 viewers in twelve minutes behind 200 residential proxies with several programs, which make up a session for each",
     hard: "a handful of viewers at a home is a family; only all homes together tell",
     build: |world, agenda| {
         let mut random = world.random("proxies");
-        let proxies = pool(world.settings.sized(200), || residential(world, &mut random));
-        churn(world, agenda, world.rooms.stage(10).place, (1_500, 12), (proxies, PYTHON), true);
+        let proxies: Vec<Client> = (0..world.settings.sized(200))
+            .map(|number| {
+                // Whoever sells them copied some people's programs.
+                let tool = if number % 2 == 0 { PYTHON } else { world.tools.anybody(&mut random) };
+                bot(residential(world, &mut random), tool)
+            })
+            .collect();
+        let room = world.rooms.stage(10).place;
+        let pace = Pace::over(world.settings.sized(1_500), within(world, 12));
+        let make =
+            move |Turn { random, .. }: Turn<'_>| Some((with_session(*random.pick(&proxies), random), room));
+        agenda.source(world.settings.event_at(), Campaign::new(world, "attack", pace, make));
     },
 };
 

@@ -30,7 +30,13 @@ pub(in super::super) const FREE_KEY_FARM: Scenario = Scenario {
     build: |world, agenda| farm(world, agenda, (2_000, 12), (500, 1_500), true),
 };
 
-fn farm(world: &World, agenda: &mut Agenda, (viewers, minutes): (u64, u64), (keys, addresses): (u64, u64), at_home: bool) {
+fn farm(
+    world: &World,
+    agenda: &mut Agenda,
+    (viewers, minutes): (u64, u64),
+    (keys, addresses): (u64, u64),
+    at_home: bool,
+) {
     let room = world.rooms.stage(5).place;
     let mut random = world.random("addresses");
     let addresses = pool(world.settings.sized(addresses), || {

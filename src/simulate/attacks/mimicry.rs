@@ -24,7 +24,8 @@ pub(in super::super) const MIMICKED_TIMING: Scenario = Scenario {
         let room = world.rooms.stage(15).place;
         let begins = world.settings.event_at();
         let pace = Pace::crowd(begins, world.settings.sized(1_000), within(world, 5));
-        let make = move |Turn { world, random, .. }: Turn<'_>| Some((bot(residential(world, random), PYTHON), room));
+        let make =
+            move |Turn { world, random, .. }: Turn<'_>| Some((bot(residential(world, random), PYTHON), room));
         agenda.source(begins, Campaign::new(world, "attack", pace, make));
     },
 };
@@ -83,7 +84,9 @@ pub(in super::super) const HIDDEN_IN_CROWD: Scenario = Scenario {
         let room = world.rooms.stage(0).place;
         let begins = world.settings.event_at();
         let pace = Pace::crowd(begins, world.settings.sized(1_000), 150_000);
-        let make = move |Turn { world, random, .. }: Turn<'_>| Some((bot(residential(world, random), PYTHON_RARE), room));
+        let make = move |Turn { world, random, .. }: Turn<'_>| {
+            Some((bot(residential(world, random), PYTHON_RARE), room))
+        };
         agenda.source(begins, Campaign::new(world, "attack", pace, make));
     },
 };

@@ -11,7 +11,6 @@ mod mimicry;
 mod patience;
 mod services;
 
-
 pub(super) use addresses::{IPV6_ROTATION, NAIVE_BURST, NEW_ROOM, RESIDENTIAL_ROTATION};
 pub(super) use brute::{HAMMERING, SLOW_DRIP};
 pub(super) use hosts::{
@@ -19,11 +18,13 @@ pub(super) use hosts::{
 };
 pub(super) use keys::{FREE_KEY_FARM, FREE_KEYS, STOLEN_KEY};
 pub(super) use mimicry::{
-    COUNTRY_TRUE_DRIP, FOUR_IN_FIVE_MINUTES, HIDDEN_IN_CROWD, MIMICKED_AND_AGED, MIMICKED_BUT_AGE, MIMICKED_CHURN,
-    MIMICKED_HOSTING, MIMICKED_TIMING, REPLAYED_PROFILES,
+    COUNTRY_TRUE_DRIP, FOUR_IN_FIVE_MINUTES, HIDDEN_IN_CROWD, MIMICKED_AND_AGED, MIMICKED_BUT_AGE,
+    MIMICKED_CHURN, MIMICKED_HOSTING, MIMICKED_TIMING, REPLAYED_PROFILES,
 };
 pub(super) use patience::{AGED_IDENTITIES, TRAINED_BASELINE};
-pub(super) use services::{ADAPTING_OPERATOR, HARVEST, MOVING_POOL, PANEL, RENTED_POOL, SMALL_PANEL, VIEWER_SERVICE};
+pub(super) use services::{
+    ADAPTING_OPERATOR, HARVEST, MOVING_POOL, PANEL, RENTED_POOL, SMALL_PANEL, VIEWER_SERVICE,
+};
 
 /// How long an attack has at most from the event on, in milliseconds.
 fn window(world: &super::agenda::World) -> u64 {

@@ -1,8 +1,8 @@
 //! Attacks that prepare themselves: what they do before is labelled `preparing` and is nobody's loss.
 
+use super::super::agenda::World;
 use super::super::campaign::{Campaign, Pace, Turn};
 use super::super::identity::{Client, Persona};
-use super::super::agenda::World;
 use super::super::random::Random;
 use super::super::record::Place;
 use super::super::scenarios::{Kind, Scenario};
@@ -53,7 +53,7 @@ pub(in super::super) const TRAINED_BASELINE: Scenario = Scenario {
     summary: "bots join a room at a slow pace from the beginning on, then 280 more in 15 minutes, ever faster",
     hard: "whoever learns what is usual from what was admitted learns what the attacker wants",
     build: |world, agenda| {
-        let room = world.rooms.stage(14).place;
+        let room = world.rooms.stage(44).place;
         let begins = world.settings.event_at();
         let count = (begins as f64 / 60_000.0 * TRAINS_A_MINUTE) as u64;
         let bot = |world: &World, random: &mut Random| bot(residential(world, random), PYTHON_OLD);
@@ -68,4 +68,4 @@ pub(in super::super) const TRAINED_BASELINE: Scenario = Scenario {
 };
 
 /// As many as come to any room.
-const TRAINS_A_MINUTE: f64 = 2.4;
+const TRAINS_A_MINUTE: f64 = 1.2;

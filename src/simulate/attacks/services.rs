@@ -8,7 +8,7 @@ use super::super::rooms::Room;
 use super::super::scenarios::{Kind, Scenario};
 use super::super::settings::Population::{Independent, Lively};
 use super::super::tools::{JAVA, NODE, PYTHON, PYTHON_OLD, ToolId};
-use super::bots::{bot, of_country, pool, rented, residential};
+use super::bots::{audience_of, bot, identified, of_country, pool, rented, residential, true_profile};
 use super::{window, within};
 
 /// One pool, from customer to customer.
@@ -20,7 +20,11 @@ pub(in super::super) const MOVING_POOL: Scenario = Scenario {
     hard: "a raid moves a crowd from room to room, too",
     build: |world, agenda| {
         let rooms = (23..27).map(|stage| world.rooms.stage(stage).place).collect();
-        moving(world, agenda, rooms, (225, 4), PYTHON_OLD);
+        let mut random = world.random("pool");
+        let members =
+            (0..world.settings.sized(225)).map(|_| bot(residential(world, &mut random), PYTHON_OLD));
+        let members = members.collect();
+        moving(world, agenda, rooms, members, 4);
     },
 };
 
@@ -29,25 +33,35 @@ pub(in super::super) const RENTED_POOL: Scenario = Scenario {
     name: "rented-pool",
     populations: &[Lively],
     kind: Kind::Attack,
-    summary: "a rented pool of 300 follows one customer through three streams of theirs, five minutes each",
+    summary: "a rented pool of 300, with the programs and networks of the customer's country, follows them through three streams, five minutes each",
     hard: "a loyal audience does exactly this",
     build: |world, agenda| {
         let rooms = (0..3).map(|_| world.rooms.make_apart(Some(0)).place).collect();
-        moving(world, agenda, rooms, (300, 5), JAVA);
+        let mut random = world.random("pool");
+        let members = (0..world.settings.sized(300)).map(|_| {
+            let country = audience_of(world, 0, &mut random);
+            identified(Client {
+                key: None,
+                device: None,
+                session: None,
+                ..true_profile(world, country, &mut random)
+            })
+        });
+        let members = members.collect();
+        moving(world, agenda, rooms, members, 5);
     },
 };
 
-fn moving(world: &World, agenda: &mut Agenda, rooms: Vec<Place>, (members, minutes): (u64, u64), tool: ToolId) {
-    let mut random = world.random("pool");
-    let members = pool(world.settings.sized(members), || residential(world, &mut random));
+fn moving(world: &World, agenda: &mut Agenda, rooms: Vec<Place>, members: Vec<Client>, minutes: u64) {
     let stay = within(world, minutes * rooms.len() as u64) / rooms.len() as u64;
     let begins = world.settings.event_at();
     for (place, room) in rooms.into_iter().enumerate() {
-        let pool = members.clone();
-        let make = move |Turn { number, .. }: Turn<'_>| Some((bot(pool[number as usize % pool.len()], tool), room));
         // All are there after three quarters of the time.
         let pace = Pace::over(members.len() as u64, stay * 3 / 4);
-        agenda.source(begins + stay * place as u64, Campaign::new(world, &format!("room {place}"), pace, make));
+        let members = members.clone();
+        let make = move |Turn { number, .. }: Turn<'_>| Some((*members.get(number as usize)?, room));
+        agenda
+            .source(begins + stay * place as u64, Campaign::new(world, &format!("room {place}"), pace, make));
     }
 }
 
@@ -83,7 +97,8 @@ fn panel(world: &World, agenda: &mut Agenda, members: u64) {
     for stage in 0..PANEL_ROOMS {
         let (room, members) = (world.rooms.stage(stage).place, members.clone());
         let pace = Pace::over(members.len() as u64, length);
-        let make = move |Turn { number, .. }: Turn<'_>| Some((bot(*members.get(number as usize)?, PYTHON), room));
+        let make =
+            move |Turn { number, .. }: Turn<'_>| Some((bot(*members.get(number as usize)?, PYTHON), room));
         let starts = world.settings.event_at() + random.below(window(world) - length + 1);
         agenda.source(starts, Campaign::new(world, &format!("room {stage}"), pace, make));
     }
@@ -94,12 +109,20 @@ pub(in super::super) const VIEWER_SERVICE: Scenario = Scenario {
     name: "viewer-service",
     populations: &[Lively],
     kind: Kind::Attack,
-    summary: "a service with 25 customers: 50 to 300 viewers each from one pool of 2,000 proxies with three programs",
+    summary: "a service with 25 customers: 50 to 300 viewers each from one pool of 2,000 proxies with a mix of programs",
     hard: "each customer's viewers are few and mixed, and orders overlap in time and in addresses",
     build: |world, agenda| {
         const CUSTOMERS: usize = 25;
         let mut random = world.random("service");
-        let proxies = pool(world.settings.sized(2_000), || residential(world, &mut random));
+        let proxies: Vec<Client> = (0..world.settings.sized(2_000))
+            .map(|number| {
+                let tool = match number % 4 {
+                    0 => world.tools.anybody(&mut random),
+                    other => [PYTHON, NODE, PYTHON_OLD][other as usize - 1],
+                };
+                bot(residential(world, &mut random), tool)
+            })
+            .collect();
         let begins = world.settings.event_at();
         for customer in 0..CUSTOMERS {
             let room = world.rooms.stage(customer).place;
@@ -110,7 +133,7 @@ pub(in super::super) const VIEWER_SERVICE: Scenario = Scenario {
             // Each order takes the next that are free in the pool: nobody is counted twice in a room.
             let make = move |Turn { number, .. }: Turn<'_>| {
                 let proxy = (from + number as usize) % proxies.len();
-                Some((bot(proxies[proxy], [PYTHON, NODE, PYTHON_OLD][proxy % 3]), room))
+                Some((proxies[proxy], room))
             };
             let name = format!("customer {customer}");
             agenda.source(starts, Campaign::new(world, &name, Pace::over(viewers, length), make));
@@ -141,7 +164,8 @@ pub(in super::super) const ADAPTING_OPERATOR: Scenario = Scenario {
                 Some((bot(address, tool), room.place))
             };
             let pace = Pace::over(world.settings.sized(300), PHASE.min(window(world)));
-            agenda.source(begins + phase * PHASE, Campaign::new(world, &format!("phase {phase}"), pace, make));
+            agenda
+                .source(begins + phase * PHASE, Campaign::new(world, &format!("phase {phase}"), pace, make));
         }
     },
 };

@@ -23,7 +23,8 @@ struct Poller {
 
 pub(super) fn pollers(world: &World, agenda: &mut Agenda, share: f64) {
     let mut random = world.random("pollers");
-    let each: f64 = INTERVALS.iter().map(|interval| 1000.0 / *interval as f64).sum::<f64>() / INTERVALS.len() as f64;
+    let each: f64 =
+        INTERVALS.iter().map(|interval| 1000.0 / *interval as f64).sum::<f64>() / INTERVALS.len() as f64;
     let count = (world.settings.rate * share / each).round() as u64;
     for number in 0..count {
         let country = Plan::country(&mut random);
@@ -86,8 +87,7 @@ impl Source for SharedHosting {
 fn program(platform: usize, number: u64, world: &World) -> Client {
     let owner = 4 << 40 | (platform as u64) << 32 | number;
     let mut random = Random::numbered(world.settings.seed ^ 0x7061_6173, owner);
-    let tool =
-        if random.chance(TEMPLATE) { TEMPLATES[platform] } else { world.tools.anybody(&mut random) };
+    let tool = if random.chance(TEMPLATE) { TEMPLATES[platform] } else { world.tools.anybody(&mut random) };
     Client {
         address: world.plan.platforms()[platform].address(&mut random),
         key: random.chance(KEYED).then(|| world.people.own_key(owner, Tier::Community)),

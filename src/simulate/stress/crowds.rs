@@ -36,7 +36,8 @@ pub(in super::super) fn flash_crowd(
         {
             return client;
         }
-        let country = if world.is_lively() && random.chance(0.9) { room.country } else { Plan::country(random) };
+        let country =
+            if world.is_lively() && random.chance(0.9) { room.country } else { Plan::country(random) };
         let client = super::super::personas::newcomer(country, world, random);
         newcomer(Turn { number, now, world, random }, client)
     });
@@ -65,8 +66,11 @@ pub(in super::super) const SKEWED_CROWD: Scenario = Scenario {
     hard: "a tutorial named one tool, and a national broadcaster the stream: the crowd is not like other crowds, as bots' are not",
     build: |world, agenda| {
         flash_crowd(world, agenda, |Turn { world, random, .. }, client| {
-            let address =
-                if random.chance(0.45) { of_three_providers(world, random).address(random) } else { client.address };
+            let address = if random.chance(0.45) {
+                of_three_providers(world, random).address(random)
+            } else {
+                client.address
+            };
             let tool = if random.chance(0.4) { PYTHON_OLD } else { client.tool };
             Client { address, tool, ..client }
         });
@@ -83,7 +87,7 @@ pub(in super::super) const CELEBRITY: Scenario = Scenario {
     name: "celebrity",
     populations: &[Lively],
     kind: Kind::Honest,
-    summary: "a celebrity goes live: fifty times the strangers, nearly all of one country, four of five with one tool",
+    summary: "a celebrity goes live: fifty times the strangers, nearly all of one country, half of them with one tool",
     hard: "a room without history fills with strangers of one network, one tool and one minute: everything that bots are",
     build: |world, agenda| {
         let country = 2;
@@ -94,7 +98,7 @@ pub(in super::super) const CELEBRITY: Scenario = Scenario {
             let before = now.saturating_sub(60_000);
             let fan = random.chance(0.05).then(|| world.seen.any(before, random)).flatten();
             let client = fan.unwrap_or_else(|| newcomer(country, world, random));
-            if fan.is_none() && random.chance(0.8) { Client { tool, ..client } } else { client }
+            if fan.is_none() && random.chance(0.42) { Client { tool, ..client } } else { client }
         });
     },
 };

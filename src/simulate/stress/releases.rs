@@ -33,7 +33,7 @@ pub(in super::super) const APP_LAUNCH: Scenario = Scenario {
     name: "app-launch",
     populations: &[Lively, Independent],
     kind: Kind::Honest,
-    summary: "a new app is launched: from one minute to the next a fifth of all who connect have it, with one paid key",
+    summary: "a new app is launched: from one minute to the next one in eight who connect has it, with one paid key",
     hard: "a profile that was never seen appears in every room at once, and its key at hundreds of addresses",
     build: |world, agenda| {
         let app = world.tools.add("StreamPal/1.0.0", NODE);
@@ -41,11 +41,9 @@ pub(in super::super) const APP_LAUNCH: Scenario = Scenario {
         let begins = world.settings.event_at();
         let gap = world.gap(0.15 * world.settings.attack_size);
         let count = ((world.settings.end() - begins) as f64 / gap) as u64;
-        let mut random = world.random("launch");
-        let make = move |Turn { world, random: chance, .. }: Turn<'_>| {
-            // Which rooms: those that are live all the time, and whose creators were sent a note.
-            let room = world.rooms.stage(random.place(super::super::rooms::STAGES));
-            let person = person_of(room, world, chance);
+        let make = move |Turn { world, random, .. }: Turn<'_>| {
+            let room = world.rooms.watched(random)?;
+            let person = person_of(room, world, random);
             let client = Client { tool: app, key: Some(key), device: None, session: None, ..person };
             Some((Client { persona: Persona::EmbeddedApp, ..client }, room.place))
         };

@@ -16,9 +16,10 @@ pub(in super::super) const TOURNAMENT: Scenario = Scenario {
     populations: &[Lively],
     kind: Kind::Honest,
     summary: "forty rooms start at once, and 2,400 people look into several of them",
-    hard: "rooms without history fill together, and hundreds make the same moves from room to room, as a rented pool does",
+    hard: "rooms without history fill together, and many make the same moves from room to room, as a rented pool does",
     build: |world, agenda| {
-        let rooms: Vec<Room> = (0..ROOMS).map(|number| world.rooms.make_apart(Some((number % 3) as u8))).collect();
+        let rooms: Vec<Room> =
+            (0..ROOMS).map(|number| world.rooms.make_apart(Some((number % 3) as u8))).collect();
         let begins = world.settings.event_at();
         let count = world.settings.sized(2_400);
         // Each looks into about two and a half rooms: the last ones who came somewhere go on to the next.
@@ -27,7 +28,9 @@ pub(in super::super) const TOURNAMENT: Scenario = Scenario {
             let (client, room) = if wanderers.len() > 50 && random.chance(0.6) {
                 let place = random.place(wanderers.len());
                 let (client, before) = wanderers.swap_remove(place);
-                (client, (before + 1) % ROOMS)
+                // Brackets lead some on together; the others look where it is exciting.
+                let next = if random.chance(0.3) { (before + 1) % ROOMS } else { random.place(ROOMS) };
+                (client, next)
             } else {
                 let room = random.place(ROOMS);
                 (person_of(rooms[room], world, random), room)

@@ -22,6 +22,8 @@ use crate::policy::diff::{Side, diff};
 use crate::policy::{Diagnostic, PolicySet, Sources, compile};
 use output::Output;
 
+pub use output::Format;
+
 /// What is checked.
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {

@@ -19,6 +19,7 @@ mod keys;
 mod layers;
 mod limits;
 mod reload;
+mod replaying;
 mod rules;
 mod secrets;
 mod secured;

@@ -50,6 +50,7 @@ fn record(ruling: Ruling<'_>) -> AccessRecord<'_> {
         duration: Duration::from_micros(81_402),
         request_id: "01kb7xq2",
         client: Some("203.0.113.7".parse().unwrap()),
+        key_doubt: None,
         method: "GET",
         target: "/webcast/fetch?client=ttlive-python&room_id=7300000000000000001&apiKey=s3cret",
         url: TargetClaim::None,

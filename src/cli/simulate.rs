@@ -1,5 +1,6 @@
 //! `signgate simulate`: labelled traffic, to try a policy on before anybody is refused by it.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -176,13 +177,11 @@ fn list() -> String {
                 Kind::Honest => "nobody should be refused",
                 Kind::Attack => "attacks",
             };
-            text += &format!("population {}, {what}:\n", population.number());
+            // Writing into a text does not fail.
+            let _ = writeln!(text, "population {}, {what}:", population.number());
             let here = |scenario: &&&Scenario| scenario.kind == kind && scenario.populations[0] == population;
-            for scenario in scenarios::ALL.iter().filter(here) {
-                text += &format!(
-                    "  {:22} {}\n  {:22}   hard: {}\n",
-                    scenario.name, scenario.summary, "", scenario.hard
-                );
+            for Scenario { name, summary, hard, .. } in scenarios::ALL.iter().filter(here) {
+                let _ = writeln!(text, "  {name:22} {summary}\n  {:22}   hard: {hard}", "");
             }
             text.push('\n');
         }

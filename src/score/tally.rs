@@ -237,19 +237,16 @@ impl Tally {
         }
         let (records, attack_denied) = (self.records, self.attack_denied);
         let ppm = |count: u64| count as f64 * 1e6 / records as f64;
-        let mut attacked: Vec<(u64, String, &RoomCounts)> = self
-            .rooms
-            .iter()
-            .filter_map(|(name, room)| Some((room.attacked?, name.clone(), room)))
-            .collect();
+        let mut attacked: Vec<(u64, String, &RoomCounts)> =
+            self.rooms.iter().filter_map(|(name, room)| Some((room.attacked?, name.clone(), room))).collect();
         attacked.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
         let hit = |room: &RoomCounts| Share {
             count: room.benign.denied + room.benign.throttled,
             of: room.benign.requests,
         };
         let bystanders = attacked.iter().map(|(_, _, room)| hit(room));
-        let bystanders =
-            bystanders.fold(Share::default(), |sum, hit| Share { count: sum.count + hit.count, of: sum.of + hit.of });
+        let bystanders = bystanders
+            .fold(Share::default(), |sum, hit| Share { count: sum.count + hit.count, of: sum.of + hit.of });
         let rooms = attacked.iter().take(ROOMS_TOLD_MAX).map(|(_, name, room)| RoomScore {
             room: name.clone(),
             signatures: room.signatures,

@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use super::identity::{Client, People};
 use super::networks::Plan;
 use super::outage::Outage;
-use super::random::Random;
+use super::random::{Random, whole};
 use super::record::{Ask, Ending, Header, Place, Record, Request};
 use super::rooms::Rooms;
 use super::seen::Seen;
@@ -54,7 +54,7 @@ impl World {
 
     /// So many at the usual rate of 30 a second, in proportion; at least one.
     pub fn scaled(&self, at_usual_rate: f64) -> u64 {
-        ((at_usual_rate * self.settings.rate / 30.0).round() as u64).max(1)
+        whole((at_usual_rate * self.settings.rate / 30.0).round()).max(1)
     }
 }
 
@@ -166,6 +166,12 @@ impl Traffic {
     /// Appends the line of a record of this traffic, with its newline.
     pub fn write_line(&self, record: &Record, out: &mut Vec<u8>) {
         record.write(self.header, &self.world.tools, out);
+    }
+
+    /// The tools that are about in it.
+    #[cfg(test)]
+    pub(super) const fn tools(&self) -> &Tools {
+        &self.world.tools
     }
 
     fn finish(&mut self, at: u64, mut request: Request) -> Record {

@@ -2,7 +2,7 @@
 
 use super::agenda::{Agenda, Source, World};
 use super::identity::Client;
-use super::random::Random;
+use super::random::{Random, whole};
 use super::record::{Ask, Ending, Place};
 
 /// How they are spread over time.
@@ -40,13 +40,13 @@ impl Pace {
             }
             Self::Rising { begins, count, joined, length } => {
                 *joined += random.wait(1000.0) as f64 / 1000.0;
-                (*joined < *count).then(|| (*begins + (*length * (*joined / *count).sqrt()) as u64).max(now))
+                (*joined < *count).then(|| (*begins + whole(*length * (*joined / *count).sqrt())).max(now))
             }
             Self::Thinning { begins, count, joined, thins } => {
                 // As in `personas::streams`: the inverse of the sum of a rate that thins out exponentially.
                 *joined += random.wait(1000.0) as f64 / 1000.0;
                 (*joined < *count)
-                    .then(|| (*begins + (-*thins * (1.0 - *joined / *count).ln()) as u64).max(now))
+                    .then(|| (*begins + whole(-*thins * (1.0 - *joined / *count).ln())).max(now))
             }
         }
     }

@@ -203,6 +203,11 @@ impl Network {
         self.kind
     }
 
+    #[cfg(test)]
+    pub const fn asn(&self) -> u32 {
+        self.asn
+    }
+
     fn v4(&self, block: u16, low: u16) -> Ipv4Addr {
         Ipv4Addr::from_bits(0xf000_0000 | u32::from(self.first_block + block) << 16 | u32::from(low))
     }

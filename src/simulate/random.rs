@@ -3,6 +3,12 @@
 //! Every source of traffic draws from a stream of its own, named after it. So one that is added or left out changes
 //! nothing for the others: an attack lies over the very same ordinary traffic that there would be without it.
 
+/// A count or a time of a number that is none: below 0 is 0.
+#[expect(clippy::cast_sign_loss, reason = "below 0 is 0")]
+pub(super) const fn whole(number: f64) -> u64 {
+    number as u64
+}
+
 /// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): a new stream costs nothing, and one is made for each person looked at.
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
@@ -59,13 +65,13 @@ impl Random {
 
     /// How long until the next of events that happen independently, in milliseconds, by their mean distance.
     pub fn wait(&mut self, mean_ms: f64) -> u64 {
-        (-(1.0 - self.unit()).ln() * mean_ms).min(1e12) as u64
+        whole((-(1.0 - self.unit()).ln() * mean_ms).min(1e12))
     }
 
     /// A length of time around `median_ms`, long ones far longer: two of three lie within a factor of e^`spread`.
     pub fn around(&mut self, median_ms: f64, spread: f64) -> u64 {
         let (radius, angle) = ((-2.0 * (1.0 - self.unit()).ln()).sqrt(), self.unit() * std::f64::consts::TAU);
-        (median_ms * (radius * angle.cos() * spread).exp()).min(1e12) as u64
+        whole((median_ms * (radius * angle.cos() * spread).exp()).min(1e12))
     }
 
     /// A place, by the weights of the places.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::random::whole;
 use super::scenarios::Scenario;
 
 /// What ordinary traffic is like.
@@ -72,7 +73,7 @@ impl Settings {
 
     /// How many rooms are live at a time, at least 60: some scenarios need forty of their own.
     pub(super) fn rooms(&self) -> usize {
-        let rooms = self.rooms.map_or((self.rate * 20.0) as usize, |rooms| rooms as usize);
+        let rooms = self.rooms.map_or(whole(self.rate * 20.0) as usize, |rooms| rooms as usize);
         rooms.clamp(60, 100_000)
     }
 
@@ -88,6 +89,6 @@ impl Settings {
 
     /// So many of the scenario's own, at its size.
     pub(super) fn sized(&self, usual: u64) -> u64 {
-        ((usual as f64 * self.attack_size).round() as u64).max(1)
+        whole((usual as f64 * self.attack_size).round()).max(1)
     }
 }

@@ -39,12 +39,16 @@ pub(in super::super) const RESIDENTIAL_ROTATION: Scenario = Scenario {
         let pace = Pace::over(world.settings.sized(2_000), within(world, 10));
         let mut last = None;
         let make = move |Turn { world, random, .. }: Turn<'_>| {
-            let address = match last.take() {
-                Some(address) if random.chance(0.3) => address,
-                _ => residential(world, random),
+            // What is used twice is another viewer the second time.
+            let (address, tool) = match last.take() {
+                Some(address) if random.chance(0.4) => (address, PYTHON),
+                _ => {
+                    let address = residential(world, random);
+                    last = Some(address);
+                    (address, PYTHON_OLD)
+                }
             };
-            last = Some(address);
-            Some((bot(address, PYTHON_OLD), room))
+            Some((bot(address, tool), room))
         };
         agenda.source(world.settings.event_at(), Campaign::new(world, "attack", pace, make));
     },

@@ -3,6 +3,7 @@
 use super::super::agenda::{Agenda, World};
 use super::super::campaign::{Campaign, Pace, Turn};
 use super::super::identity::{Client, Persona};
+use super::super::random::whole;
 use super::super::record::Place;
 use super::super::scenarios::{Kind, Scenario};
 use super::super::settings::Population::{Independent, Lively};
@@ -123,7 +124,7 @@ fn look_alikes(world: &mut World, agenda: &mut Agenda, stage: usize, aged: bool)
         })
         .collect();
     if aged {
-        let decoys: Vec<Place> = (0..count / 10 + 1).map(|_| world.rooms.make_apart(None).place).collect();
+        let decoys: Vec<Place> = (0..=count / 10).map(|_| world.rooms.make_apart(None).place).collect();
         let aged = bots.clone();
         let rested = begins.saturating_sub(500_000).max(60_000);
         let make = move |Turn { number, random, .. }: Turn<'_>| {
@@ -160,7 +161,7 @@ pub(in super::super) const COUNTRY_TRUE_DRIP: Scenario = Scenario {
 fn drip(world: &World, agenda: &mut Agenda, stage: usize, a_minute: f64) {
     let room = world.rooms.stage(stage);
     let gap = 60_000.0 / (a_minute * world.settings.attack_size);
-    let pace = Pace::Steady { left: (window(world) as f64 / gap) as u64 + 1, gap };
+    let pace = Pace::Steady { left: whole(window(world) as f64 / gap) + 1, gap };
     let make = move |Turn { world, random, .. }: Turn<'_>| {
         let country = audience_of(world, room.country, random);
         Some((true_profile(world, country, random), room.place))

@@ -3,7 +3,7 @@
 use super::super::agenda::World;
 use super::super::campaign::{Campaign, Pace, Turn};
 use super::super::identity::{Client, Persona};
-use super::super::random::Random;
+use super::super::random::{Random, whole};
 use super::super::record::Place;
 use super::super::scenarios::{Kind, Scenario};
 use super::super::settings::Population::Independent;
@@ -55,7 +55,7 @@ pub(in super::super) const TRAINED_BASELINE: Scenario = Scenario {
     build: |world, agenda| {
         let room = world.rooms.stage(44).place;
         let begins = world.settings.event_at();
-        let count = (begins as f64 / 60_000.0 * TRAINS_A_MINUTE) as u64;
+        let count = whole(begins as f64 / 60_000.0 * TRAINS_A_MINUTE);
         let bot = |world: &World, random: &mut Random| bot(residential(world, random), PYTHON_OLD);
         let train = move |Turn { world, random, .. }: Turn<'_>| {
             Some((Client { persona: Persona::Preparing, ..bot(world, random) }, room))

@@ -23,8 +23,8 @@ pub(in super::super) const MOVING_POOL: Scenario = Scenario {
         let mut random = world.random("pool");
         let members =
             (0..world.settings.sized(225)).map(|_| bot(residential(world, &mut random), PYTHON_OLD));
-        let members = members.collect();
-        moving(world, agenda, rooms, members, 4);
+        let members: Vec<Client> = members.collect();
+        moving(world, agenda, rooms, &members, 4);
     },
 };
 
@@ -47,18 +47,18 @@ pub(in super::super) const RENTED_POOL: Scenario = Scenario {
                 ..true_profile(world, country, &mut random)
             })
         });
-        let members = members.collect();
-        moving(world, agenda, rooms, members, 5);
+        let members: Vec<Client> = members.collect();
+        moving(world, agenda, rooms, &members, 5);
     },
 };
 
-fn moving(world: &World, agenda: &mut Agenda, rooms: Vec<Place>, members: Vec<Client>, minutes: u64) {
+fn moving(world: &World, agenda: &mut Agenda, rooms: Vec<Place>, members: &[Client], minutes: u64) {
     let stay = within(world, minutes * rooms.len() as u64) / rooms.len() as u64;
     let begins = world.settings.event_at();
     for (place, room) in rooms.into_iter().enumerate() {
         // All are there after three quarters of the time.
         let pace = Pace::over(members.len() as u64, stay * 3 / 4);
-        let members = members.clone();
+        let members = members.to_vec();
         let make = move |Turn { number, .. }: Turn<'_>| Some((*members.get(number as usize)?, room));
         agenda
             .source(begins + stay * place as u64, Campaign::new(world, &format!("room {place}"), pace, make));

@@ -62,7 +62,7 @@ struct Agencies {
 }
 
 pub(super) fn agencies(world: &World, agenda: &mut Agenda, share: f64) {
-    let mean = (1.0 + ROOMS_AT_A_TIME as f64) / 2.0;
+    let mean = f64::midpoint(1.0, ROOMS_AT_A_TIME as f64);
     agenda.source(0, Agencies { random: world.random("agencies"), gap: world.gap(share) * mean });
 }
 

@@ -3,7 +3,7 @@
 use super::super::agenda::{Agenda, Source, World};
 use super::super::identity::{Client, Persona, Tier};
 use super::super::networks::Plan;
-use super::super::random::Random;
+use super::super::random::{Random, whole};
 use super::super::record::Place;
 use super::super::tools::{NODE_PLATFORM, PYTHON, ToolId};
 
@@ -25,7 +25,7 @@ pub(super) fn pollers(world: &World, agenda: &mut Agenda, share: f64) {
     let mut random = world.random("pollers");
     let each: f64 =
         INTERVALS.iter().map(|interval| 1000.0 / *interval as f64).sum::<f64>() / INTERVALS.len() as f64;
-    let count = (world.settings.rate * share / each).round() as u64;
+    let count = whole((world.settings.rate * share / each).round());
     for number in 0..count {
         let country = Plan::country(&mut random);
         let client = world.people.person(country, 3 << 40 | number, &world.plan, &world.tools);

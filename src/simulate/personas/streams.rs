@@ -1,7 +1,7 @@
 //! The life of a stream: announced, opened, joined in a burst that thins out, ended. Each is a room of its own.
 
 use super::super::agenda::{Agenda, Source, World};
-use super::super::random::Random;
+use super::super::random::{Random, whole};
 use super::super::record::{Ask, Ending};
 use super::super::rooms::Room;
 use super::{creators, person_of, raids};
@@ -53,7 +53,7 @@ pub(super) fn begin(world: &mut World, agenda: &mut Agenda, share: f64) {
     for _ in 0..live {
         let room = world.rooms.make_usual(live, &mut random);
         world.rooms.open(room);
-        let ends = (random.around(LASTS, LASTS_SPREAD) as f64 * random.unit()) as u64 + 1;
+        let ends = whole(random.around(LASTS, LASTS_SPREAD) as f64 * random.unit()) + 1;
         let stream = Stream {
             random: Random::numbered(random.next(), room.place.id),
             room,
@@ -75,7 +75,7 @@ impl Source for Announcing {
         let room = world.rooms.make_usual(self.live, random);
         let joiners = self.joiners * room.weight / world.rooms.usual_weight();
         let begins = now + random.below(ANNOUNCED);
-        for _ in 0..(joiners * IMPATIENT).round() as u64 {
+        for _ in 0..whole((joiners * IMPATIENT).round()) {
             let at = now + random.below(begins - now);
             let client = person_of(room, world, random);
             agenda.ask(at, client, Ask::RoomId, room.place, Ending::NotLive);
@@ -123,6 +123,6 @@ impl Source for Stream {
             return Some(self.ends);
         }
         let after = -self.thins * (1.0 - self.joined / self.joiners).ln();
-        Some((self.begins + after as u64).max(now).min(self.ends))
+        Some((self.begins + whole(after)).max(now).min(self.ends))
     }
 }

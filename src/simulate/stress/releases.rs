@@ -4,6 +4,7 @@ use super::super::campaign::{Campaign, Pace, Turn};
 use super::super::identity::{Client, Persona, Tier};
 use super::super::networks::Plan;
 use super::super::personas::{newcomer, person_of};
+use super::super::random::whole;
 use super::super::scenarios::{Kind, Scenario};
 use super::super::settings::Population::{Independent, Lively};
 use super::super::tools::{JAVA, NODE, PYTHON};
@@ -40,7 +41,7 @@ pub(in super::super) const APP_LAUNCH: Scenario = Scenario {
         let key = world.people.own_key(10 << 40, Tier::Business);
         let begins = world.settings.event_at();
         let gap = world.gap(0.15 * world.settings.attack_size);
-        let count = ((world.settings.end() - begins) as f64 / gap) as u64;
+        let count = whole((world.settings.end() - begins) as f64 / gap);
         let make = move |Turn { world, random, .. }: Turn<'_>| {
             let room = world.rooms.watched(random)?;
             let person = person_of(room, world, random);
@@ -72,6 +73,6 @@ pub(in super::super) const APP_UPDATE: Scenario = Scenario {
             let has_it = client.tool == PYTHON && world.tools.changes_at(PYTHON, client.viewer)? <= now;
             has_it.then_some((Client { persona: Persona::Reconnect, ..client }, room))
         };
-        agenda.source(begins, Campaign::new(world, "update", Pace::over(count * 3, UPDATES_WITHIN), make));
+        agenda.source(begins, Campaign::new(world, "update", Pace::over(count * 6, UPDATES_WITHIN), make));
     },
 };

@@ -36,7 +36,10 @@ fn traffic() -> String {
 
 fn decisions() -> String {
     let lines = ROWS.iter().enumerate().map(|(place, (.., verdict, shadow))| {
-        format!(r#"{{"line":{},"verdict":"{verdict}","shadow":"{shadow}","rule":null,"reasons":[]}}"#, place + 1)
+        format!(
+            r#"{{"line":{},"verdict":"{verdict}","shadow":"{shadow}","rule":null,"reasons":[]}}"#,
+            place + 1
+        )
     });
     // Replay writes them in the order of its decisions.
     lines.rev().collect::<Vec<_>>().join("\n")
@@ -75,7 +78,8 @@ fn the_figures_are_those_worked_out_by_hand() {
     assert_eq!(precision.requests, Share { count: 4, of: 5 });
     assert_eq!(precision.rooms, Share { count: 2, of: 3 });
     assert_eq!(precision.proxies, Share { count: 3, of: 4 });
-    let rooms: Vec<_> = score.rooms.iter().map(|room| (room.room.as_str(), room.signatures, room.leaked)).collect();
+    let rooms: Vec<_> =
+        score.rooms.iter().map(|room| (room.room.as_str(), room.signatures, room.leaked)).collect();
     assert_eq!(rooms, [("1", 6, 3), ("4", 2, 0)], "by when they were first attacked");
 }
 

@@ -3,10 +3,12 @@
 //! stdout is for data, stderr for talk. Exit codes: 0 yes, 1 a well-formed no, 2 could not do it.
 
 pub mod check;
+pub mod explain;
 pub mod keys;
 pub mod keys_file;
 pub mod operate;
 mod progress;
+pub mod record;
 pub mod reload;
 pub mod replay;
 pub mod rollback;
@@ -59,6 +61,16 @@ enum Verb {
     /// costs, and whether that was given back, counts from the moment it ended, so no decision knows the future. To try a
     /// new policy on yesterday: `signgate replay --policies new --against policies --input data/access.jsonl`.
     Replay(replay::ReplayArgs),
+    /// Say why one request was decided as it was, or would be after a stretch of traffic: every rule considered, with its
+    /// numbers
+    ///
+    /// With `--request-id`, which every answer carries as `X-Request-ID`, it is looked up in the access record of the
+    /// deployment file, and the record up to it is replayed first, so that every count stands as it stood then. With a
+    /// REQUEST it is asked after all of `--input`. Nothing is asked of a running gateway, and nothing of it is slowed.
+    Explain(explain::ExplainArgs),
+    /// Look after the access record: take somebody out of it
+    #[command(subcommand)]
+    Record(record::RecordVerb),
     /// Make, list, rotate and disable API keys in the policy files, whose comments stay
     Keys(keys::KeysArgs),
     /// Write labelled traffic of a known world: ordinary people, honest stress, attacks
@@ -83,6 +95,8 @@ pub fn run() -> ExitCode {
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Check(args)) => check::run(&args),
         Some(Verb::Replay(args)) => replay::run(&args),
+        Some(Verb::Explain(args)) => explain::run(&args),
+        Some(Verb::Record(verb)) => record::run(&verb),
         Some(Verb::Keys(args)) => keys::run(args),
         Some(Verb::Simulate(args)) => simulate::run(&args),
         Some(Verb::Score(args)) => score::run(&args),

@@ -95,13 +95,18 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads and compiles a policy directory; what is doubtful about it is `check`'s to tell.
-pub(super) fn load(directory: &Path) -> anyhow::Result<PolicySet> {
-    match PolicyPlace::Directory(directory.to_owned()).load(Clock::system().now()) {
+fn load(directory: &Path) -> anyhow::Result<PolicySet> {
+    load_place(&PolicyPlace::Directory(directory.to_owned()))
+}
+
+/// The same from any place.
+pub(super) fn load_place(place: &PolicyPlace) -> anyhow::Result<PolicySet> {
+    match place.load(Clock::system().now()) {
         Ok(loaded) => Ok(loaded.policy),
         Err(LoadError::Read(error)) => Err(error.into()),
         Err(LoadError::Wrong(diagnostics)) => {
             eprint!("{}", crate::policy::diagnostic::render(&diagnostics));
-            bail!("the policies in `{}` cannot be used", directory.display())
+            bail!("the policies in `{}` cannot be used", place.name())
         }
     }
 }

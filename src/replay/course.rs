@@ -75,7 +75,7 @@ impl<'p> Course<'p> {
     /// Decides one record, as the gateway would have.
     pub fn decide<'r>(&mut self, record: &'r Record, request: &Result<Request<'_>, Fault>) -> Said<'r> {
         if record.by_gateway {
-            return Said::ByGateway(record.own_reason());
+            return Said::ByGateway(record.rule());
         }
         match request {
             Err(fault) => Said::Fault(*fault),
@@ -84,7 +84,7 @@ impl<'p> Course<'p> {
                     self.advance(record.time);
                     Said::Decision(self.decide_facts(&facts, record.ended))
                 }
-                None => Said::ByGateway(record.own_reason()),
+                None => Said::ByGateway(record.rule()),
             },
         }
     }
@@ -99,8 +99,8 @@ impl<'p> Course<'p> {
     /// Moves on to `time`, and books what has ended by then. Time never goes back.
     pub fn advance(&mut self, time: Timestamp) {
         self.now = self.now.max(time);
-        while let Some(ended) = self.under_way.ended_by(self.now) {
-            self.settle(&ended.receipt, ended.ending, ended.at);
+        while let Some((at, slot)) = self.under_way.ended_by(self.now) {
+            self.end(slot, at);
         }
         self.records += 1;
         if self.records.is_multiple_of(RECORDS_PER_SHARD) {
@@ -123,19 +123,22 @@ impl<'p> Course<'p> {
             let after = ended.map_or(Duration::ZERO, |ended| ended.after);
             let ending = ended.map_or(Ending::Charged, |ended| ending(ended.outcome));
             if after.is_zero() {
-                self.settle(&receipt, ending, self.now);
+                self.engine.observe(self.policy, &receipt, ending, self.now);
             } else {
-                let first = self.under_way.add(self.now + after, receipt, ending);
-                if let Some(ended) = first {
-                    self.settle(&ended.receipt, ended.ending, self.now);
+                if let Some((_, slot)) = self.under_way.too_many() {
+                    self.end(slot, self.now);
                 }
+                self.under_way.add(self.now + after, receipt, ending);
             }
         }
         decision
     }
 
-    fn settle(&self, receipt: &Receipt, ending: Ending, at: Timestamp) {
-        self.engine.observe(self.policy, receipt, ending, at);
+    /// Ends what stands in a slot, which is free then.
+    fn end(&mut self, slot: usize, at: Timestamp) {
+        let (receipt, ending) = &self.under_way.slots[slot];
+        self.engine.observe(self.policy, receipt, *ending, at);
+        self.under_way.free.push(slot);
     }
 
     /// The engine as it stands, to be asked.
@@ -163,45 +166,41 @@ const fn ending(outcome: Outcome) -> Ending {
     }
 }
 
-/// Admitted requests that have not ended yet.
+/// Admitted requests that have not ended yet. Receipts are large and stay where they are.
 #[derive(Default)]
 struct UnderWay {
     /// When each ends, in the order of their decisions where several end at once, and its place in `slots`.
     ends: BinaryHeap<Reverse<(Timestamp, u64, usize)>>,
-    slots: Vec<Option<(Receipt, Ending)>>,
+    slots: Vec<(Receipt, Ending)>,
     free: Vec<usize>,
     count: u64,
 }
 
-struct HasEnded {
-    at: Timestamp,
-    receipt: Receipt,
-    ending: Ending,
-}
-
 impl UnderWay {
-    /// Adds one; where there are too many, the one that ends first.
-    fn add(&mut self, at: Timestamp, receipt: Receipt, ending: Ending) -> Option<HasEnded> {
-        let first = (self.ends.len() >= UNDER_WAY_MAX).then(|| self.pop()).flatten();
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
+    fn add(&mut self, at: Timestamp, receipt: Receipt, ending: Ending) {
+        let slot = if let Some(slot) = self.free.pop() {
+            self.slots[slot] = (receipt, ending);
+            slot
+        } else {
+            self.slots.push((receipt, ending));
             self.slots.len() - 1
-        });
-        self.slots[slot] = Some((receipt, ending));
+        };
         self.count += 1;
         self.ends.push(Reverse((at, self.count, slot)));
-        first
     }
 
-    fn ended_by(&mut self, now: Timestamp) -> Option<HasEnded> {
+    /// When the first ends that has ended by `now`, and its slot; to be called until there is none.
+    fn ended_by(&mut self, now: Timestamp) -> Option<(Timestamp, usize)> {
         let Reverse((at, _, _)) = self.ends.peek()?;
         if *at <= now { self.pop() } else { None }
     }
 
-    fn pop(&mut self) -> Option<HasEnded> {
-        let Reverse((at, _, slot)) = self.ends.pop()?;
-        let (receipt, ending) = self.slots[slot].take()?;
-        self.free.push(slot);
-        Some(HasEnded { at, receipt, ending })
+    /// The one that ends first, where no more can be held.
+    fn too_many(&mut self) -> Option<(Timestamp, usize)> {
+        if self.ends.len() < UNDER_WAY_MAX { None } else { self.pop() }
+    }
+
+    fn pop(&mut self) -> Option<(Timestamp, usize)> {
+        self.ends.pop().map(|Reverse((at, _, slot))| (at, slot))
     }
 }

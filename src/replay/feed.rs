@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::input::{BytesRead, FILES_MAX, InputError, LINE_BYTES_MAX, Read1, Source};
 use super::line::Line;
-use super::order::Order;
+use super::order::{Order, WINDOW};
 use super::record::{Place, Record};
 use crate::base::time::Timestamp;
 use crate::telemetry::access_log::RECORD_FORMAT;
@@ -55,6 +56,7 @@ pub struct Feed {
     spare: Vec<Box<Record>>,
     on_broken: OnBroken,
     wanted: Option<Wanted>,
+    window: Duration,
     bytes: BytesRead,
     size: Option<u64>,
     /// What was noticed so far.
@@ -86,7 +88,23 @@ impl Feed {
         }
         let names = paths.iter().map(|path| path.as_ref().to_owned()).collect();
         let (order, spare, noticed) = (Order::default(), Vec::new(), Noticed::default());
-        Ok(Self { sources, names, order, spare, on_broken, wanted: None, bytes, size, noticed })
+        Ok(Self {
+            sources,
+            names,
+            order,
+            spare,
+            on_broken,
+            wanted: None,
+            window: WINDOW,
+            bytes,
+            size,
+            noticed,
+        })
+    }
+
+    /// Sorts all records, as many as can be held: for little traffic, written by hand.
+    pub fn sort_all(&mut self) {
+        self.window = Duration::MAX;
     }
 
     /// Marks one record as [wanted](Record::wanted).
@@ -113,7 +131,7 @@ impl Feed {
     pub fn next(&mut self) -> Result<Option<Box<Record>>, InputError> {
         loop {
             let behind = self.furthest_behind();
-            if let Some(record) = self.order.pop(behind.map(|(_, reached)| reached)) {
+            if let Some(record) = self.order.pop(behind.map(|(_, reached)| reached), self.window) {
                 return Ok(Some(record));
             }
             let Some((file, _)) = behind else { return Ok(None) };

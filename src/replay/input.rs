@@ -174,6 +174,17 @@ impl Source {
     }
 }
 
+/// Visits each line of a file, plain or packed; one that is longer than any record as an empty one.
+pub fn each_line(path: &Path, mut visit: impl FnMut(&[u8])) -> Result<(), InputError> {
+    let (mut source, _) = Source::open(path, &BytesRead::default())?;
+    loop {
+        match source.read()? {
+            Read1::End => return Ok(()),
+            Read1::Line | Read1::TooLong => visit(source.line()),
+        }
+    }
+}
+
 fn unpacked(mut reader: impl BufRead + 'static) -> io::Result<Box<dyn BufRead>> {
     const GZIP: &[u8] = &[0x1f, 0x8b];
     const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];

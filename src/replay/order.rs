@@ -64,7 +64,7 @@ impl Order {
     }
 
     /// The earliest record, once no earlier one can come: all inputs have been read up to `reached`. `None` is their end.
-    pub(super) fn pop(&mut self, reached: Option<Timestamp>) -> Option<Box<Record>> {
+    pub(super) fn pop(&mut self, reached: Option<Timestamp>, window: Duration) -> Option<Box<Record>> {
         let late_first = match (self.run.front(), self.late.peek()) {
             (Some(run), Some(late)) => key(&late.0) < key(run),
             (None, Some(_)) => true,
@@ -72,7 +72,7 @@ impl Order {
         };
         let earliest = if late_first { &self.late.peek()?.0 } else { self.run.front()? };
         let full = self.run.len() + self.late.len() > HELD_MAX;
-        if !full && reached.is_some_and(|reached| reached.since(earliest.time) <= WINDOW) {
+        if !full && reached.is_some_and(|reached| reached.since(earliest.time) <= window) {
             return None;
         }
         let record = if late_first { self.late.pop()?.0 } else { self.run.pop_front()? };

@@ -138,7 +138,7 @@ impl Record {
         self.method = self.keep(line.method.as_deref());
         self.target = self.keep(line.target.as_deref());
         self.user_agent = self.keep(line.user_agent.as_deref());
-        self.rule = self.keep(line.rule.as_deref().filter(|_| self.by_gateway));
+        self.rule = self.keep(line.rule.as_deref());
         self.request_id = self.keep(line.request_id.as_deref());
         self.policy = self.keep(line.policy.as_deref());
         self.key = match (&line.key, line.key_barred_s) {
@@ -241,8 +241,8 @@ impl Record {
         }
     }
 
-    /// Why the gateway refused it by itself.
-    pub fn own_reason(&self) -> &str {
+    /// The rule that the line says decided; where the gateway refused by itself, its own reason. Empty where there is none.
+    pub fn rule(&self) -> &str {
         self.part(self.rule)
     }
 

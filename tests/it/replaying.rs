@@ -294,3 +294,115 @@ fn a_recorded_run_replays_to_the_same_verdicts() {
     let report: Value = serde_json::from_slice(&replayed.stdout).unwrap();
     assert_eq!((report["records"].as_u64(), report["unlike_recorded"].as_u64()), (Some(compared), Some(0)));
 }
+
+fn signgate(directory: &std::path::Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_signgate"))
+        .args(arguments)
+        .current_dir(directory)
+        .env_remove("SIGNGATE_CONFIG")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+const FEW: &str = r#"
+format = 1
+[tier.anonymous]
+class = "none"
+[[target]]
+hosts = ["webcast.tiktok.com"]
+paths = ["/webcast/*"]
+[[quota]]
+name = "few"
+scope = "proxy"
+limits = { hour = 2 }
+"#;
+
+#[test]
+fn a_running_gateway_s_request_is_explained_by_its_id() {
+    let generator = Generator::good();
+    let gateway = Setup::new(FEW).generator(generator.address).start();
+    let ids: Vec<String> = (0..3)
+        .map(|_| gateway.get("/webcast/fetch?room_id=7300000000000000001&apiKey=", &[]))
+        .map(|answer| answer.header("x-request-id").unwrap().to_owned())
+        .collect();
+    let mut last = (2, String::new(), String::new());
+    gateway.wait_until("the record", |gateway| {
+        let arguments =
+            ["explain", "--config", "signgate.toml", "--policies", "policies", "--request-id", &ids[2]];
+        last = signgate(gateway.directory(), &arguments);
+        last.0 != 2
+    });
+    let (code, tree, said) = last;
+    assert_eq!(code, 1, "refused: {tree}{said}");
+    for part in [
+        "room 7300000000000000001, from 127.0.0.1",
+        "after 2 requests",
+        "the record says: throttle (`few`)",
+        "quota `few` (policies/10-test.toml:8) REFUSES: the limit of 2 requests an hour is used up",
+        "hour: 2 of 2 used",
+        "refused by `few` (throttle)",
+    ] {
+        assert!(tree.contains(part), "no `{part}` in\n{tree}{said}");
+    }
+    let arguments = [
+        "explain",
+        "--policies",
+        "policies",
+        "--input",
+        "data/access.jsonl",
+        "--line",
+        "2",
+        "--format",
+        "json",
+    ];
+    let (code, json, said) = signgate(gateway.directory(), &arguments);
+    let explained: Value =
+        serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}{said}"));
+    assert_eq!(
+        (code, &explained["verdict"], &explained["recorded_verdict"]),
+        (0, &"allow".into(), &"allow".into())
+    );
+    let check = explained["checks"].as_array().unwrap().iter().find(|check| check["rule"] == "few").unwrap();
+    assert_eq!((&check["limits"][0]["used"], &check["line"]), (&1.into(), &8.into()), "{check}");
+    let missing = signgate(
+        gateway.directory(),
+        &["explain", "--input", "data/access.jsonl", "--request-id", "nobody", "--policies", "policies"],
+    );
+    assert_eq!(missing.0, 2);
+    assert!(missing.2.contains("request `nobody` is not among 3 records"), "{}", missing.2);
+}
+
+#[test]
+fn a_request_of_one_s_own_is_explained_after_a_stretch_of_traffic() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::create_dir(at("policies")).unwrap();
+    std::fs::write(at("policies/10.toml"), FEW).unwrap();
+    let line = |secs: u64| {
+        format!(
+            "{{\"time\":\"2026-11-22T10:00:{secs:02}Z\",\"client\":\"203.0.113.7\",\"key\":null,\"method\":\"GET\",\"target\":\"/webcast/fetch?room_id=1\",\"user_agent\":\"x\"}}\n"
+        )
+    };
+    std::fs::write(at("a.jsonl"), line(1) + &line(2)).unwrap();
+    let ask = |more: &[&str]| {
+        let mut arguments = vec!["explain", "GET /webcast/fetch?room_id=1", "--input", "a.jsonl"];
+        arguments.extend(more);
+        signgate(directory.path(), &arguments)
+    };
+    let refused = ask(&["--client", "203.0.113.7"]);
+    assert_eq!(refused.0, 1, "{refused:?}");
+    assert!(refused.1.contains("hour: 2 of 2 used, whole again in 3599 seconds"), "{}", refused.1);
+    assert_eq!(ask(&["--client", "203.0.113.8"]).0, 0);
+    assert_eq!(
+        ask(&["--client", "203.0.113.7", "--time", "2026-11-22T10:00:01.5Z"]).0,
+        0,
+        "before the second"
+    );
+    assert_eq!(
+        ask(&["--client", "203.0.113.7", "--time", "2026-11-22T11:00:01Z"]).0,
+        0,
+        "the window is over"
+    );
+}

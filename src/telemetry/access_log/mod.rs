@@ -8,6 +8,7 @@
 mod json;
 mod recorder;
 mod redact;
+mod rewrite;
 mod rotation;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,8 @@ use json::{Object, key};
 
 pub use recorder::{Recorder, Share};
 pub use redact::redact_target;
+pub use rewrite::{Edit, Rewritten, rewrite};
+pub use rotation::record_files;
 pub use writer::{Destination, RecordError, RecordLog, RecordSettings};
 
 /// The format of the lines, which each of them names: replay refuses those of a newer one.

@@ -10,7 +10,7 @@ mod policies;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,6 +90,7 @@ fn main() -> anyhow::Result<()> {
         None => None,
     };
     let stop = on_interrupt();
+    let is_watched = std::io::stderr().is_terminal();
     let directory = tempfile::tempdir()?;
     let trace = directory.path().join("traffic.jsonl");
     let which = if args.shadow { Which::Shadow } else { Which::Enforced };
@@ -105,7 +106,9 @@ fn main() -> anyhow::Result<()> {
                 break 'all;
             }
             done += 1;
-            eprint!("\r{done} of {total}: {} from seed {seed}        ", case.scenario.name);
+            if is_watched {
+                eprint!("\r{:60}\r{done} of {total}: {} from seed {seed}", "", case.scenario.name);
+            }
             write_trace(case, seed, &trace)?;
             for (place, (name, policy)) in policies.iter().enumerate() {
                 let score = judge(&trace, policy, which)?;
@@ -121,7 +124,9 @@ fn main() -> anyhow::Result<()> {
                 scores.entry(place).or_default().push(score);
             }
         }
-        eprint!("\r{:60}\r", "");
+        if is_watched {
+            eprint!("\r{:60}\r", "");
+        }
         print_case(case, &policies, &scores, width);
     }
     if stop.load(Ordering::Relaxed) {

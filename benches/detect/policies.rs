@@ -94,11 +94,15 @@ fn compiled(name: &str, sources: &Sources) -> anyhow::Result<PolicySet> {
     // 2027-01-15T08:00:00Z, when traffic begins.
     match compile(sources, Timestamp::from_secs(1_800_000_000)) {
         Ok(compiled) => {
-            compiled.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+            for warning in &compiled.warnings {
+                eprintln!("{warning}");
+            }
             Ok(compiled.set)
         }
         Err(wrong) => {
-            wrong.iter().for_each(|diagnostic| eprintln!("{diagnostic}"));
+            for diagnostic in &wrong {
+                eprintln!("{diagnostic}");
+            }
             bail!("the policy `{name}` is wrong")
         }
     }

@@ -149,7 +149,7 @@ impl Traffic {
         let scenario = settings.scenario;
         let lively = population == Population::Lively;
         let mut world = World {
-            plan: Plan::new(),
+            plan: Plan::new(settings.rate),
             tools: Tools::usual(),
             people: People::new(settings.seed, lively),
             rooms: Rooms::new(&settings),

@@ -36,5 +36,5 @@ pub use settings::{Population, Settings};
 
 /// Writes the table of networks that goes with all traffic: `prefix,asn,kind`, as a policy's `[networks]` reads it.
 pub fn write_networks(out: &mut impl std::io::Write) -> std::io::Result<()> {
-    networks::Plan::new().write_csv(out)
+    networks::Plan::new(1.0).write_csv(out)
 }

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::random::Random;
+use super::random::{Random, whole};
 
 /// The first number of an autonomous system.
 const ASN_FIRST: u32 = 4_200_000_001;
@@ -36,8 +36,12 @@ const MOBILES: [f64; 2] = [0.15, 0.09];
 /// How many /16 a home network has.
 const BLOCKS_OF_HOME: u16 = 3;
 
-/// How many people's addresses a mobile network's translators have: everybody shares these.
-const CGNAT_ADDRESSES: u64 = 12;
+/// How many addresses a mobile network's translators have at the usual rate: everybody shares these. With more people
+/// there are more of them: so many behind one address is what a translator bears.
+pub(super) const CGNAT_ADDRESSES: u64 = 12;
+
+/// And never more than so many.
+const CGNAT_ADDRESSES_MAX: u64 = 400;
 
 /// Where machines are rented.
 const HOSTERS: u16 = 8;
@@ -80,6 +84,8 @@ pub(super) struct Network {
     blocks: u16,
     /// Its IPv6 /32, and which share of its people have IPv6.
     v6: (u16, f64),
+    /// How many addresses everybody shares here, where they do.
+    shared: u64,
 }
 
 /// All networks.
@@ -89,13 +95,16 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The one plan that there is.
-    pub fn new() -> Self {
+    /// The one plan that there is. Only how many of the shared addresses are in use hangs on the rate of ordinary requests.
+    pub fn new(rate: f64) -> Self {
+        let translated = whole((CGNAT_ADDRESSES as f64 * rate / 30.0).round());
+        let translated = translated.clamp(CGNAT_ADDRESSES, CGNAT_ADDRESSES_MAX);
         let mut networks = Vec::new();
         let mut block = 0;
         let mut add = |kind, share, blocks, v6_share| {
             let number = networks.len() as u16;
             let asn = ASN_FIRST + u32::from(number);
+            let shared = if kind == Kind::Mobile { translated } else { PLATFORM_ADDRESSES };
             networks.push(Network {
                 asn,
                 kind,
@@ -103,6 +112,7 @@ impl Plan {
                 first_block: block,
                 blocks,
                 v6: (number + 1, v6_share),
+                shared,
             });
             block += blocks;
         };
@@ -225,15 +235,15 @@ impl Network {
                 let subnet = random.below(256) as u16;
                 IpAddr::V4(self.v4(block, subnet << 8 | host(random)))
             }
-            // The translators of a country's telephones and a platform's gateways stand in two racks.
-            Kind::Mobile => self.shared_address(random.below(CGNAT_ADDRESSES)),
-            Kind::Platform => self.shared_address(random.below(PLATFORM_ADDRESSES)),
+            Kind::Mobile | Kind::Platform => self.shared_address(random.below(self.shared)),
         }
     }
 
-    /// One of the addresses that everybody here shares.
+    /// One of the addresses that everybody here shares: six in each /24, one /24 for each place where translators stand.
     pub fn shared_address(&self, number: u64) -> IpAddr {
-        IpAddr::V4(self.v4(0, ((number as u16 % 2) << 8) | (16 + number as u16 / 2)))
+        const EACH: u16 = 6;
+        let number = number as u16;
+        IpAddr::V4(self.v4(0, (number / EACH) << 8 | (16 + number % EACH)))
     }
 
     /// A /64 of its own, and a host in it.
@@ -265,7 +275,7 @@ mod tests {
     #[test]
     fn no_two_networks_share_a_prefix_and_no_real_one_is_named() {
         let mut csv = Vec::new();
-        Plan::new().write_csv(&mut csv).unwrap();
+        Plan::new(30.0).write_csv(&mut csv).unwrap();
         let csv = String::from_utf8(csv).unwrap();
         let mut prefixes = std::collections::BTreeSet::new();
         for row in csv.lines().skip(1) {
@@ -280,7 +290,7 @@ mod tests {
 
     #[test]
     fn telephones_share_few_addresses_and_homes_do_not() {
-        let (plan, mut random) = (Plan::new(), Random::named(1, "test"));
+        let (plan, mut random) = (Plan::new(30.0), Random::named(1, "test"));
         let mut distinct = |network: &Network| {
             (0..2_000).map(|_| network.address(&mut random)).collect::<std::collections::BTreeSet<_>>().len()
         };

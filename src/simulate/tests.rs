@@ -221,7 +221,7 @@ fn memory_does_not_grow_with_length() {
 
 #[test]
 fn addresses_are_what_the_attacks_say() {
-    let plan = Plan::new();
+    let plan = Plan::new(6.0);
     let kind = |record: &&Record| plan.network_of(record.client).unwrap().kind();
     let subnets = |bots: &[&Record]| distinct(bots.iter().map(|record| Prefix::subnet(record.client)));
     let proxies = |bots: &[&Record]| distinct(bots.iter().map(|record| Prefix::proxy(record.client)));
@@ -380,7 +380,7 @@ fn after_an_update_nobody_has_the_old_release() {
 fn countries_have_tools_of_their_own_in_population_2_alone() {
     let favourite_share = |population| {
         let settings = Settings { population, ..settings(find("ordinary").unwrap(), 30.0) };
-        let plan = Plan::new();
+        let plan = Plan::new(6.0);
         let home = plan.homes(1).iter().map(super::networks::Network::asn).collect::<BTreeSet<_>>();
         let [favourite, _] = Tools::favourites(1);
         let all: Vec<Record> = Traffic::new(settings).collect();

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::super::agenda::{Agenda, World};
 use super::super::campaign::{Campaign, Pace, Turn};
 use super::super::identity::Client;
+use super::super::networks::CGNAT_ADDRESSES;
 use super::super::record::Place;
 use super::super::scenarios::{Kind, Scenario};
 use super::super::settings::Population::{Independent, Lively};
@@ -51,8 +52,10 @@ pub(in super::super) const INFECTED_PHONES: Scenario = Scenario {
     build: |world, agenda| {
         let room = world.rooms.stage(9);
         let mobiles = world.plan.mobiles(room.country);
-        let addresses =
-            mobiles.iter().flat_map(|network| (0..12).map(|number| network.shared_address(number))).collect();
+        let addresses = mobiles
+            .iter()
+            .flat_map(|network| (0..CGNAT_ADDRESSES).map(|number| network.shared_address(number)))
+            .collect();
         churn(world, agenda, room.place, (1_500, 10), (addresses, JAVA), true);
     },
 };

@@ -1,8 +1,11 @@
 //! Those who stream: one to five tools at one address, which all connect when the stream begins and again now and then.
 
+use std::collections::VecDeque;
+
 use super::super::agenda::{Agenda, Source, World};
 use super::super::identity::{Client, Persona};
 use super::super::random::Random;
+use super::super::record::Place;
 use super::super::rooms::Room;
 
 /// How likely it is that somebody has one, two, … tools.
@@ -18,15 +21,36 @@ const SAME_KEY: f64 = 0.4;
 struct Creators {
     random: Random,
     gap: f64,
+    /// Whose were restarted last: nobody does it every minute.
+    rested: VecDeque<Place>,
 }
 
+/// So many of them are remembered: among more rooms nobody is met twice within minutes.
+const RESTED_MAX: usize = 2_000;
+
+/// So many creators are looked at to find one whose tools were not restarted lately.
+const LOOKS: usize = 8;
+
 pub(super) fn begin(world: &World, agenda: &mut Agenda, share: f64) {
-    agenda.source(0, Creators { random: world.random("creators"), gap: world.gap(share) * TOOLS_MEAN });
+    agenda.source(
+        0,
+        Creators {
+            random: world.random("creators"),
+            gap: world.gap(share) * TOOLS_MEAN,
+            rested: VecDeque::new(),
+        },
+    );
 }
 
 impl Source for Creators {
     fn fire(&mut self, now: u64, world: &mut World, agenda: &mut Agenda) -> Option<u64> {
-        if let Some(room) = world.rooms.any(&mut self.random) {
+        let Self { random, rested, .. } = self;
+        let mut found = (0..LOOKS).filter_map(|_| world.rooms.any(random));
+        if let Some(room) = found.find(|room| !rested.contains(&room.place)) {
+            self.rested.push_back(room.place);
+            if self.rested.len() > (world.settings.rooms() / 2).min(RESTED_MAX) {
+                self.rested.pop_front();
+            }
             connect_tools(now, room, world, agenda, &mut self.random);
         }
         Some(now + self.random.wait(self.gap))

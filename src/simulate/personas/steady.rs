@@ -7,42 +7,46 @@ use super::super::random::{Random, whole};
 use super::super::record::Place;
 use super::super::tools::{NODE_PLATFORM, PYTHON, ToolId};
 
-/// The intervals that people write into their programs, in milliseconds.
-const INTERVALS: [u64; 5] = [30_000, 60_000, 60_000, 120_000, 300_000];
+/// The intervals that people write into their programs, in milliseconds, and how many streamers such a program looks
+/// after, one at each turn: who asks often has a list.
+const INTERVALS: [(u64, usize); 5] = [(30_000, 4), (60_000, 2), (60_000, 3), (120_000, 1), (300_000, 1)];
 
 /// The clock of a program is that exact, in milliseconds.
 const JITTER: u64 = 120;
 
-/// One program that connects to one room at a fixed interval, whatever happens.
+/// One program that connects to a room at a fixed interval, whatever happens.
 struct Poller {
     random: Random,
     client: Client,
-    room: Option<Place>,
+    rooms: Vec<Option<Place>>,
+    turn: usize,
     interval: u64,
 }
 
 pub(super) fn pollers(world: &World, agenda: &mut Agenda, share: f64) {
     let mut random = world.random("pollers");
     let each: f64 =
-        INTERVALS.iter().map(|interval| 1000.0 / *interval as f64).sum::<f64>() / INTERVALS.len() as f64;
+        INTERVALS.iter().map(|(interval, _)| 1000.0 / *interval as f64).sum::<f64>() / INTERVALS.len() as f64;
     let count = whole((world.settings.rate * share / each).round());
     for number in 0..count {
         let country = Plan::country(&mut random);
         let client = world.people.person(country, 3 << 40 | number, &world.plan, &world.tools);
-        let interval = *random.pick(&INTERVALS);
+        let (interval, rooms) = *random.pick(&INTERVALS);
         let client = Client { persona: Persona::Poller, ..client };
         let first = random.below(interval);
         let random = Random::numbered(random.next(), number);
-        agenda.source(first, Poller { random, client, room: None, interval });
+        agenda.source(first, Poller { random, client, rooms: vec![None; rooms], turn: 0, interval });
     }
 }
 
 impl Source for Poller {
     fn fire(&mut self, now: u64, world: &mut World, agenda: &mut Agenda) -> Option<u64> {
-        if !self.room.is_some_and(|room| world.rooms.is_live(room)) {
-            self.room = world.rooms.watched(&mut self.random).map(|room| room.place);
+        self.turn = (self.turn + 1) % self.rooms.len();
+        let room = &mut self.rooms[self.turn];
+        if !room.is_some_and(|room| world.rooms.is_live(room)) {
+            *room = world.rooms.watched(&mut self.random).map(|room| room.place);
         }
-        if let Some(room) = self.room {
+        if let Some(room) = *room {
             agenda.connect(now, self.client, room, world);
         }
         Some(now + self.interval - JITTER / 2 + self.random.below(JITTER))

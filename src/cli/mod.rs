@@ -12,7 +12,9 @@ pub mod record;
 pub mod reload;
 pub mod replay;
 pub mod rollback;
+pub mod score;
 pub mod serve;
+pub mod simulate;
 
 use std::process::ExitCode;
 
@@ -71,6 +73,18 @@ enum Verb {
     Record(record::RecordVerb),
     /// Make, list, rotate and disable API keys in the policy files, whose comments stay
     Keys(keys::KeysArgs),
+    /// Write labelled traffic of a known world: ordinary people, honest stress, attacks
+    ///
+    /// One JSON object a line, as `signgate replay` reads it, with a `label` that says who it was in truth. Try a policy
+    /// on it before it meets real people: `signgate simulate --scenario flash-crowd --out crowd.jsonl --networks
+    /// networks.csv`, then replay, then `signgate score`. `--list` tells the scenarios. The traffic does not know what is
+    /// decided about it: nobody comes again because they were refused.
+    Simulate(simulate::SimulateArgs),
+    /// Judge decisions about labelled traffic: what leaked, how fast it was stopped, who paid for it
+    ///
+    /// The decisions are those of `signgate replay --decisions` about traffic of `signgate simulate`. Several pairs make one
+    /// table: the same traffic under several policies, or several scenarios under one.
+    Score(score::ScoreArgs),
 }
 
 /// Reads the command line and does what it says.
@@ -84,6 +98,8 @@ pub fn run() -> ExitCode {
         Some(Verb::Explain(args)) => explain::run(&args),
         Some(Verb::Record(verb)) => record::run(&verb),
         Some(Verb::Keys(args)) => keys::run(args),
+        Some(Verb::Simulate(args)) => simulate::run(&args),
+        Some(Verb::Score(args)) => score::run(&args),
         Some(Verb::Reload(args)) => reload::run(&args),
         Some(Verb::Rollback(args)) => rollback::run(&args),
     };

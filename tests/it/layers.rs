@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// For each room, those that it may use beside itself.
-const BELOW: [(&str, &[&str]); 12] = [
+const BELOW: [(&str, &[&str]); 14] = [
     ("base", &[]),
     ("policy", &["base"]),
     ("engine", &["base", "policy"]),
@@ -17,6 +17,8 @@ const BELOW: [(&str, &[&str]); 12] = [
     ("control", &["base", "policy", "engine", "dialect", "telemetry", "generator", "gateway"]),
     ("admin", &["base", "policy", "engine", "dialect", "telemetry", "generator", "gateway", "control"]),
     ("config", &["base", "policy"]),
+    ("simulate", &["base"]),
+    ("score", &["base"]),
     (
         "cli",
         &[
@@ -31,6 +33,8 @@ const BELOW: [(&str, &[&str]); 12] = [
             "admin",
             "config",
             "replay",
+            "simulate",
+            "score",
         ],
     ),
 ];

@@ -16,6 +16,7 @@ mod hard_rules;
 mod headers;
 mod hostile;
 mod keys;
+mod labelled;
 mod layers;
 mod limits;
 mod purging;

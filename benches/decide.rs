@@ -51,7 +51,7 @@ fn facts(client: u32) -> Facts<'static> {
 fn decide(engine: &Engine, policy: &PolicySet, client: u32) -> bool {
     let assessment = engine.assess(policy, &facts(client), NOW);
     let charge = engine.charge(policy, &assessment, NOW);
-    let (_, receipt) = engine.conclude(assessment, charge);
+    let (_, receipt) = engine.conclude(policy, assessment, charge, NOW);
     match receipt {
         Some(receipt) => {
             engine.observe(policy, &receipt, Ending::Charged, NOW);

@@ -16,7 +16,7 @@ use super::Metrics;
 const NO_RULE: &str = "none";
 
 /// What refuses without a rule ([`Reason::word`]), and how: shown at 0 from the start, so that a first increase is seen.
-const WITHOUT_RULE: [(&str, Verdict); 8] = [
+const WITHOUT_RULE: [(&str, Verdict); 11] = [
     ("key-unknown", Verdict::Deny),
     ("key-attempts", Verdict::Throttle),
     ("key-expired", Verdict::Deny),
@@ -25,6 +25,9 @@ const WITHOUT_RULE: [(&str, Verdict); 8] = [
     ("key-room", Verdict::Deny),
     ("target-not-listed", Verdict::Deny),
     ("session-refused", Verdict::Deny),
+    ("ban", Verdict::Deny),
+    ("viewbot", Verdict::Deny),
+    ("viewbot", Verdict::Throttle),
 ];
 
 type ByOperation = [IntCounter; Operation::COUNT];
@@ -105,7 +108,7 @@ impl RuleMetrics {
 
     fn count_refusal(&self, operation: Operation, refusal: &Refusal) {
         let first = refusal.first();
-        match self.handles(first) {
+        match self.handles(first, refusal.verdict()) {
             Some(by_operation) => by_operation[operation.index()].inc(),
             // Words of the code, so a closed set too; this is only slower.
             None => self
@@ -115,11 +118,11 @@ impl RuleMetrics {
         }
     }
 
-    fn handles(&self, reason: &Reason) -> Option<&ByOperation> {
+    fn handles(&self, reason: &Reason, verdict: Verdict) -> Option<&ByOperation> {
         if let Some(rule) = reason.rule() {
             return self.rules.get(usize::from(rule.0))?.refused.as_ref();
         }
-        let place = WITHOUT_RULE.iter().position(|(word, _)| *word == reason.word())?;
+        let place = WITHOUT_RULE.iter().position(|listed| *listed == (reason.word(), verdict))?;
         Some(&self.without_rule[place])
     }
 }
@@ -152,6 +155,7 @@ pub(super) fn retain(metrics: &Metrics, policy: &PolicySet) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::viewbot::{Against, Rung};
     use crate::policy::file::RULE_NAMES_RESERVED;
 
     /// Else a rule's refusals and those of no rule would be one series.
@@ -168,6 +172,8 @@ mod tests {
         use std::time::Duration;
 
         let wait = Duration::ZERO;
+        let ban = || std::sync::Arc::new(crate::engine::viewbot::bans::Ban::example());
+        let against = |wait| Against { wait, rung: Rung::Convicted, evidence: ban().evidence.clone() };
         // The first of each pair leads to the next: a new reason does not compile until it is put in here.
         let next = |reason: &Reason| match reason {
             Reason::KeyUnknown => Some(Reason::KeyAttempts { wait }),
@@ -179,7 +185,10 @@ mod tests {
             Reason::KeyProxy => Some(Reason::KeyRoom),
             Reason::KeyRoom => Some(Reason::TargetNotListed),
             Reason::TargetNotListed => Some(Reason::SessionRefused),
-            Reason::SessionRefused
+            Reason::SessionRefused => Some(Reason::Banned(ban())),
+            Reason::Banned(_) => Some(Reason::Viewbot(against(None))),
+            Reason::Viewbot(Against { wait: None, .. }) => Some(Reason::Viewbot(against(Some(wait)))),
+            Reason::Viewbot(Against { wait: Some(_), .. })
             | Reason::Blocked { .. }
             | Reason::Quota { .. }
             | Reason::Rate { .. }

@@ -33,12 +33,20 @@ pub(super) struct Newcomer {
     pub(super) chain: [u32; 2],
     pub(super) at: u32,
     pub(super) is_stranger: bool,
+    /// Which share of newcomers was known in calm rooms when it came.
+    usual_known: f32,
 }
 
 impl Newcomer {
-    pub(super) fn of(sighting: &Sighting, chain: [u32; 2], is_stranger: bool, at: u32) -> Self {
+    pub(super) fn of(
+        sighting: &Sighting,
+        chain: [u32; 2],
+        is_stranger: bool,
+        usual_known: f64,
+        at: u32,
+    ) -> Self {
         let Sighting { viewer, profile, wide, key, .. } = *sighting;
-        Self { viewer, profile, wide, key, chain, at, is_stranger }
+        Self { viewer, profile, wide, key, chain, at, is_stranger, usual_known: usual_known as f32 }
     }
 }
 
@@ -64,6 +72,8 @@ pub(super) struct Alarm {
     pub(super) since: u32,
     pub(super) known: f64,
     pub(super) strangers: f64,
+    /// How many of the newcomers would be known if it were as usual.
+    pub(super) expected_known: f64,
     pub(super) profiles: Map<Profile, Cohort>,
     pub(super) fingerprints: Map<Fingerprint, f64>,
     pub(super) known_fingerprints: Map<Fingerprint, f64>,
@@ -94,6 +104,7 @@ impl Alarm {
             since: now,
             known: 0.0,
             strangers: 0.0,
+            expected_known: 0.0,
             profiles: Map::default(),
             fingerprints: Map::default(),
             known_fingerprints: Map::default(),
@@ -143,6 +154,7 @@ impl Alarm {
         self.decayed_at = now;
         self.known *= left;
         self.strangers *= left;
+        self.expected_known *= left;
         self.profiles.retain(|_, cohort| {
             cohort.strangers *= left;
             cohort.strangers >= FORGOTTEN
@@ -167,6 +179,7 @@ impl Alarm {
     pub(super) fn add(&mut self, newcomer: &Newcomer, now: u32, has_room: bool) {
         let most = if has_room { ENTRIES_MAX } else { 0 };
         let weight = halved(f64::from(now.saturating_sub(newcomer.at)), HALF_LIFE_SECS);
+        self.expected_known += weight * f64::from(newcomer.usual_known);
         let [before, last] = newcomer.chain;
         if last != 0 {
             bump(&mut self.once, last, weight, most);
@@ -209,6 +222,7 @@ impl Alarm {
     /// Takes a newcomer back.
     pub(super) fn remove(&mut self, newcomer: &Newcomer) {
         let take = |count: &mut f64| *count = (*count - 1.0).max(0.0);
+        self.expected_known = (self.expected_known - f64::from(newcomer.usual_known)).max(0.0);
         let fingerprint = newcomer.profile.fingerprint;
         if let Some(count) = self.once.get_mut(&newcomer.chain[1]) {
             take(count);

@@ -145,7 +145,7 @@ mod tests {
     fn a_room_is_held_against_its_own_baseline() {
         let settings = Settings::default();
         let mut gate = Gate::new(START);
-        // Half an hour at one a second, all without suspicion: the same rate and half as much again never alarm.
+        // Half an hour at one a second, all without suspicion: the same rate and a quarter as much again never alarm.
         for n in 0..7_200u64 {
             let now = START + n * 1_000;
             gate.drain(&settings, now);
@@ -156,7 +156,7 @@ mod tests {
         assert!(gate.drain(&settings, now + 60_000));
         now += 60_000;
         for n in 0..900 {
-            gate.drain(&settings, now + n * 667);
+            gate.drain(&settings, now + n * 800);
             assert!(!gate.count(&settings), "{n}");
         }
     }

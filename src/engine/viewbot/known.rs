@@ -16,8 +16,16 @@ use super::evidence::{Finding, Kind};
 const ADDRESS_BITS: f64 = -0.5;
 const ADDRESS_SECS: u32 = 60;
 
-pub(super) fn finding(is_known: bool, address_first: u32, onset: u32, bits: f64) -> Option<Finding> {
-    if is_known {
+pub(super) fn finding(
+    is_known: bool,
+    moves: bool,
+    address_first: u32,
+    onset: u32,
+    bits: f64,
+) -> Option<Finding> {
+    if moves {
+        None
+    } else if is_known {
         Some(Finding::new(Kind::Known, bits, 1.0, 0.0))
     } else if address_first.saturating_add(ADDRESS_SECS) < onset {
         Some(Finding::new(Kind::Known, ADDRESS_BITS.max(bits), 0.0, 0.0))

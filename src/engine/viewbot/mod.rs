@@ -103,6 +103,8 @@ pub struct Viewbot {
     rooms: Box<[Mutex<Rooms>]>,
     learning: Mutex<Learning>,
     ordinary: ArcSwap<Ordinary>,
+    /// The bits of the share of known viewers that is usual these minutes.
+    usual_known: AtomicU64,
     /// Convicted in earnest, and in shadow.
     books: [Book; 2],
     pairs: Mutex<Pairs>,
@@ -201,6 +203,7 @@ impl Viewbot {
             rooms: (0..ROOM_SHARDS).map(|_| rooms()).collect(),
             learning: Mutex::default(),
             ordinary: ArcSwap::default(),
+            usual_known: AtomicU64::new(0),
             books: std::array::from_fn(|_| Book::new(caps.viewers / 2, seed)),
             pairs: Mutex::new(Pairs::new(caps.rooms / 8, seed)),
             counts: Counts::default(),
@@ -285,8 +288,17 @@ impl Viewbot {
             let _ = self.started.compare_exchange(0, now_ms, Ordering::Relaxed, Ordering::Relaxed);
         }
         let known_age = settings.known_age.as_secs().min(u64::from(u32::MAX)) as u32;
-        let met = self.people(sighting.viewer).meet(sighting, now_secs, known_age);
-        let (arrival, booked) = self.room(sighting.subject).arrive(sighting, &met, settings, now_ms);
+        // What carries too much to be let in anywhere; nothing does where carried evidence is switched off.
+        let suspect_bits = if settings.evidence.carried >= settings.ladder.throttle_bits && !self.is_cold(now)
+        {
+            settings.ladder.throttle_bits
+        } else {
+            f64::INFINITY
+        };
+        let usual_known = f64::from_bits(self.usual_known.load(Ordering::Relaxed));
+        let met = self.people(sighting.viewer).meet(sighting, now_secs, known_age, suspect_bits);
+        let (arrival, booked) =
+            self.room(sighting.subject).arrive(sighting, &met, usual_known, settings, now_ms);
         let mut counted = Counted { sighting: *sighting, booked, is_first: met.is_first, is_clean: true };
         match arrival {
             Arrival::Admitted => return (None, counted),
@@ -300,6 +312,17 @@ impl Viewbot {
                     counted,
                 );
             }
+            Arrival::Suspect => {
+                let around = self.people(sighting.viewer).surroundings(sighting, now_secs);
+                let mut evidence = Evidence::default();
+                evidence.add(carried::finding(&around, false, settings.evidence.carried));
+                counted.is_clean = false;
+                let wait = Duration::from_secs(600);
+                return (
+                    Some(self.throttle(settings.mode, Rung::Suspicion, Arc::new(evidence), wait)),
+                    counted,
+                );
+            }
             Arrival::Alarmed => {}
         }
 
@@ -308,9 +331,9 @@ impl Viewbot {
         let sighting = &counted.sighting;
         let around = self.people(sighting.viewer).surroundings(sighting, now_secs);
         let ordinary = self.ordinary.load();
-        let usual_known = self.learning().usual_known();
         let is_lenient =
             self.is_cold(now) || self.book(settings.mode).is_on_probation(sighting.viewer.address, now_secs);
+        let is_untaught = ordinary.strangers() < f64::from(COLD_STRANGERS);
         let mut rooms = self.room(sighting.subject);
         let Some(state) = rooms.state_mut(sighting.subject) else { return (None, counted) };
         let onset = state.gate.onset();
@@ -324,6 +347,7 @@ impl Viewbot {
             usual_known,
             onset,
             is_lenient,
+            is_untaught,
             settings,
         };
         let Weighed { verdict, evidence, cohort, key_addresses, is_clean } =
@@ -425,8 +449,8 @@ impl Viewbot {
         if !is_clean {
             return;
         }
-        let is_calm_stranger = *is_first && booked.is_quiet;
-        let teaches = self.people(sighting.viewer).admitted(sighting, now, is_calm_stranger);
+        // Nobody earns anything in a room that may be under attack: else view-bots would be known by having view-botted.
+        let teaches = booked.is_quiet && self.people(sighting.viewer).admitted(sighting, now, *is_first);
         if booked.is_new {
             self.room(sighting.subject).learn(sighting.subject, settings, now);
         }
@@ -435,6 +459,7 @@ impl Viewbot {
             let mut learning = self.learning();
             if arrives {
                 learning.arrival(!booked.is_stranger, now);
+                self.usual_known.store(learning.usual_known().to_bits(), Ordering::Relaxed);
             }
             let published = if teaches { learning.stranger(sighting) } else { None };
             drop(learning);

@@ -68,6 +68,8 @@ struct Neighbourhood {
 pub(super) struct Met {
     pub(super) is_first: bool,
     pub(super) is_known: bool,
+    /// What it carries from other rooms is enough to throttle.
+    pub(super) is_suspect: bool,
     /// The last two alarmed rooms of the address; 0 for none.
     pub(super) chain: [u32; 2],
 }
@@ -133,8 +135,9 @@ impl People {
     }
 
     /// Meets the viewer of a request.
-    pub(super) fn meet(&mut self, sighting: &Sighting, now: u32, known_age: u32) -> Met {
+    pub(super) fn meet(&mut self, sighting: &Sighting, now: u32, known_age: u32, suspect_bits: f64) -> Met {
         let viewer = sighting.viewer;
+        let is_suspect = self.carried.len() > 0 && self.carried(sighting, now).0 >= suspect_bits;
         let chain = match self.places.get(&viewer.address) {
             Some(place) if now.saturating_sub(place.chain_at) <= CHAIN_SECS => {
                 let rooms = place.chain;
@@ -145,7 +148,7 @@ impl People {
         };
         if let Some(person) = self.person(&viewer) {
             let is_known = person.is_known(sighting.short, now, known_age);
-            return Met { is_first: false, is_known, chain };
+            return Met { is_first: false, is_known, is_suspect, chain };
         }
         let person = Person { first: now, last: now, rooms: [(0, 0); 2] };
         self.young.entry(viewer, || person, |_, _| 0);
@@ -161,19 +164,24 @@ impl People {
         }
         let party = (viewer.address, sighting.profile.number());
         self.parties.entry(party, Party::default, |_, party| u64::from(party.viewers)).0.viewers += 1;
-        Met { is_first: true, is_known: false, chain }
+        Met { is_first: true, is_known: false, is_suspect, chain }
+    }
+
+    /// Bits from other rooms, and from how many.
+    fn carried(&self, sighting: &Sighting, now: u32) -> (f64, u32) {
+        let carried = self.carried.get(&(sighting.viewer.address, sighting.profile.number()));
+        carried.map_or((0.0, 0), |carried| {
+            let fade =
+                super::arith::halved(f64::from(now.saturating_sub(carried.at)), CARRIED_HALF_LIFE_SECS);
+            let others = carried.rooms.iter().filter(|(room, _)| *room != 0 && *room != sighting.short);
+            others.fold((0.0, 0), |(bits, rooms), (_, more)| (bits + f64::from(*more) * fade, rooms + 1))
+        })
     }
 
     /// What is known of where the viewer comes from.
     pub(super) fn surroundings(&self, sighting: &Sighting, now: u32) -> Surroundings {
         let address = sighting.viewer.address;
-        let carried = self.carried.get(&(address, sighting.profile.number()));
-        let (carried, carrying_rooms) = carried.map_or((0.0, 0), |carried| {
-            let fade =
-                super::arith::halved(f64::from(now.saturating_sub(carried.at)), CARRIED_HALF_LIFE_SECS);
-            let others = carried.rooms.iter().filter(|(room, _)| *room != 0 && *room != sighting.short);
-            others.fold((0.0, 0), |(bits, rooms), (_, more)| (bits + f64::from(*more) * fade, rooms + 1))
-        });
+        let (carried, carrying_rooms) = self.carried(sighting, now);
         Surroundings {
             address_first: self.places.get(&address).map_or(now, |place| place.first),
             carried,
@@ -225,7 +233,7 @@ impl People {
         }
     }
 
-    /// An admitted request got a good answer in a room without suspicion. Tells whether the model of ordinary crowds may
+    /// An admitted request got a good answer in a quiet room. Tells whether the model of ordinary crowds may
     /// learn from this stranger.
     pub(super) fn admitted(&mut self, sighting: &Sighting, now: u32, is_calm_stranger: bool) -> bool {
         let viewer = sighting.viewer;

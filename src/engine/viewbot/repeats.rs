@@ -2,9 +2,10 @@
 //!
 //! **What it measures.** How often a viewer asked for the room in five minutes.
 //!
-//! **Formula.** From the 13th time on it is throttled. Its repeats are no new viewers, and it is never convicted for them. Only
-//! where four and more addresses of the room repeat themselves do repeats beyond the fourth count as new viewers: then it
-//! is no broken client but a farm that saves on identities.
+//! **Formula.** From the 13th time on it is throttled; so many for each tool where several share a key, up to four. Its repeats are
+//! no new viewers, and it is never convicted for them. Only where four and more addresses that came with the excess repeat
+//! themselves do repeats beyond the fourth count as new viewers: then it is no broken client but a farm that saves on
+//! identities. Whoever was admitted before the excess is never part of that.
 //!
 //! **Why.** A broken retry loop is a fault, not a crowd: counting it would raise an alarm over one creator's overlay.
 //!
@@ -22,6 +23,9 @@ pub(super) const RECONNECTS: u8 = 4;
 
 /// Beyond this one client is throttled: more than one in 25 seconds, for five minutes.
 pub(super) const LOOP: u8 = 12;
+
+/// A creator runs so many tools at a time under one key; each reconnects for itself.
+pub(super) const TOOLS_MAX: u8 = 4;
 
 /// So many addresses that repeat themselves are no broken client.
 const ADDRESSES: usize = 4;

@@ -8,7 +8,7 @@ use super::bounded::Bounded;
 use super::cohort::{Alarm, Newcomer};
 use super::gate::Gate;
 use super::people::Met;
-use super::repeats::{LOOP, RECONNECTS, Repeaters, WINDOW_SECS};
+use super::repeats::{LOOP, RECONNECTS, Repeaters, TOOLS_MAX, WINDOW_SECS};
 use super::sighting::{Sighting, Viewer};
 use crate::base::room::Room;
 use crate::base::subject::Subject;
@@ -39,6 +39,8 @@ pub(super) struct Seat {
     window_at: u32,
     counted_at: u32,
     times: u8,
+    /// One bit for each eighth of all fingerprints that asked in the window.
+    tools: u8,
     is_admitted: bool,
 }
 
@@ -69,6 +71,8 @@ pub(super) enum Arrival {
     Admitted,
     /// One client repeats itself, so many times.
     Loops(u8),
+    /// The room is calm, but what the viewer carries from others is too much.
+    Suspect,
     /// The room is alarmed: the request is to be weighed.
     Alarmed,
 }
@@ -132,6 +136,7 @@ impl Rooms {
         &mut self,
         sighting: &Sighting,
         met: &Met,
+        usual_known: f64,
         settings: &ViewbotSettings,
         now_ms: u64,
     ) -> (Arrival, Booked) {
@@ -153,22 +158,32 @@ impl Rooms {
 
         // The seat.
         let key = (state.number, sighting.viewer);
+        let tool = 1u8 << (sighting.profile.fingerprint.0 % 8);
         let seat_before = self.seats.get(&key).copied();
-        let fresh = Seat { first: now, window_at: now, counted_at: now, times: 1, is_admitted: false };
+        let fresh =
+            Seat { first: now, window_at: now, counted_at: now, times: 1, tools: tool, is_admitted: false };
         let (mut is_new, mut repeats, mut seat) = (true, 0, fresh);
         let mut loops = false;
+        let is_established = seat_before
+            .is_some_and(|seat| seat.is_admitted && seat.first.saturating_add(ESTABLISHED_SECS) < onset);
         if let Some(before) = seat_before {
             seat = before;
             if now.saturating_sub(seat.window_at) > WINDOW_SECS {
-                (seat.times, seat.window_at) = (0, now);
+                (seat.times, seat.tools, seat.window_at) = (0, 0, now);
             }
             seat.times = seat.times.saturating_add(1);
-            is_new = seat.times > RECONNECTS;
-            repeats = seat.times - 1;
-            if is_new && !sighting.has_device {
-                let farm = state.repeaters.get_or_insert_default().note(sighting.viewer.address);
+            seat.tools |= tool;
+            // Several tools of one creator share a key, and each reconnects for itself.
+            let tools = (seat.tools.count_ones() as u8).min(TOOLS_MAX);
+            is_new = seat.times > RECONNECTS * tools;
+            repeats = (seat.times - 1) / tools;
+            if is_new {
+                // Whoever was here before the excess is no part of it, however often it asks.
+                let farm = !is_established
+                    && (sighting.has_device
+                        || state.repeaters.get_or_insert_default().note(sighting.viewer.address));
                 if !farm {
-                    loops = seat.times > LOOP;
+                    loops = seat.times > LOOP * tools;
                     (is_new, repeats) = (false, 0);
                 }
             }
@@ -194,7 +209,7 @@ impl Rooms {
         {
             (is_new, seat.counted_at) = (true, now);
         }
-        if seat.is_admitted && !is_new && seat.first.saturating_add(ESTABLISHED_SECS) < onset {
+        if is_established && !is_new {
             self.sit(key, seat);
             return (Arrival::Admitted, booked);
         }
@@ -204,14 +219,15 @@ impl Rooms {
         if seat_before.is_none() {
             state.viewers = state.viewers.saturating_add(1);
         }
-        let newcomer = Newcomer::of(sighting, met.chain, booked.is_stranger, now);
+        let newcomer = Newcomer::of(sighting, met.chain, booked.is_stranger, usual_known, now);
         let mut too_many = false;
         if is_new && !is_pardoned {
             too_many = state.gate.count(&settings.gate);
             booked.newcomer = Some(newcomer);
         }
         if is_pardoned || state.alarm.is_none() && !too_many {
-            seat.is_admitted = true;
+            let is_suspect = is_new && booked.is_stranger && !is_pardoned && met.is_suspect;
+            seat.is_admitted = !is_suspect;
             booked.is_quiet = state.gate.sum() < 0.5 * f64::from(settings.gate.burst);
             if booked.newcomer.is_some() {
                 let before = state.logged;
@@ -221,7 +237,7 @@ impl Rooms {
                 self.note(Logged { newcomer, before, is_void: false });
             }
             self.sit(key, seat);
-            return (Arrival::Admitted, booked);
+            return (if is_suspect { Arrival::Suspect } else { Arrival::Admitted }, booked);
         }
         self.sit(key, seat);
         if self.rooms.get(&sighting.subject).is_some_and(|state| state.alarm.is_none()) {
@@ -369,13 +385,10 @@ impl Rooms {
     /// Takes back what a request counted that got no good answer.
     pub(super) fn take_back(&mut self, sighting: &Sighting, booked: &Booked) {
         let key = (booked.number, sighting.viewer);
-        match booked.seat_before {
-            Some(seat) => {
-                if let Some(place) = self.seats.get_mut(&key) {
-                    *place = seat;
-                }
-            }
-            None => {
+        // By one, and not to what it was before: others of the same viewer may have come since.
+        if let Some(seat) = self.seats.get_mut(&key) {
+            seat.times = seat.times.saturating_sub(1);
+            if seat.times == 0 && booked.seat_before.is_none_or(|before| !before.is_admitted) {
                 self.seats.remove(&key);
             }
         }

@@ -35,6 +35,8 @@ pub(super) struct Scene<'s> {
     pub(super) onset: u32,
     /// Throttle at most.
     pub(super) is_lenient: bool,
+    /// The shares of ordinary crowds are guesses still: throttle only where it would deny.
+    pub(super) is_untaught: bool,
     pub(super) settings: &'s ViewbotSettings,
 }
 
@@ -93,11 +95,11 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
         free_key::finding(alarm_now, ordinary, sighting, caps.shared_free_key),
         of_chain,
         carried::finding(around, met.is_known, caps.carried),
-        known::finding(is_known, around.address_first, scene.onset, caps.known_viewer),
+        known::finding(is_known, speaks(&of_chain), around.address_first, scene.onset, caps.known_viewer),
     ] {
         evidence.add(finding);
     }
-    let of_strangers = strangers::finding(alarm_now, usual_known, &settings.strangers);
+    let of_strangers = strangers::finding(alarm_now, &settings.strangers);
     let is_strange = of_strangers.is_some();
     if let Some(finding) = of_strangers {
         evidence.note(finding);
@@ -126,9 +128,19 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
                 .map(|key| key.addresses);
             Verdict::Deny
         }
-    } else if score >= ladder.throttle_bits {
+    } else if score >= ladder.throttle_bits && !scene.is_untaught {
         Verdict::Throttle(Rung::Suspicion, wait)
     } else if (is_strange || is_novel) && booked.is_stranger {
+        // The budget is for those against whom nothing else speaks.
+        if score >= 0.5 * ladder.throttle_bits && !scene.is_untaught {
+            return Weighed {
+                verdict: Verdict::Throttle(Rung::Suspicion, wait),
+                evidence: Arc::new(evidence),
+                cohort,
+                key_addresses,
+                is_clean: false,
+            };
+        }
         match strangers::take(alarm, &settings.strangers, now_ms) {
             Ok(()) => Verdict::Admit,
             Err(wait) => Verdict::Throttle(if is_novel { Rung::Novel } else { Rung::Strangers }, wait),

@@ -21,17 +21,21 @@
 //! | [`engine`] | the deterministic core: facts in, a decision out |
 //! | [`dialect`] | how each client generation speaks; the only maker of facts |
 //! | [`telemetry`] | metrics, access records, logs |
+//! | [`replay`] | recorded traffic, decided again |
 //! | [`generator`] | choose one, forward, judge what came back |
 //! | [`gateway`] | the data path: listener, identify, admit, respond |
 //! | [`control`] | reads policy files and swaps them in; sweeps |
 //! | [`admin`] | the operator's own listener |
 //! | [`config`] | the deployment file |
+//! | [`simulate`] | labelled traffic, to try policies on; shares nothing with the engine |
+//! | [`score`] | what decisions are worth, where it is known who was who |
 //! | [`cli`] | one file a verb |
 //!
-//! `base <- policy <- engine <- {dialect, telemetry} <- generator <- gateway <- control <- admin <- cli` and
-//! `policy <- config <- cli`: a room uses only rooms below it, and rooms in braces do not know each other. A test reads the
-//! `use` lines. Two rooms of the design are not here yet, as nothing would be in them: the ledger (one process books in
-//! its own [`engine::book`]) and the store (everything is in memory).
+//! `base <- policy <- engine <- {dialect, telemetry} <- generator <- gateway <- control <- admin <- cli`,
+//! `{dialect, telemetry} <- replay <- cli`, `base <- simulate <- cli`, `base <- score <- cli` and `policy <- config <- cli`:
+//! a room uses only rooms below it, and rooms in braces do not know each other. A test reads the `use` lines. Two rooms of
+//! the design are not here yet, as nothing would be in them: the ledger (one process books in its own [`engine::book`]) and
+//! the store (everything is in memory).
 //!
 //! # Invariants
 //!
@@ -56,4 +60,7 @@ pub mod engine;
 pub mod gateway;
 pub mod generator;
 pub mod policy;
+pub mod replay;
+pub mod score;
+pub mod simulate;
 pub mod telemetry;

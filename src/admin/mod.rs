@@ -1,4 +1,4 @@
-//! What the operator reads and changes: `/metrics`, `/healthz`, `/readyz`, `/policies`, on a listener and a thread of their own.
+//! What the operator reads and changes: `/metrics`, `/healthz`, `/readyz`, `/policies`, `/record/rotate`, on a listener and a thread of their own.
 //!
 //! A thread of its own, so that neither a flood of clients delays a scrape nor a scrape a client. Numbers and readiness are
 //! for whoever reaches the listener; whatever changes something takes a token, or the socket on the gateway's own machine
@@ -8,6 +8,7 @@
 pub mod door;
 mod pages;
 mod policies;
+mod record;
 mod serve;
 mod socket;
 #[cfg(test)]
@@ -19,7 +20,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+use crate::base::time::Clock;
 use crate::control::desk::Desk;
+use crate::telemetry::access_log::RecordLog;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::Readiness;
 
@@ -38,6 +41,10 @@ pub struct Shown {
     pub desk: Desk,
     /// Who may ask there.
     pub door: Arc<Door>,
+    /// What `/record/rotate` sets aside.
+    pub record: Arc<RecordLog>,
+    /// When that is done.
+    pub clock: Clock,
 }
 
 /// An address that cannot be listened on.

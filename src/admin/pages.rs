@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use super::{Shown, policies};
+use super::{Shown, policies, record};
 use crate::telemetry::readiness::{self, Phase};
 
 /// The text format of Prometheus.
@@ -23,6 +23,7 @@ pub(super) fn router(shown: Shown) -> Router {
         .route("/policies", get(policies::overview))
         .route("/policies/reload", post(policies::reload).fallback(post_only))
         .route("/policies/rollback", post(policies::rollback).fallback(post_only))
+        .route("/record/rotate", post(record::rotate).fallback(post_only))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .with_state(shown)
@@ -76,8 +77,8 @@ async fn post_only() -> Response {
 async fn unknown_path() -> Response {
     error(
         StatusCode::NOT_FOUND,
-        "no such page; there are `/metrics`, `/healthz`, `/readyz`, `/policies`, and `/policies/reload` and \
-         `/policies/rollback` to POST to",
+        "no such page; there are `/metrics`, `/healthz`, `/readyz`, `/policies`, and `/policies/reload`, \
+         `/policies/rollback` and `/record/rotate` to POST to",
     )
 }
 

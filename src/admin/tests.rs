@@ -16,7 +16,16 @@ fn shown() -> Shown {
         readiness: Readiness::new(),
         desk: Desk::new(std::sync::mpsc::channel().0),
         door: Arc::new(Door::new(Vec::new(), Clock::manual(Timestamp::from_secs(1)))),
+        record: Arc::new(nothing_recorded()),
+        clock: Clock::manual(Timestamp::from_secs(1)),
     }
+}
+
+fn nothing_recorded() -> RecordLog {
+    use crate::telemetry::access_log::{Destination, RecordSettings};
+    let settings = RecordSettings { destination: Destination::None, ..RecordSettings::default() };
+    let clock = Clock::manual(Timestamp::from_secs(1));
+    RecordLog::open(&settings, clock, Metrics::new(Timestamp::EPOCH).record_counts()).unwrap()
 }
 
 fn anywhere() -> SocketAddr {

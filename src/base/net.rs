@@ -64,6 +64,15 @@ impl Prefix {
         Self { bits, length, v6: self.v6 }
     }
 
+    /// Its first address.
+    pub fn first(self) -> IpAddr {
+        if self.v6 {
+            IpAddr::V6(Ipv6Addr::from_bits(u128::from(self.bits) << 64))
+        } else {
+            IpAddr::V4(Ipv4Addr::from_bits(self.bits as u32))
+        }
+    }
+
     /// The bits, left as they stand: the first 64 of an IPv6 address, or an IPv4 address in the low 32.
     pub const fn bits(self) -> u64 {
         self.bits

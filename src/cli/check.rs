@@ -9,7 +9,8 @@
 //! line, the diagnostics among them, each with its `type`: `diagnostic`, `change`, `explanation`, and a last `summary`.
 
 mod explain;
-mod output;
+pub(super) mod output;
+mod scenarios;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,6 +22,8 @@ use crate::control::reload::PolicyPlace;
 use crate::policy::diff::{Side, diff};
 use crate::policy::{Diagnostic, PolicySet, Sources, compile};
 use output::Output;
+
+pub use output::Format;
 
 /// What is checked.
 #[derive(Debug, clap::Args)]
@@ -35,6 +38,10 @@ pub struct CheckArgs {
     /// it is refused
     #[arg(long, value_name = "REQUEST")]
     explain: Option<String>,
+    /// Play the scenarios in this directory instead: folders with `traffic.jsonl`, `expected.jsonl` and a policy, or none, then
+    /// DIR decides; exit code 0 where everything comes as expected
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["against", "explain"])]
+    scenarios: Option<PathBuf>,
     #[command(flatten)]
     request: explain::RequestArgs,
     /// How the results are written: text for a person, or one JSON object a line on stdout, diagnostics among them
@@ -48,7 +55,7 @@ pub struct CheckArgs {
     at: Option<Timestamp>,
 }
 
-fn parse_time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse_rfc3339(text).ok_or_else(|| "expected a time such as 2027-01-01T00:00:00Z".to_owned())
 }
 
@@ -56,6 +63,9 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let now = args.at.unwrap_or_else(|| Clock::system().now());
     let mut output = Output::new(args.format);
+    if let Some(folder) = &args.scenarios {
+        return Ok(ExitCode::from(u8::from(!scenarios::run(&output, folder, &args.directory)?)));
+    }
     let sources = PolicyPlace::Directory(args.directory.clone()).sources()?;
     let (set, mut diagnostics) = match compile(&sources, now) {
         Ok(compiled) => (Some(compiled.set), compiled.warnings),

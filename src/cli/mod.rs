@@ -3,12 +3,18 @@
 //! stdout is for data, stderr for talk. Exit codes: 0 yes, 1 a well-formed no, 2 could not do it.
 
 pub mod check;
+pub mod explain;
 pub mod keys;
 pub mod keys_file;
 pub mod operate;
+mod progress;
+pub mod record;
 pub mod reload;
+pub mod replay;
 pub mod rollback;
+pub mod score;
 pub mod serve;
+pub mod simulate;
 
 use std::process::ExitCode;
 
@@ -48,8 +54,37 @@ enum Verb {
     /// The files on disk stay as they are, and are passed over until a policy file changes (a feed alone does not count)
     /// or `signgate reload` asks for them. Ten former policies are kept.
     Rollback(rollback::RollbackArgs),
+    /// Decide recorded traffic again with a policy: who would be refused, by which rule, and what changes against another
+    ///
+    /// The input is the access record of a gateway (`data/access.jsonl` and the files that were set aside), or any traffic
+    /// with one JSON object a line that holds at least `time`, `client`, `key`, `method`, `target`, `user_agent`. What a request
+    /// costs, and whether that was given back, counts from the moment it ended, so no decision knows the future. To try a
+    /// new policy on yesterday: `signgate replay --policies new --against policies --input data/access.jsonl`.
+    Replay(replay::ReplayArgs),
+    /// Say why one request was decided as it was, or would be after a stretch of traffic: every rule considered, with its
+    /// numbers
+    ///
+    /// With `--request-id`, which every answer carries as `X-Request-ID`, it is looked up in the access record of the
+    /// deployment file, and the record up to it is replayed first, so that every count stands as it stood then. With a
+    /// REQUEST it is asked after all of `--input`. Nothing is asked of a running gateway, and nothing of it is slowed.
+    Explain(explain::ExplainArgs),
+    /// Look after the access record: take somebody out of it
+    #[command(subcommand)]
+    Record(record::RecordVerb),
     /// Make, list, rotate and disable API keys in the policy files, whose comments stay
     Keys(keys::KeysArgs),
+    /// Write labelled traffic of a known world: ordinary people, honest stress, attacks
+    ///
+    /// One JSON object a line, as `signgate replay` reads it, with a `label` that says who it was in truth. Try a policy
+    /// on it before it meets real people: `signgate simulate --scenario flash-crowd --out crowd.jsonl --networks
+    /// networks.csv`, then replay, then `signgate score`. `--list` tells the scenarios. The traffic does not know what is
+    /// decided about it: nobody comes again because they were refused.
+    Simulate(simulate::SimulateArgs),
+    /// Judge decisions about labelled traffic: what leaked, how fast it was stopped, who paid for it
+    ///
+    /// The decisions are those of `signgate replay --decisions` about traffic of `signgate simulate`. Several pairs make one
+    /// table: the same traffic under several policies, or several scenarios under one.
+    Score(score::ScoreArgs),
 }
 
 /// Reads the command line and does what it says.
@@ -59,7 +94,12 @@ pub fn run() -> ExitCode {
         None => serve::run(cli.serve),
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Check(args)) => check::run(&args),
+        Some(Verb::Replay(args)) => replay::run(&args),
+        Some(Verb::Explain(args)) => explain::run(&args),
+        Some(Verb::Record(verb)) => record::run(&verb),
         Some(Verb::Keys(args)) => keys::run(args),
+        Some(Verb::Simulate(args)) => simulate::run(&args),
+        Some(Verb::Score(args)) => score::run(&args),
         Some(Verb::Reload(args)) => reload::run(&args),
         Some(Verb::Rollback(args)) => rollback::run(&args),
     };

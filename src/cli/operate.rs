@@ -53,6 +53,11 @@ pub struct Answered {
 }
 
 impl GatewayArgs {
+    /// The deployment file, where one is named.
+    pub fn config(&self) -> Option<&std::path::Path> {
+        self.config.as_deref()
+    }
+
     /// Asks once. An answer of any status is an answer.
     pub fn ask(&self, method: &str, target: &str) -> anyhow::Result<Answered> {
         let bytes = match &self.admin_url {

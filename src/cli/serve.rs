@@ -161,6 +161,8 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         readiness: readiness.clone(),
         desk: desk.clone(),
         door: Arc::new(Door::new(tokens(settings), shared.clock.clone())),
+        record: Arc::clone(&record),
+        clock: shared.clock.clone(),
     };
     let admin_thread = admin::start(admin_listener, admin_socket, shown)?;
 
@@ -318,7 +320,7 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-fn policy_place(settings: &Settings) -> PolicyPlace {
+pub(super) fn policy_place(settings: &Settings) -> PolicyPlace {
     let directory = &settings.policies.directory;
     if settings.policies.named || directory.is_dir() {
         PolicyPlace::Directory(directory.clone())
@@ -389,6 +391,7 @@ fn record_settings(settings: &Settings) -> RecordSettings {
         },
         rotate_bytes: record.rotate_bytes,
         keep: record.keep,
+        cut_addresses_after: record.cut_addresses_after,
         allowed_share: Share::new(record.allowed_share).unwrap_or(Share::ALL),
     }
 }

@@ -34,6 +34,7 @@ pub(super) struct RawSettings {
     pub(super) record_to: Option<At<RecordTo>>,
     pub(super) rotate_bytes: Option<At<u32>>,
     pub(super) keep: Option<At<Duration>>,
+    pub(super) cut_addresses_after: Option<At<Duration>>,
     pub(super) allowed_share: Option<At<f64>>,
     pub(super) generators: Vec<RawGenerator>,
     /// Whether there is any `[[generator]]`, sound or not: the default must not stand in for a broken one.
@@ -95,6 +96,8 @@ pub(super) fn read(top: &mut Table<'_>) -> RawSettings {
         // A file that is set aside for every few lines helps nobody; more than 4 GiB is hard to open.
         raw.rotate_bytes = table.optional("rotate-bytes", |value| value.whole(1 << 16..=u32::MAX));
         raw.keep = table.optional("keep", |value| value.parsed(length));
+        raw.cut_addresses_after =
+            table.optional("cut-addresses-after", |value| value.parsed(an_hour_or_longer));
         raw.allowed_share = table.optional("allowed-share", Value::share);
     });
     raw.names_generators = top.has("generator");
@@ -217,6 +220,18 @@ fn path(value: Value<'_>) -> Option<PathBuf> {
 fn length(text: &str) -> Result<Duration, Diagnostic> {
     parse_length(text).map_err(|why| {
         Diagnostic::error(format!("{} is no length of time", quoted(text))).label(why.to_string())
+    })
+}
+
+fn an_hour_or_longer(text: &str) -> Result<Duration, Diagnostic> {
+    const LEAST: Duration = Duration::from_secs(3_600);
+    length(text).and_then(|length| {
+        if length >= LEAST {
+            return Ok(length);
+        }
+        Err(Diagnostic::error(format!("{} is too short", quoted(text)))
+            .label("at least `1h`")
+            .help("whoever is refused can be told why only while the address is known"))
     })
 }
 

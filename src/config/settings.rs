@@ -212,6 +212,8 @@ pub struct Record {
     pub rotate_bytes: u64,
     /// A file that was set aside is removed after that.
     pub keep: Duration,
+    /// No whole address of a client is kept longer than this: then it is cut to its /24 or /48.
+    pub cut_addresses_after: Option<Duration>,
     /// The share of admitted, well answered requests that is recorded, from 0 to 1; all others always are.
     pub allowed_share: f64,
 }
@@ -222,6 +224,7 @@ impl Default for Record {
             to: RecordTo::File("./data/access.jsonl".into()),
             rotate_bytes: 1 << 30,
             keep: Duration::from_secs(7 * 86_400),
+            cut_addresses_after: None,
             allowed_share: 1.0,
         }
     }

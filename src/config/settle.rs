@@ -51,6 +51,7 @@ pub(super) fn settle(raw: RawSettings, flags: &Flags, report: &Report<'_>) -> Se
     let record = Record {
         to: value(raw.record_to).unwrap_or(default.record.to),
         rotate_bytes: value(raw.rotate_bytes).map_or(default.record.rotate_bytes, u64::from),
+        cut_addresses_after: value(raw.cut_addresses_after),
         keep: value(raw.keep).unwrap_or(default.record.keep),
         allowed_share: value(raw.allowed_share).unwrap_or(default.record.allowed_share),
     };

@@ -15,6 +15,7 @@ pub mod forward;
 pub mod head;
 pub mod limits;
 pub mod ratelimit;
+pub mod recorded;
 pub mod refusal;
 pub mod request;
 pub mod route;

@@ -104,8 +104,8 @@ pub fn assess(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: Tim
         plan(policy, facts, &who, room, facts.operation, |mode| shadow || mode != Mode::Shadow)
     };
     let identity = match (facts.credential, who.key) {
-        (Credential::Recorded { id, account, .. }, _) => AccountId::new(account).zip(KeyId::new(id)),
         (_, Some(key)) => Some((policy.account(key.account).id.clone(), key.id.clone())),
+        (Credential::Recorded { id, account, .. }, None) => AccountId::new(account).zip(KeyId::new(id)),
         _ => None,
     };
     Assessment {
@@ -164,7 +164,7 @@ pub(super) fn identify<'p>(policy: &'p PolicySet, facts: &Facts<'_>) -> Who<'p> 
     let nobody =
         Who { tier: policy.anonymous(), key: None, account: None, account_subject: None, key_subject: None };
     match facts.credential {
-        Credential::Absent | Credential::Unchecked(_) => nobody,
+        Credential::Absent | Credential::Unchecked(_) | Credential::Unknown => nobody,
         Credential::Presented(hash) => match policy.key(&hash) {
             None => nobody,
             Some(key) => {
@@ -178,16 +178,29 @@ pub(super) fn identify<'p>(policy: &'p PolicySet, facts: &Facts<'_>) -> Who<'p> 
                 }
             }
         },
-        // The record is believed: a key or an account that this policy lacks was there when it was recorded. What the policy
-        // does say of them counts as for a live request: lists that name them, a key that is switched off or bound.
-        Credential::Recorded { id, account, tier } => Who {
+        Credential::Recorded { id, account, tier } => recorded(policy, id, account, tier),
+    }
+}
+
+/// What this policy says of a recorded key and account decides, as it would for a live request: lists that name them, a
+/// key that is switched off or bound, the tier that the account has now. Of what it lacks the record is believed: it was
+/// there when it was recorded.
+fn recorded<'p>(policy: &'p PolicySet, id: &str, account: &str, tier: &str) -> Who<'p> {
+    let key = policy.key_named(id);
+    let known = key.map(|key| key.account).or_else(|| policy.account_named(account));
+    Who {
+        tier: match known {
+            Some(known) => policy.account(known).tier,
             // A tier that the policy lacks counts as a free one (design 9).
-            tier: policy.tier_named(tier).unwrap_or_else(|| free_tier(policy)),
-            key: policy.key_named(id),
-            account: policy.account_named(account),
-            account_subject: Some(Subject::text(Scope::Account, account)),
-            key_subject: Some(Subject::text(Scope::Key, id)),
+            None => policy.tier_named(tier).unwrap_or_else(|| free_tier(policy)),
         },
+        key,
+        account: known,
+        account_subject: Some(match known {
+            Some(known) => policy.account(known).subject,
+            None => Subject::text(Scope::Account, account),
+        }),
+        key_subject: Some(key.map_or_else(|| Subject::text(Scope::Key, id), |key| key.subject)),
     }
 }
 
@@ -202,7 +215,7 @@ pub(super) fn key_reason(facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Op
         (Credential::Unchecked(wait), _) => {
             Some(Reason::KeyAttempts { wait: std::time::Duration::from_secs(wait.secs()) })
         }
-        (Credential::Presented(_), None) => Some(Reason::KeyUnknown),
+        (Credential::Presented(_) | Credential::Unknown, None) => Some(Reason::KeyUnknown),
         (_, None) => None,
         (_, Some(key)) if key.disabled => Some(Reason::KeyDisabled),
         (_, Some(key)) => match key.expires {

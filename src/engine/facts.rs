@@ -42,6 +42,8 @@ pub enum Credential<'r> {
     Presented(KeyHash),
     /// A key that is not looked up: this proxy has shown too many unknown ones and has to wait.
     Unchecked(Wait),
+    /// Of a record: a key that nobody knew when it was recorded, of which nothing is kept.
+    Unknown,
     /// Of a record: the key was looked up when it was recorded.
     Recorded {
         /// The key's public id.

@@ -16,7 +16,7 @@ use crate::base::operation::Operation;
 use crate::base::request_id::RequestId;
 use crate::base::room::Room;
 use crate::base::secret::SessionHash;
-use crate::base::time::Timestamp;
+use crate::base::time::{Timestamp, Wait};
 use crate::dialect::Request;
 use crate::dialect::route::Method;
 use crate::engine::Ending;
@@ -26,9 +26,19 @@ use crate::engine::decision::{Decision, Reason, Standing};
 use crate::engine::facts::{Credential, Facts, TargetClaim};
 use crate::generator::fleet::{self, End};
 use crate::generator::{Failure, wire};
-use crate::telemetry::access_log::{AccessRecord, Ruling, redact_target};
+use crate::telemetry::access_log::{AccessRecord, KeyDoubt, Ruling, redact_target};
 use crate::telemetry::metrics::InFlight;
 use crate::telemetry::outcome::Outcome;
+
+/// What was shown for a key.
+#[derive(Clone, Copy)]
+enum Shown {
+    Nothing,
+    /// One that was looked up.
+    Key,
+    /// One that was not.
+    Barred(Wait),
+}
 
 /// One request, from its first look to its record.
 pub struct Exchange<'w> {
@@ -41,6 +51,7 @@ pub struct Exchange<'w> {
     pub now: Timestamp,
     sequence: u64,
     client: Option<IpAddr>,
+    shown: Shown,
     operation: Option<Operation>,
     room: Option<Room>,
     session: Option<SessionHash>,
@@ -59,6 +70,8 @@ pub struct Exchange<'w> {
     attempts: u8,
     generator_time: Duration,
     refunded: bool,
+    /// When what was booked was settled: where replay settles it, too.
+    settled: Option<Timestamp>,
     answer_room: Option<Room>,
     bytes_in: u64,
     answered: Option<(u16, u64)>,
@@ -78,6 +91,7 @@ impl<'w> Exchange<'w> {
             now,
             sequence,
             client: None,
+            shown: Shown::Nothing,
             operation: None,
             room: None,
             session: None,
@@ -94,6 +108,7 @@ impl<'w> Exchange<'w> {
             attempts: 0,
             generator_time: Duration::ZERO,
             refunded: false,
+            settled: None,
             answer_room: None,
             bytes_in: 0,
             answered: None,
@@ -135,6 +150,11 @@ impl<'w> Exchange<'w> {
     /// Notes what was read of it; again when the body has told more.
     pub fn identified(&mut self, request: &Request<'_>, facts: &Facts<'_>) {
         self.operation = Some(facts.operation);
+        self.shown = match facts.credential {
+            Credential::Presented(_) => Shown::Key,
+            Credential::Unchecked(wait) => Shown::Barred(wait),
+            Credential::Absent | Credential::Unknown | Credential::Recorded { .. } => Shown::Nothing,
+        };
         self.room = facts.room;
         self.session = facts.session;
         self.text.clear();
@@ -255,7 +275,9 @@ impl<'w> Exchange<'w> {
     fn settle(&mut self, ending: Ending) {
         if let Some(receipt) = &self.receipt {
             let shared = &self.worker.shared;
-            self.refunded = shared.engine.observe(&self.live.policy, receipt, ending, shared.clock.now());
+            let now = shared.clock.now();
+            self.refunded = shared.engine.observe(&self.live.policy, receipt, ending, now);
+            self.settled = Some(now);
         }
     }
 
@@ -266,7 +288,7 @@ impl<'w> Exchange<'w> {
 }
 
 /// A user agent, a host and a path are kept up to so many bytes each.
-const WORDS_BYTES_MAX: usize = 512;
+const WORDS_BYTES_MAX: usize = 1024;
 
 /// The text's first so many bytes, or a few less: cut between characters.
 pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
@@ -298,7 +320,7 @@ impl Drop for Exchange<'_> {
         if self.receipt.is_some() && self.outcome == Outcome::ClientGone {
             self.settle(Ending::Charged);
         }
-        let duration = shared.clock.now().since(self.now);
+        let duration = self.settled.unwrap_or_else(|| shared.clock.now()).since(self.now);
         let (status, bytes_out) = self.answered.unwrap_or_default();
         match self.answered {
             Some((status, _)) => shared.metrics.answered(self.operation, status, self.outcome),
@@ -314,12 +336,19 @@ impl Drop for Exchange<'_> {
             "" => TargetClaim::None,
             host => TargetClaim::Url { host, path: part(host_end, path_end) },
         };
+        let known = self.decision.as_ref().is_some_and(|decision| decision.caller.identity.is_some());
+        let key_doubt = match self.shown {
+            Shown::Key if !known => Some(KeyDoubt::Unknown),
+            Shown::Barred(wait) => Some(KeyDoubt::Barred(wait)),
+            Shown::Nothing | Shown::Key => None,
+        };
         self.worker.recorder.record(&AccessRecord {
             time: self.now,
             seq: self.sequence,
             duration,
             request_id: self.id.text().as_str(),
             client: self.client,
+            key_doubt,
             method: self.method,
             target: part(0, target_end),
             url,

@@ -5,17 +5,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// For each room, those that it may use beside itself.
-const BELOW: [(&str, &[&str]); 11] = [
+const BELOW: [(&str, &[&str]); 14] = [
     ("base", &[]),
     ("policy", &["base"]),
     ("engine", &["base", "policy"]),
     ("dialect", &["base", "policy", "engine"]),
     ("telemetry", &["base", "policy", "engine"]),
+    ("replay", &["base", "policy", "engine", "dialect", "telemetry"]),
     ("generator", &["base", "policy", "engine", "dialect", "telemetry"]),
     ("gateway", &["base", "policy", "engine", "dialect", "telemetry", "generator"]),
     ("control", &["base", "policy", "engine", "dialect", "telemetry", "generator", "gateway"]),
     ("admin", &["base", "policy", "engine", "dialect", "telemetry", "generator", "gateway", "control"]),
     ("config", &["base", "policy"]),
+    ("simulate", &["base"]),
+    ("score", &["base"]),
     (
         "cli",
         &[
@@ -29,6 +32,9 @@ const BELOW: [(&str, &[&str]); 11] = [
             "control",
             "admin",
             "config",
+            "replay",
+            "simulate",
+            "score",
         ],
     ),
 ];

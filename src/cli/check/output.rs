@@ -20,18 +20,18 @@ pub enum Format {
 }
 
 /// Writes results to stdout and talk to stderr.
-pub(super) struct Output {
+pub(in crate::cli) struct Output {
     format: Format,
     changes: Option<usize>,
 }
 
 impl Output {
-    pub(super) fn new(format: Format) -> Self {
+    pub(in crate::cli) fn new(format: Format) -> Self {
         Self { format, changes: None }
     }
 
     /// A line of JSON where JSON is asked for, else the text.
-    pub(super) fn result(&self, json: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
+    pub(in crate::cli) fn result(&self, json: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
         let line = match self.format {
             Format::Json => json().to_string(),
             Format::Text => text(),

@@ -8,6 +8,7 @@
 mod json;
 mod recorder;
 mod redact;
+mod rewrite;
 mod rotation;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use crate::base::operation::Operation;
 use crate::base::room::Room;
 use crate::base::secret::SessionHash;
-use crate::base::time::Timestamp;
+use crate::base::time::{Timestamp, Wait};
 use crate::engine::decision::{Decision, Refusal, Verdict};
 use crate::engine::facts::TargetClaim;
 use crate::policy::PolicySet;
@@ -31,10 +32,18 @@ use json::{Object, key};
 
 pub use recorder::{Recorder, Share};
 pub use redact::redact_target;
+pub use rewrite::{Edit, Rewritten, rewrite};
+pub use rotation::record_files;
 pub use writer::{Destination, RecordError, RecordLog, RecordSettings};
 
-/// A user agent is kept up to so many bytes.
-const USER_AGENT_BYTES_MAX: usize = 256;
+/// The format of the lines, which each of them names: replay refuses those of a newer one.
+pub const RECORD_FORMAT: u32 = 1;
+
+/// A user agent is kept up to so many bytes: all that a request may have (`dialect::request`), as policies match all of it.
+const USER_AGENT_BYTES_MAX: usize = 1024;
+
+/// What is said of an event is kept up to so many bytes.
+const DETAIL_BYTES_MAX: usize = 256;
 
 /// Other texts of strangers are kept up to so many bytes; they are shorter in all that we have seen.
 const WORD_BYTES_MAX: usize = 64;
@@ -49,7 +58,7 @@ pub struct AccessRecord<'a> {
     pub time: Timestamp,
     /// Tells the order of decisions of one moment.
     pub seq: u64,
-    /// From the decision until the answer was sent, or the client was gone.
+    /// From the decision until its effects were booked: the answer was there, or the client was gone.
     pub duration: Duration,
     /// What the client was told as `X-Request-ID`.
     pub request_id: &'a str,
@@ -59,6 +68,8 @@ pub struct AccessRecord<'a> {
     pub method: &'a str,
     /// Path and query as the request line had them: redacted here, as they are written.
     pub target: &'a str,
+    /// What there is to say of a key that is not in the decision's caller.
+    pub key_doubt: Option<KeyDoubt>,
     /// The URL to be signed, where it stood in the body; `None` else.
     pub url: TargetClaim<'a>,
     /// The header; empty where there is none.
@@ -91,6 +102,15 @@ pub struct AccessRecord<'a> {
     pub bytes_in: u64,
     /// Bytes of the answer's body.
     pub bytes_out: u64,
+}
+
+/// A key that was shown and is none of the policy's. Nothing is kept of it: it may be somebody else's secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyDoubt {
+    /// Nobody knows it.
+    Unknown,
+    /// It was not looked up: its proxy has shown too many unknown ones, and has to wait so long.
+    Barred(Wait),
 }
 
 /// What was decided, and by whom.
@@ -134,7 +154,7 @@ impl Ruling<'_> {
 }
 
 impl AccessRecord<'_> {
-    /// Appends one line with its newline. Allocates nothing but room in `out`; adds at most about 8 KiB.
+    /// Appends one line with its newline. Allocates nothing but room in `out`; adds at most about 12 KiB.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         self.write_line(None, out);
     }
@@ -143,7 +163,9 @@ impl AccessRecord<'_> {
     fn write_line(&self, share: Option<f64>, out: &mut Vec<u8>) {
         let mut line = Object::begin(out);
         line.number(key!("time"), self.time.as_millis());
+        line.number(key!("nanos"), self.time.as_nanos() % 1_000_000);
         line.number(key!("seq"), self.seq);
+        line.number(key!("format"), RECORD_FORMAT.into());
         milliseconds(line.field(key!("duration_ms")), self.duration);
         self.write_policy(&mut line);
         json::string_bounded(line.field(key!("request_id")), self.request_id, WORD_BYTES_MAX);
@@ -151,6 +173,11 @@ impl AccessRecord<'_> {
             write_address(line.field(key!("client")), client);
         }
         self.write_key(&mut line);
+        match self.key_doubt {
+            Some(KeyDoubt::Unknown) => line.boolean(key!("key_unknown"), true),
+            Some(KeyDoubt::Barred(wait)) => line.number(key!("key_barred_s"), wait.secs()),
+            None => {}
+        }
         json::string_bounded(line.field(key!("method")), self.method, WORD_BYTES_MAX);
         let target = line.field(key!("target"));
         target.push(b'"');
@@ -232,6 +259,7 @@ impl AccessRecord<'_> {
         line.text(key!("shadow"), self.ruling.shadow_verdict().word());
         match self.ruling {
             Ruling::Gateway { reason, .. } => {
+                line.text(key!("by"), "gateway");
                 line.text(key!("rule"), reason);
                 let out = line.field(key!("reasons"));
                 out.push(b'[');
@@ -298,14 +326,20 @@ fn write_address(out: &mut Vec<u8>, address: IpAddr) {
     out.push(b'"');
 }
 
-/// Milliseconds with three places, so that what the gateway itself takes can be seen.
+/// Milliseconds with six places: replay orders what was booked by them, to the nanosecond.
 fn milliseconds(out: &mut Vec<u8>, length: Duration) {
-    let micros = u64::try_from(length.as_micros()).unwrap_or(u64::MAX);
-    json::integer(out, micros / 1000);
-    let rest = micros % 1000;
+    let nanos = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+    json::integer(out, nanos / 1_000_000);
+    let rest = nanos % 1_000_000;
     if rest > 0 {
-        out.push(b'.');
-        out.extend([rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit as u8));
+        let mut places = *b".000000";
+        let mut left = rest;
+        for place in places[1..].iter_mut().rev() {
+            *place = b'0' + (left % 10) as u8;
+            left /= 10;
+        }
+        let length = places.iter().rposition(|place| *place != b'0').map_or(0, |last| last + 1);
+        out.extend_from_slice(&places[..length]);
     }
 }
 
@@ -329,13 +363,15 @@ impl Event<'_> {
     pub fn write_json(&self, out: &mut Vec<u8>) {
         let mut line = Object::begin(out);
         line.number(key!("time"), self.time.as_millis());
+        line.number(key!("nanos"), self.time.as_nanos() % 1_000_000);
         line.number(key!("seq"), self.seq);
+        line.number(key!("format"), RECORD_FORMAT.into());
         line.text(key!("event"), self.event);
         if let Some(Digest(bytes)) = self.policy {
             json::hex(line.field(key!("policy")), &bytes);
         }
         if let Some(detail) = self.detail {
-            json::string_bounded(line.field(key!("detail")), detail, USER_AGENT_BYTES_MAX);
+            json::string_bounded(line.field(key!("detail")), detail, DETAIL_BYTES_MAX);
         }
         line.end();
         out.push(b'\n');

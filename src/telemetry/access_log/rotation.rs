@@ -4,12 +4,23 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::RecordSettings;
+use super::rewrite::{UNDER_WAY, cut_address, rewrite};
 use crate::base::time::Timestamp;
 
 /// A file is rotated at this age, whatever its size: otherwise a quiet gateway would keep addresses for ever.
 const AGE_MAX: Duration = Duration::from_secs(86_400);
+
+/// What the name of a file ends with once the addresses in it are cut.
+const CUT: &str = ".cut";
+
+/// Addresses are cut so long before they have to be: requests of a file's first seconds began a little before it, and it
+/// takes a minute until somebody looks.
+const CUT_MARGIN: Duration = Duration::from_secs(180);
 
 /// What a write goes to. A file, and in tests one that fails.
 pub(super) trait Medium: Write {
@@ -44,6 +55,9 @@ pub(super) struct RotatingFile {
     path: PathBuf,
     rotate_bytes: u64,
     keep: Duration,
+    /// No whole address is kept longer than this.
+    cut_after: Option<Duration>,
+    cutting: Arc<AtomicBool>,
     open: Option<Open>,
     /// Not to be rotated again before: a directory that refuses is not asked for every chunk.
     rotate_after: Timestamp,
@@ -57,9 +71,18 @@ struct Open {
 }
 
 impl RotatingFile {
-    pub(super) fn open(path: PathBuf, rotate_bytes: u64, keep: Duration, now: Timestamp) -> io::Result<Self> {
+    pub(super) fn open(path: PathBuf, settings: &RecordSettings, now: Timestamp) -> io::Result<Self> {
         let (rotate_after, prune_after) = (Timestamp::EPOCH, Timestamp::EPOCH);
-        let mut file = Self { path, rotate_bytes, keep, open: None, rotate_after, prune_after };
+        let mut file = Self {
+            path,
+            rotate_bytes: settings.rotate_bytes,
+            keep: settings.keep,
+            cut_after: settings.cut_addresses_after,
+            cutting: Arc::default(),
+            open: None,
+            rotate_after,
+            prune_after,
+        };
         file.reopen(now)?;
         Ok(file)
     }
@@ -95,8 +118,7 @@ impl RotatingFile {
     pub(super) fn housekeep(&mut self, now: Timestamp) -> io::Result<()> {
         const PAUSE: Duration = Duration::from_secs(60);
         let due = self.open.as_ref().is_some_and(|open| {
-            open.length >= self.rotate_bytes
-                || (open.length > 0 && now.since(open.since) >= AGE_MAX.min(self.keep))
+            open.length >= self.rotate_bytes || (open.length > 0 && now.since(open.since) >= self.age_max())
         });
         if due && now >= self.rotate_after {
             self.rotate_after = now + PAUSE;
@@ -107,8 +129,53 @@ impl RotatingFile {
         if now >= self.prune_after {
             self.prune_after = now + PAUSE;
             self.prune(now)?;
+            self.cut_old_addresses(now)?;
         }
         Ok(())
+    }
+
+    /// A file is set aside at this age. Where addresses are cut, early enough that the youngest line of a file keeps its
+    /// own for three quarters of the time: all of a file is cut when its oldest line has to be.
+    fn age_max(&self) -> Duration {
+        AGE_MAX.min(self.keep).min(self.cut_after.map_or(AGE_MAX, |after| after / 4))
+    }
+
+    /// Sets the file aside now, whatever its size and age; an empty one stays.
+    pub(super) fn rotate_now(&mut self, now: Timestamp) -> io::Result<()> {
+        if self.open.as_ref().is_some_and(|open| open.length > 0) { self.rotate(now) } else { Ok(()) }
+    }
+
+    /// Cuts the addresses of files that were set aside, where their first line is old enough. On a thread of its own: it
+    /// takes as long as the disk takes for a whole file, and lines must not wait for it.
+    fn cut_old_addresses(&self, now: Timestamp) -> io::Result<()> {
+        let Some(after) = self.cut_after else { return Ok(()) };
+        let mut due = Vec::new();
+        for path in record_files(&self.path)? {
+            if path == self.path || path.to_string_lossy().ends_with(CUT) {
+                continue;
+            }
+            let first = File::open(&path).ok().and_then(|mut file| first_time(&mut file));
+            // One that another tool has packed tells nothing, but when it was set aside.
+            let since = first.or_else(|| set_aside_at(&self.path, &path)).unwrap_or(Timestamp::EPOCH);
+            if now.since(since) + CUT_MARGIN >= after {
+                due.push(path);
+            }
+        }
+        if due.is_empty() || self.cutting.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let cutting = Arc::clone(&self.cutting);
+        let thread = std::thread::Builder::new().name("record-cut".into()).spawn(move || {
+            for path in due {
+                let mut to = path.as_os_str().to_owned();
+                to.push(CUT);
+                if let Err(error) = rewrite(&path, Path::new(&to), cut_address) {
+                    tracing::error!(%error, file = %path.display(), "the addresses in a file of the access record cannot be cut");
+                }
+            }
+            cutting.store(false, Ordering::Release);
+        });
+        thread.map(drop).inspect_err(|_| self.cutting.store(false, Ordering::Release))
     }
 
     /// Renames the file, which is atomic: whoever reads it sees all of it under one name or the other.
@@ -126,11 +193,7 @@ impl RotatingFile {
     }
 
     fn prune(&self, now: Timestamp) -> io::Result<()> {
-        let directory = match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        for entry in fs::read_dir(directory)? {
+        for entry in fs::read_dir(directory_of(&self.path))? {
             let path = entry?.path();
             if set_aside_at(&self.path, &path).is_some_and(|at| now.since(at) > self.keep) {
                 fs::remove_file(path)?;
@@ -138,6 +201,30 @@ impl RotatingFile {
         }
         Ok(())
     }
+}
+
+/// The files of a record that lie on disk: those set aside, the oldest first, then `path` itself.
+pub fn record_files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut aside: Vec<(Timestamp, PathBuf)> = Vec::new();
+    for entry in fs::read_dir(directory_of(path))? {
+        let file = entry?.path();
+        if file.to_string_lossy().ends_with(UNDER_WAY) {
+            continue;
+        }
+        if let Some(at) = set_aside_at(path, &file) {
+            aside.push((at, file));
+        }
+    }
+    aside.sort();
+    let mut files: Vec<PathBuf> = aside.into_iter().map(|(_, file)| file).collect();
+    if path.try_exists()? {
+        files.push(path.to_owned());
+    }
+    Ok(files)
+}
+
+pub(super) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn open(path: &Path, now: Timestamp) -> io::Result<Open> {

@@ -50,6 +50,7 @@ fn record(ruling: Ruling<'_>) -> AccessRecord<'_> {
         duration: Duration::from_micros(81_402),
         request_id: "01kb7xq2",
         client: Some("203.0.113.7".parse().unwrap()),
+        key_doubt: None,
         method: "GET",
         target: "/webcast/fetch?client=ttlive-python&room_id=7300000000000000001&apiKey=s3cret",
         url: TargetClaim::None,
@@ -375,4 +376,48 @@ fn what_cannot_be_opened_says_so() {
     let log = RecordLog::open(&nothing, start(), counts()).unwrap();
     log.recorder().flush();
     assert!(log.close(Duration::ZERO));
+}
+
+#[test]
+fn no_whole_address_is_kept_longer_than_stated() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("access.jsonl");
+    let clock = start();
+    let hour = Duration::from_secs(3_600);
+    let settings = RecordSettings { cut_addresses_after: Some(4 * hour), ..settings(&path) };
+    let write = || {
+        let log = RecordLog::open(&settings, clock.clone(), counts()).unwrap();
+        let recorder = log.recorder();
+        let (policy, decision) = (policy(), decision(None));
+        let ruling = Ruling::Policy { decision: &decision, policy: &policy };
+        recorder.record(&AccessRecord { time: clock.now(), ..record(ruling) });
+        drop(recorder);
+        assert!(log.close(PATIENCE));
+    };
+    let cut = || {
+        let names = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
+        names.filter(|name| name.extension().is_some_and(|extension| extension == "cut")).collect::<Vec<_>>()
+    };
+    write();
+    clock.advance(hour);
+    // Rotated at a quarter of the time, so that what comes next is not cut with it too early.
+    write();
+    assert_eq!(record_files(&path).unwrap().len(), 2, "set aside, and an empty one begun");
+    clock.advance(2 * hour);
+    write();
+    assert_eq!(cut(), [] as [std::path::PathBuf; 0], "three hours: not yet");
+    clock.advance(hour);
+    write();
+    // It is cut beside the writer, which does not wait for it.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while cut().is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "{:?}", record_files(&path));
+        std::thread::yield_now();
+    }
+    let text = fs::read_to_string(&cut()[0]).unwrap();
+    assert!(!text.contains("203.0.113.7\""), "{text}");
+    assert_eq!(
+        text.matches("\"client\":\"203.0.113.0\",\"client_prefix\":24,").count(),
+        text.lines().count()
+    );
 }

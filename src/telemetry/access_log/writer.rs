@@ -40,6 +40,8 @@ pub struct RecordSettings {
     pub rotate_bytes: u64,
     /// A rotated file is removed after that.
     pub keep: Duration,
+    /// No whole address of a client is kept longer than this: then it is cut to its subnet. At least an hour.
+    pub cut_addresses_after: Option<Duration>,
     /// The share of admitted, well answered requests that is recorded.
     pub allowed_share: Share,
 }
@@ -50,6 +52,7 @@ impl Default for RecordSettings {
             destination: Destination::File("./data/access.jsonl".into()),
             rotate_bytes: 1 << 30,
             keep: Duration::from_secs(7 * 86_400),
+            cut_addresses_after: None,
             allowed_share: Share::ALL,
         }
     }
@@ -81,6 +84,8 @@ pub(super) struct Chunk {
 pub(super) enum Message {
     Lines(Chunk),
     Reopen,
+    /// Answered with why not, where it cannot be done.
+    Rotate(tokio::sync::oneshot::Sender<Result<(), String>>),
     /// Answered when everything before it is on its way to the disk.
     Stop(Sender<()>),
 }
@@ -129,8 +134,7 @@ impl RecordLog {
             Destination::None => return Ok(Self { queue: None, share: settings.allowed_share }),
             Destination::Stdout => Output::Stdout { torn: false },
             Destination::File(path) => {
-                let file =
-                    RotatingFile::open(path.clone(), settings.rotate_bytes, settings.keep, clock.now());
+                let file = RotatingFile::open(path.clone(), settings, clock.now());
                 Output::File(Box::new(
                     file.map_err(|source| RecordError::Open { path: path.clone(), source })?,
                 ))
@@ -161,6 +165,16 @@ impl RecordLog {
             // Fails where the writer is gone, and then there is nothing to reopen.
             let _ = queue.sender.send(Message::Reopen);
         }
+    }
+
+    /// Sets the file aside and begins a new one: what was recorded before is in files that nobody writes to any more. Or why
+    /// not.
+    pub async fn rotate(&self) -> Result<(), String> {
+        let Some(queue) = &self.queue else { return Err("no access record is kept".into()) };
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let stopping = || "the gateway is stopping".to_owned();
+        queue.sender.send(Message::Rotate(reply)).map_err(|_| stopping())?;
+        answer.await.unwrap_or_else(|_| Err(stopping()))
     }
 
     /// Writes what has been handed over, and ends the writer. To be called when the recorders are flushed or dropped;
@@ -197,6 +211,10 @@ impl Writer {
             match receiver.recv_timeout(HOUSEKEEPING) {
                 Ok(Message::Lines(chunk)) => self.write(&chunk),
                 Ok(Message::Reopen) => self.reopen(),
+                Ok(Message::Rotate(reply)) => {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(self.rotate());
+                }
                 Ok(Message::Stop(done)) => {
                     self.queue.stopped.store(true, Ordering::Relaxed);
                     for message in receiver.try_iter() {
@@ -246,6 +264,16 @@ impl Writer {
             && let Err(error) = file.reopen(now)
         {
             self.complain(&error, "the access record cannot be opened again");
+        }
+    }
+
+    fn rotate(&mut self) -> Result<(), String> {
+        let now = self.clock.now();
+        match &mut self.output {
+            Output::File(file) => file
+                .rotate_now(now)
+                .map_err(|error| format!("the access record cannot be set aside: {error}")),
+            Output::Stdout { .. } => Err("the access record goes to stdout, not into a file".into()),
         }
     }
 

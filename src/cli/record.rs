@@ -1,0 +1,264 @@
+//! `signgate record purge`: takes an account, a room or an address out of the access record.
+//!
+//! Only files that nobody writes to are rewritten. A running gateway is asked to set its file aside first; where none runs,
+//! `--stopped` says so, and the file that it left is rewritten too.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use ipnet::IpNet;
+use percent_encoding::percent_decode;
+use serde::Deserialize;
+
+use super::operate::GatewayArgs;
+use crate::base::room::Room;
+use crate::config::{self, Flags, RecordTo};
+use crate::replay::report::Count;
+use crate::telemetry::access_log::{Edit, Rewritten, record_files, rewrite};
+
+/// What is done to the record.
+#[derive(Debug, clap::Subcommand)]
+pub enum RecordVerb {
+    /// Take every request of an account, for a room or from an address out of the access record
+    ///
+    /// The files that were set aside are rewritten, each in one step; a running gateway sets its own aside first, and goes on
+    /// with a new one. What was copied elsewhere (backups, logs that were shipped, what `replay` wrote) is not touched, nor
+    /// are the counts that the gateway holds in memory, which end with their windows. A request that comes later is recorded
+    /// like any other.
+    Purge(PurgeArgs),
+}
+
+/// What goes, and from where.
+#[derive(Debug, clap::Args)]
+#[group(id = "what", required = true, multiple = true, args = ["account", "room", "address"])]
+pub struct PurgeArgs {
+    /// Requests with a key of this account
+    #[arg(long, value_name = "ID")]
+    account: Option<String>,
+    /// Requests for this room: its number, or @ and the streamer's unique id (requests that named the other one stay)
+    #[arg(long, value_name = "ROOM", value_parser = room)]
+    room: Option<Room>,
+    /// Requests from this address or prefix; of IPv6 name the subscriber's /64
+    #[arg(long, value_name = "ADDR", value_parser = net)]
+    address: Option<IpNet>,
+    /// The record's file [default: the one of the deployment file]
+    #[arg(long, value_name = "FILE")]
+    path: Option<PathBuf>,
+    /// No gateway is running: rewrite its last file, too
+    #[arg(long, conflicts_with_all = ["socket", "admin_url"])]
+    stopped: bool,
+    /// Only count what would go
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+fn room(text: &str) -> Result<Room, String> {
+    let read = if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        Room::parse_id(text)
+    } else {
+        Room::parse_anchor(text)
+    };
+    read.map_err(|why| why.to_string())
+}
+
+fn net(text: &str) -> Result<IpNet, String> {
+    let alone = text.parse().map(|address: IpAddr| IpNet::from(address.to_canonical()));
+    alone.or_else(|_| text.parse()).map_err(|_| "expected an address or a prefix, such as 203.0.113.7".into())
+}
+
+/// Does it.
+pub fn run(verb: &RecordVerb) -> anyhow::Result<ExitCode> {
+    let RecordVerb::Purge(args) = verb;
+    let path = match &args.path {
+        Some(path) => path.clone(),
+        None => {
+            let loaded = config::load(args.gateway.config(), &Flags::default())
+                .context("the deployment file names the access record; `--path` does without it")?;
+            match loaded.settings.record.to {
+                RecordTo::File(path) => path,
+                _ => bail!(
+                    "the deployment file says that no access record is kept in a file: name its `--path`"
+                ),
+            }
+        }
+    };
+    if !args.stopped && !args.dry_run {
+        let answered = args.gateway.ask("POST", "/record/rotate").context(
+            "a gateway that writes to the record has to set its file aside first; where none is running, say `--stopped`",
+        )?;
+        if answered.status != 200 {
+            let why = answered.body["message"].as_str().unwrap_or("it gave no reason");
+            bail!("the gateway would not set its record aside: {why}");
+        }
+    }
+    let files = record_files(&path)
+        .with_context(|| format!("cannot look for the access record `{}`", path.display()))?;
+    let rewritable = |file: &&PathBuf| **file != path || args.stopped || args.dry_run;
+    let mut total = Rewritten::default();
+    let mut code = ExitCode::SUCCESS;
+    for file in files.iter().filter(rewritable) {
+        match purge(file, args) {
+            Ok(done) => {
+                println!(
+                    "{}: {} lines {}, {} stay",
+                    file.display(),
+                    Count(done.removed),
+                    if args.dry_run { "would be removed" } else { "removed" },
+                    Count(done.kept)
+                );
+                total.removed += done.removed;
+                total.kept += done.kept;
+            }
+            Err(error) => {
+                eprintln!("error: {} was left as it is: {error:#}", file.display());
+                code = ExitCode::from(2);
+            }
+        }
+    }
+    println!(
+        "{} lines in all {}, {} stay",
+        Count(total.removed),
+        if args.dry_run { "would be removed" } else { "removed" },
+        Count(total.kept)
+    );
+    eprintln!(
+        "note: what was copied elsewhere (backups, logs that were shipped, what `replay` wrote) was not touched"
+    );
+    Ok(code)
+}
+
+fn purge(file: &Path, args: &PurgeArgs) -> anyhow::Result<Rewritten> {
+    if !args.dry_run {
+        return Ok(rewrite(file, file, |line, _| if args.holds(line) { Edit::Remove } else { Edit::Keep })?);
+    }
+    // Counted by the reader of replay, which knows every packing: nothing is written.
+    let mut done = Rewritten::default();
+    crate::replay::input::each_line(file, |line| {
+        if args.holds(line) {
+            done.removed += 1;
+        } else {
+            done.kept += 1;
+        }
+    })?;
+    Ok(done)
+}
+
+/// What a line says of people.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    client: Option<String>,
+    #[serde(default)]
+    client_prefix: Option<u8>,
+    #[serde(default)]
+    key: Option<KeyNamed>,
+    #[serde(default)]
+    room: Option<String>,
+    #[serde(default)]
+    answer_room: Option<String>,
+    #[serde(default)]
+    target: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct KeyNamed {
+    account: String,
+}
+
+impl PurgeArgs {
+    /// Whether a line is about what is to go. One that cannot be read goes where it holds the words.
+    fn holds(&self, line: &[u8]) -> bool {
+        let Ok(named) = serde_json::from_slice::<Named>(line) else {
+            let holds = |word: String| line.windows(word.len().max(1)).any(|part| part == word.as_bytes());
+            return self.account.clone().is_some_and(holds)
+                || self.room.is_some_and(|room| holds(room.to_string()))
+                || self.address.is_some_and(|net| holds(net.addr().to_string()));
+        };
+        let account = || named.key.as_ref().map(|key| key.account.as_str());
+        self.account.as_deref().is_some_and(|wanted| account() == Some(wanted))
+            || self.room.is_some_and(|wanted| named.is_about(wanted))
+            || self.address.is_some_and(|net| named.comes_from(net))
+    }
+}
+
+impl Named {
+    fn is_about(&self, wanted: Room) -> bool {
+        let said = [&self.room, &self.answer_room].into_iter().flatten().any(|text| room(text) == Ok(wanted));
+        said || self.target.as_deref().is_some_and(|target| names(target, wanted))
+    }
+
+    fn comes_from(&self, net: IpNet) -> bool {
+        let Some(client) = self.client.as_deref().and_then(|text| text.parse::<IpAddr>().ok()) else {
+            return false;
+        };
+        match self.client_prefix {
+            None => net.contains(&client.to_canonical()),
+            // A cut address is the prefix of many: it goes where all of them do.
+            Some(length) => IpNet::new(client, length).is_ok_and(|cut| net.contains(&cut)),
+        }
+    }
+}
+
+/// Whether a target names a room, however it is escaped: one that the gateway refused has no other trace of it.
+fn names(target: &str, wanted: Room) -> bool {
+    let decoded = percent_decode(percent_decode(target.as_bytes()).collect::<Vec<u8>>().as_slice())
+        .decode_utf8_lossy()
+        .to_lowercase();
+    let word = match wanted {
+        Room::Id(id) => id.to_string(),
+        Room::Anchor(name) => name.as_str().to_owned(),
+    };
+    let part_of_a_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+    decoded.match_indices(&word).any(|(at, found)| {
+        let before = decoded[..at].chars().next_back();
+        let after = decoded[at + found.len()..].chars().next();
+        !before.is_some_and(part_of_a_word) && !after.is_some_and(part_of_a_word)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(account: Option<&str>, about: Option<&str>, address: Option<&str>) -> PurgeArgs {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: PurgeArgs,
+        }
+        let words = [("--account", account), ("--room", about), ("--address", address)];
+        let words = words.into_iter().filter_map(|(flag, value)| Some([flag, value?])).flatten();
+        <Line as clap::Parser>::try_parse_from(std::iter::once("x").chain(words)).unwrap().args
+    }
+
+    #[test]
+    fn what_goes_and_what_stays() {
+        let line = r#"{"time":1,"client":"203.0.113.7","key":{"id":"k","account":"studio","tier":"t"},"target":"/webcast/fetch?room_id=71","room":"71","answer_room":"72"}"#;
+        let refused = r#"{"time":1,"client":"2001:db8::7","key":null,"target":"/webcast/anchors/%40Some.Name/restart"}"#;
+        let cut = r#"{"time":1,"client":"203.0.113.0","client_prefix":24,"key":null}"#;
+        for (account, about, address, expected) in [
+            (Some("studio"), None, None, [true, false, false]),
+            (Some("studi"), None, None, [false; 3]),
+            (None, Some("71"), None, [true, false, false]),
+            (None, Some("72"), None, [true, false, false]),
+            (None, Some("7"), None, [false; 3]),
+            (None, Some("@some.name"), None, [false, true, false]),
+            (None, Some("name"), None, [false; 3]),
+            (None, None, Some("203.0.113.7"), [true, false, false]),
+            (None, None, Some("::ffff:203.0.113.7"), [true, false, false]),
+            (None, None, Some("203.0.113.0/24"), [true, false, true]),
+            (None, None, Some("2001:db8::/64"), [false, true, false]),
+            (Some("studio"), None, Some("2001:db8::7"), [true, true, false]),
+        ] {
+            let args = args(account, about, address);
+            let holds = [line, refused, cut].map(|line| args.holds(line.as_bytes()));
+            assert_eq!(holds, expected, "{args:?}");
+        }
+        assert!(args(Some("studio"), None, None).holds(b"{\"account\":\"studio\", torn"));
+        assert!(!args(Some("studio"), None, None).holds(b"{ torn"));
+    }
+}

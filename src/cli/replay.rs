@@ -1,0 +1,153 @@
+//! `signgate replay`: recorded traffic against a policy. Who would be refused, why, and what another policy says otherwise?
+//!
+//! stdout is for the report, stderr for talk and progress, `--decisions` for one line for each record (design 9).
+//! Exit codes: 0 done, 2 where something could not be read or written, or a broken line was met with `--strict`.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+use super::check::Format;
+use super::progress::Progress;
+use crate::base::time::Clock;
+use crate::control::place::LoadError;
+use crate::control::reload::PolicyPlace;
+use crate::policy::PolicySet;
+use crate::replay::feed::{Feed, Noticed, OnBroken};
+use crate::replay::report::{Count, Report};
+use crate::replay::run::{self, Outcome};
+
+/// What is replayed, and against what.
+#[derive(Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// The policy directory that decides
+    #[arg(long, value_name = "DIR", default_value = "./policies")]
+    policies: PathBuf,
+    /// Recorded traffic: one JSON object a line, plain or packed with gzip or zstd; `-` is stdin. Several times for several
+    /// files, in any order: they are merged by the times of their records
+    #[arg(long, value_name = "FILE", required = true)]
+    input: Vec<PathBuf>,
+    /// Write what is decided of each record to FILE, one JSON object a line; `-` is stdout, and the report goes to stderr then
+    #[arg(long, value_name = "FILE")]
+    decisions: Option<PathBuf>,
+    /// Compare with this policy directory, which is in force now: who would newly be refused, who freed
+    #[arg(long, value_name = "DIR")]
+    against: Option<PathBuf>,
+    /// How the report is written: text for a person, or one JSON object
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+    /// Show at most so many rows of a kind
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    rows: usize,
+    /// Stop at the first line that is no record, instead of passing it over
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Replays.
+pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let policy = load(&args.policies)?;
+    let against = args.against.as_deref().map(load).transpose()?;
+    let on_broken = if args.strict { OnBroken::Stop } else { OnBroken::Skip };
+    let mut feed = Feed::open(&args.input, on_broken)?;
+    let mut decisions: Option<Box<dyn Write>> = match args.decisions.as_deref() {
+        None => None,
+        Some(path) if path == Path::new("-") => Some(Box::new(BufWriter::new(std::io::stdout()))),
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("cannot write to `{}`", path.display()))?;
+            Some(Box::new(BufWriter::new(file)))
+        }
+    };
+    // The seed is another one each time, so that whoever depends on it is found out.
+    let seed = u64::from_le_bytes(super::random()?);
+    let mut progress = Progress::new();
+    let into = decisions.as_mut().map(|file| file.as_mut() as &mut dyn Write);
+    let done = run::run(&mut feed, &policy, against.as_ref(), seed, into, |feed, count| {
+        progress.tell(count, "records", feed.progress());
+    });
+    progress.done();
+    let outcome = done?;
+    let elapsed = progress.elapsed();
+    tell(&feed, &outcome, &policy);
+    let rate = outcome.tally.total.asked as f64 / elapsed.as_secs_f64().max(0.001);
+    #[expect(clippy::cast_sign_loss, reason = "a count over a time is not negative")]
+    let rate = Count(rate as u64);
+    eprintln!(
+        "{} records in {:.1} s, {rate} a second",
+        Count(outcome.tally.total.asked),
+        elapsed.as_secs_f64()
+    );
+    let report = Report { outcome: &outcome, policy: &policy, rows_max: args.rows };
+    let text = match args.format {
+        Format::Text => report.text(),
+        Format::Json => format!("{}\n", report.json()),
+    };
+    if args.decisions.as_deref() == Some(Path::new("-")) {
+        eprint!("{text}");
+    } else {
+        // Closing the pipe early (`| head`) is no failure.
+        let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads and compiles a policy directory; what is doubtful about it is `check`'s to tell.
+fn load(directory: &Path) -> anyhow::Result<PolicySet> {
+    load_place(&PolicyPlace::Directory(directory.to_owned()))
+}
+
+/// The same from any place.
+pub(super) fn load_place(place: &PolicyPlace) -> anyhow::Result<PolicySet> {
+    match place.load(Clock::system().now()) {
+        Ok(loaded) => Ok(loaded.policy),
+        Err(LoadError::Read(error)) => Err(error.into()),
+        Err(LoadError::Wrong(diagnostics)) => {
+            eprint!("{}", crate::policy::diagnostic::render(&diagnostics));
+            bail!("the policies in `{}` cannot be used", place.name())
+        }
+    }
+}
+
+/// What a person should know before believing the numbers.
+fn tell(feed: &Feed, outcome: &Outcome, policy: &PolicySet) {
+    let Noticed { broken, complaints, events, policies, cut_addresses, sampled, .. } = &feed.noticed;
+    for (place, why) in complaints {
+        eprintln!("warning: {place} is no record and was passed over: {why}");
+    }
+    if *broken > complaints.len() as u64 {
+        eprintln!("warning: {} more lines are no records", Count(broken - complaints.len() as u64));
+    }
+    for tier in &outcome.unknown_tiers {
+        let tier: String = tier.chars().filter(|c| !c.is_control()).take(64).collect();
+        eprintln!("warning: tier `{tier}` is not in the policy; its accounts count as free ones");
+    }
+    if feed.too_late() > 0 {
+        eprintln!(
+            "warning: {} records stood more than two minutes from their place and were decided late",
+            Count(feed.too_late())
+        );
+    }
+    if *sampled > 0 {
+        eprintln!(
+            "warning: {} records are a share of what was admitted (`allowed-share`): quotas are used up later here than they were",
+            Count(*sampled)
+        );
+    }
+    if *cut_addresses > 0 {
+        eprintln!(
+            "warning: {} records have cut addresses: rules per address count whole networks",
+            Count(*cut_addresses)
+        );
+    }
+    let own = policy.digest().to_string();
+    if !policies.is_empty() && !policies.contains_key(&own) {
+        eprintln!("the records were decided by other policies than {own}");
+    }
+    for (event, count) in events {
+        let event: String = event.chars().filter(|c| !c.is_control()).collect();
+        eprintln!("{count} events `{event}` in the record; the policy stays the same throughout");
+    }
+}

@@ -1,0 +1,206 @@
+//! One policy's way through recorded traffic: its own counts, and what is still to come of requests that were admitted.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use super::record::{Ended, Record};
+use crate::base::operation::Operation;
+use crate::base::time::Timestamp;
+use crate::dialect::{Fault, Request};
+use crate::engine::book::{Receipt, STRANGERS_MAX_DEFAULT};
+use crate::engine::decision::{Decision, Verdict};
+use crate::engine::facts::Facts;
+use crate::engine::{Ending, Engine};
+use crate::policy::PolicySet;
+use crate::telemetry::outcome::Outcome;
+
+/// At most so many admitted requests are under way at a time; beyond that the one that ends first is taken to have ended.
+const UNDER_WAY_MAX: usize = 1 << 16;
+
+/// One shard of the book is swept for every so many records: all of it once in a while, at a cost that none of them
+/// feels. Sweeping changes no decision.
+const RECORDS_PER_SHARD: u64 = 512;
+
+/// One policy on its way.
+pub struct Course<'p> {
+    /// The policy.
+    pub policy: &'p PolicySet,
+    engine: Engine,
+    now: Timestamp,
+    under_way: UnderWay,
+    records: u64,
+}
+
+/// What is said of one record.
+pub enum Said<'r> {
+    /// By the policy.
+    Decision(Decision),
+    /// The request itself is at fault.
+    Fault(Fault),
+    /// The gateway refused it by itself when it was recorded, for this reason; no policy was asked.
+    ByGateway(&'r str),
+}
+
+impl Said<'_> {
+    /// What the enforced rules say.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Decision(decision) => decision.verdict(),
+            Self::Fault(fault) => of_status(fault.status()),
+            Self::ByGateway(_) => Verdict::Deny,
+        }
+    }
+
+    /// What they would say with every shadow rule enforced.
+    pub fn shadow_verdict(&self) -> Verdict {
+        match self {
+            Self::Decision(decision) => decision.shadow_verdict(),
+            Self::Fault(_) | Self::ByGateway(_) => self.verdict(),
+        }
+    }
+}
+
+fn of_status(status: u16) -> Verdict {
+    if status == 429 { Verdict::Throttle } else { Verdict::Deny }
+}
+
+impl<'p> Course<'p> {
+    /// With empty counts. `seed` seeds the hash tables: nothing hangs on it.
+    pub fn new(policy: &'p PolicySet, seed: u64) -> Self {
+        let engine = Engine::new(STRANGERS_MAX_DEFAULT, seed);
+        Self { policy, engine, now: Timestamp::EPOCH, under_way: UnderWay::default(), records: 0 }
+    }
+
+    /// Decides one record, as the gateway would have.
+    pub fn decide<'r>(&mut self, record: &'r Record, request: &Result<Request<'_>, Fault>) -> Said<'r> {
+        if record.by_gateway {
+            return Said::ByGateway(record.rule());
+        }
+        match request {
+            Err(fault) => Said::Fault(*fault),
+            Ok(request) => match self.facts(record, request) {
+                Some(facts) => {
+                    self.advance(record.time);
+                    Said::Decision(self.decide_facts(&facts, record.ended))
+                }
+                None => Said::ByGateway(record.rule()),
+            },
+        }
+    }
+
+    /// The facts of a record, with what this policy's networks say of its address.
+    pub fn facts<'f>(&self, record: &'f Record, request: &'f Request<'_>) -> Option<Facts<'f>> {
+        let recorded = record.recorded()?;
+        let network = self.policy.networks().lookup(recorded.client);
+        Some(request.facts_recorded(&recorded, network.map(|network| network.asn)))
+    }
+
+    /// Moves on to `time`, and books what has ended by then. Time never goes back.
+    pub fn advance(&mut self, time: Timestamp) {
+        self.now = self.now.max(time);
+        while let Some((at, slot)) = self.under_way.ended_by(self.now) {
+            self.end(slot, at);
+        }
+        self.records += 1;
+        if self.records.is_multiple_of(RECORDS_PER_SHARD) {
+            let book = self.engine.book();
+            book.sweep((self.records / RECORDS_PER_SHARD) as usize % book.shard_count(), self.now);
+        }
+    }
+
+    /// The four steps of a live request; the last at once, or when the record says that it ended.
+    fn decide_facts(&mut self, facts: &Facts<'_>, ended: Option<Ended>) -> Decision {
+        let assessment = self.engine.assess(self.policy, facts, self.now);
+        if facts.operation == Operation::Limits {
+            // As in the gateway: asking for one's limits is charged to nothing.
+            let (caller, refusal, shadow) = (assessment.caller, assessment.refusal, assessment.shadow);
+            return Decision { caller, refusal, shadow };
+        }
+        let charge = self.engine.charge(self.policy, &assessment, self.now);
+        let (decision, receipt) = self.engine.conclude(assessment, charge);
+        if let Some(receipt) = receipt {
+            let after = ended.map_or(Duration::ZERO, |ended| ended.after);
+            let ending = ended.map_or(Ending::Charged, |ended| ending(ended.outcome));
+            if after.is_zero() {
+                self.engine.observe(self.policy, &receipt, ending, self.now);
+            } else {
+                if let Some((_, slot)) = self.under_way.too_many() {
+                    self.end(slot, self.now);
+                }
+                self.under_way.add(self.now + after, receipt, ending);
+            }
+        }
+        decision
+    }
+
+    /// Ends what stands in a slot, which is free then.
+    fn end(&mut self, slot: usize, at: Timestamp) {
+        let (receipt, ending) = &self.under_way.slots[slot];
+        self.engine.observe(self.policy, receipt, *ending, at);
+        self.under_way.free.push(slot);
+    }
+
+    /// The engine as it stands, to be asked.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// How far it has come.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
+/// What the gateway would have done: `Exchange::observe`. A request that was refused when it was recorded, and is
+/// admitted now, had a good answer as far as anybody can say.
+const fn ending(outcome: Outcome) -> Ending {
+    match outcome {
+        Outcome::GeneratorFailed | Outcome::NoCapacity | Outcome::TimedOut => Ending::Refunded,
+        Outcome::Good
+        | Outcome::Refused
+        | Outcome::Invalid
+        | Outcome::RequestBlamed
+        | Outcome::ClientGone
+        | Outcome::GatewayFailed => Ending::Charged,
+    }
+}
+
+/// Admitted requests that have not ended yet. Receipts are large and stay where they are.
+#[derive(Default)]
+struct UnderWay {
+    /// When each ends, in the order of their decisions where several end at once, and its place in `slots`.
+    ends: BinaryHeap<Reverse<(Timestamp, u64, usize)>>,
+    slots: Vec<(Receipt, Ending)>,
+    free: Vec<usize>,
+    count: u64,
+}
+
+impl UnderWay {
+    fn add(&mut self, at: Timestamp, receipt: Receipt, ending: Ending) {
+        let slot = if let Some(slot) = self.free.pop() {
+            self.slots[slot] = (receipt, ending);
+            slot
+        } else {
+            self.slots.push((receipt, ending));
+            self.slots.len() - 1
+        };
+        self.count += 1;
+        self.ends.push(Reverse((at, self.count, slot)));
+    }
+
+    /// When the first ends that has ended by `now`, and its slot; to be called until there is none.
+    fn ended_by(&mut self, now: Timestamp) -> Option<(Timestamp, usize)> {
+        let Reverse((at, _, _)) = self.ends.peek()?;
+        if *at <= now { self.pop() } else { None }
+    }
+
+    /// The one that ends first, where no more can be held.
+    fn too_many(&mut self) -> Option<(Timestamp, usize)> {
+        if self.ends.len() < UNDER_WAY_MAX { None } else { self.pop() }
+    }
+
+    fn pop(&mut self) -> Option<(Timestamp, usize)> {
+        self.ends.pop().map(|Reverse((at, _, slot))| (at, slot))
+    }
+}

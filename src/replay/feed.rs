@@ -1,0 +1,245 @@
+//! From files to records in the order of their decisions.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::input::{BytesRead, FILES_MAX, InputError, LINE_BYTES_MAX, Read1, Source};
+use super::line::Line;
+use super::order::{Order, WINDOW};
+use super::record::{Place, Record};
+use crate::base::time::Timestamp;
+use crate::telemetry::access_log::RECORD_FORMAT;
+
+/// So many broken lines are told one by one; the others are counted.
+const COMPLAINTS_MAX: usize = 20;
+
+/// So many different words of events, and policies, are kept.
+const WORDS_MAX: usize = 32;
+
+/// What is wrong with a line is told in so many bytes.
+const WHY_BYTES_MAX: usize = 200;
+
+/// What to do about a broken line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBroken {
+    /// Count it, tell the first ones, go on.
+    Skip,
+    /// Stop.
+    Stop,
+}
+
+/// What was noticed on the way.
+#[derive(Debug, Default)]
+pub struct Noticed {
+    /// Lines read, of every kind.
+    pub lines: u64,
+    /// Lines that are no records.
+    pub broken: u64,
+    /// The first of them: file and line, and why.
+    pub complaints: Vec<(String, String)>,
+    /// Events by their word.
+    pub events: BTreeMap<String, u64>,
+    /// The policies that decided the records, by digest, with how many each; at most a few.
+    pub policies: BTreeMap<String, u64>,
+    /// Records whose address was cut: rules per address count whole networks.
+    pub cut_addresses: u64,
+    /// Records of a gateway that kept only a share of what it admitted.
+    pub sampled: u64,
+}
+
+/// The records of all inputs, in the order of their decisions.
+pub struct Feed {
+    sources: Vec<Option<Source>>,
+    names: Vec<PathBuf>,
+    order: Order,
+    spare: Vec<Box<Record>>,
+    on_broken: OnBroken,
+    wanted: Option<Wanted>,
+    window: Duration,
+    bytes: BytesRead,
+    size: Option<u64>,
+    /// What was noticed so far.
+    pub noticed: Noticed,
+}
+
+/// The one record that is looked for.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// By the id that its client was told.
+    RequestId(String),
+    /// By its line in the first input, from 0.
+    Line(u64),
+}
+
+impl Feed {
+    /// Opens all files.
+    pub fn open<P: AsRef<Path>>(paths: &[P], on_broken: OnBroken) -> Result<Self, InputError> {
+        if paths.len() > FILES_MAX {
+            return Err(InputError::TooMany(paths.len()));
+        }
+        let bytes = BytesRead::default();
+        let mut sources = Vec::new();
+        let mut size = Some(0);
+        for path in paths {
+            let (source, length) = Source::open(path.as_ref(), &bytes)?;
+            sources.push(Some(source));
+            size = size.zip(length).map(|(sum, length)| sum + length);
+        }
+        let names = paths.iter().map(|path| path.as_ref().to_owned()).collect();
+        let (order, spare, noticed) = (Order::default(), Vec::new(), Noticed::default());
+        Ok(Self {
+            sources,
+            names,
+            order,
+            spare,
+            on_broken,
+            wanted: None,
+            window: WINDOW,
+            bytes,
+            size,
+            noticed,
+        })
+    }
+
+    /// Sorts all records, as many as can be held: for little traffic, written by hand.
+    pub fn sort_all(&mut self) {
+        self.window = Duration::MAX;
+    }
+
+    /// Marks one record as [wanted](Record::wanted).
+    pub fn look_for(&mut self, wanted: Wanted) {
+        self.wanted = Some(wanted);
+    }
+
+    /// The files' names, by [`Place::file`].
+    pub fn names(&self) -> &[PathBuf] {
+        &self.names
+    }
+
+    /// How many bytes have been read, and of how many, where that is known.
+    pub fn progress(&self) -> (u64, Option<u64>) {
+        (self.bytes.count(), self.size)
+    }
+
+    /// How many records came too late to be decided in their place.
+    pub fn too_late(&self) -> u64 {
+        self.order.too_late
+    }
+
+    /// The next record. Give it [back](Self::give_back), to be used again.
+    pub fn next(&mut self) -> Result<Option<Box<Record>>, InputError> {
+        loop {
+            let behind = self.furthest_behind();
+            if let Some(record) = self.order.pop(behind.map(|(_, reached)| reached), self.window) {
+                return Ok(Some(record));
+            }
+            let Some((file, _)) = behind else { return Ok(None) };
+            self.read_line(file)?;
+        }
+    }
+
+    /// Takes a record back.
+    pub fn give_back(&mut self, mut record: Box<Record>) {
+        const SPARE_MAX: usize = 1024;
+        if self.spare.len() < SPARE_MAX {
+            record.trim();
+            self.spare.push(record);
+        }
+    }
+
+    /// The file to be read next, and the time up to which all have been read.
+    fn furthest_behind(&self) -> Option<(usize, Timestamp)> {
+        let open = self.sources.iter().enumerate();
+        let open = open.filter_map(|(place, source)| Some((place, source.as_ref()?.reached)));
+        open.min_by_key(|(place, reached)| (*reached, *place))
+    }
+
+    fn read_line(&mut self, file: usize) -> Result<(), InputError> {
+        let Some(source) = &mut self.sources[file] else { return Ok(()) };
+        let read = match source.read()? {
+            Read1::End => {
+                self.sources[file] = None;
+                return Ok(());
+            }
+            Read1::TooLong => Err(format!("a line of more than {LINE_BYTES_MAX} bytes")),
+            Read1::Line if source.line().trim_ascii().is_empty() => {
+                self.noticed.lines += 1;
+                return Ok(());
+            }
+            Read1::Line => serde_json::from_slice::<Line<'_>>(source.line()).map_err(|error| worded(&error)),
+        };
+        self.noticed.lines += 1;
+        let place = Place { file: file as u16, line: source.number() };
+        let named = || format!("{}:{}", source.path.display(), place.line + 1);
+        let mut record = self.spare.pop().unwrap_or_default();
+        let filled = match read {
+            Err(why) => Err(why),
+            Ok(line) => {
+                if let Some(format) = line.format.filter(|format| *format > RECORD_FORMAT.into()) {
+                    return Err(InputError::Newer { place: named(), format });
+                }
+                let time = line.time.0;
+                let filled = match &line.event {
+                    Some(event) => {
+                        note(&mut self.noticed.events, event);
+                        Ok(false)
+                    }
+                    None => record.fill(&line, place).map(|()| true).map_err(|why| why.to_string()),
+                };
+                if filled == Ok(true) {
+                    if let Some(policy) = &line.policy {
+                        note(&mut self.noticed.policies, policy);
+                    }
+                    self.noticed.cut_addresses += u64::from(line.client_prefix.is_some());
+                    self.noticed.sampled += u64::from(line.share.is_some());
+                    record.wanted = match &self.wanted {
+                        None => false,
+                        Some(Wanted::RequestId(id)) => record.request_id() == id,
+                        Some(Wanted::Line(number)) => file == 0 && place.line == *number,
+                    };
+                }
+                filled.inspect(|_| source.reached = source.reached.max(time))
+            }
+        };
+        match filled {
+            Ok(true) => self.order.push(record),
+            Ok(false) => self.give_back(record),
+            Err(why) => {
+                let place = named();
+                self.give_back(record);
+                if self.on_broken == OnBroken::Stop {
+                    return Err(InputError::Broken { place, why });
+                }
+                self.noticed.broken += 1;
+                if self.noticed.complaints.len() < COMPLAINTS_MAX {
+                    self.noticed.complaints.push((place, why));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Counts a word, as long as there are not too many.
+fn note(words: &mut BTreeMap<String, u64>, word: &str) {
+    const WORD_BYTES_MAX: usize = 64;
+    if let Some(count) = words.get_mut(word) {
+        *count += 1;
+    } else if words.len() < WORDS_MAX && word.len() <= WORD_BYTES_MAX {
+        words.insert(word.to_owned(), 1);
+    }
+}
+
+/// What is wrong with a line, without the parser's own line number, which is always 1, and without what a terminal obeys.
+fn worded(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let mut plain: String = text.chars().filter(|c| !c.is_control()).take(WHY_BYTES_MAX).collect();
+    if error.column() > 0 {
+        use std::fmt::Write;
+        // Writing into a text does not fail.
+        let _ = write!(plain, ", at column {}", error.column());
+    }
+    plain
+}

@@ -1,0 +1,24 @@
+//! Recorded traffic against policies: what was, decided again.
+//!
+//! A replay takes the road of a live request from `identify` on: facts come from `dialect`, decisions from the engine's own
+//! four calls, and nothing here decides. What is left is time. Lines are written when requests end, by several threads, so
+//! [`feed::Feed`] sorts them within [`order::WINDOW`]; and no line may see the future, so [`course::Course`] books how a
+//! request ended only when it did, at its time and duration.
+//!
+//! Read [`feed::Feed`] and [`course::Course`], then [`run`]. Memory does not grow with the input: what is held is the
+//! traffic of two minutes, the engine's own capped counts, and tables of names that are capped too.
+
+pub mod course;
+pub mod decided;
+pub mod feed;
+pub mod input;
+mod line;
+pub mod order;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod tally;
+
+#[cfg(test)]
+mod tests;

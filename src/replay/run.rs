@@ -1,0 +1,95 @@
+//! All records, decided by one policy or two.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use super::course::Course;
+use super::decided;
+use super::feed::Feed;
+use super::input::InputError;
+use super::tally::{Difference, Tally};
+use crate::base::time::Timestamp;
+use crate::policy::PolicySet;
+
+/// So many tiers that the policy lacks are named.
+const TIERS_MAX: usize = 32;
+
+/// Why a replay does not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The input cannot be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The decisions cannot be written.
+    #[error("cannot write the decisions")]
+    Decisions(#[source] io::Error),
+}
+
+/// What a replay came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What the policy said.
+    pub tally: Tally,
+    /// What another policy says otherwise, where one was asked.
+    pub difference: Option<Difference>,
+    /// Times of the first and the last decision.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// Tiers of records that the policy lacks: they counted as free ones.
+    pub unknown_tiers: BTreeSet<String>,
+    /// Records whose verdict is not the one that they hold.
+    pub unlike_recorded: u64,
+}
+
+/// Replays everything that `feed` holds. `policy` is asked, and `against`, where it is given, too. `decisions` gets one line for each
+/// record, in the order of the decisions. `tell` hears now and then how many records have been decided.
+pub fn run(
+    feed: &mut Feed,
+    policy: &PolicySet,
+    against: Option<&PolicySet>,
+    seed: u64,
+    decisions: Option<&mut dyn Write>,
+    mut tell: impl FnMut(&Feed, u64),
+) -> Result<Outcome, ReplayError> {
+    const TELL_EVERY: u64 = 1 << 12;
+    const WRITE_BYTES: usize = 64 << 10;
+    let mut course = Course::new(policy, seed);
+    let mut other = against.map(|policy| Course::new(policy, seed));
+    let mut outcome = Outcome { difference: against.map(|_| Difference::default()), ..Outcome::default() };
+    let names: Vec<String> = feed.names().iter().map(|name| name.display().to_string()).collect();
+    let (mut decisions, mut lines) = (decisions, Vec::with_capacity(2 * WRITE_BYTES));
+    while let Some(record) = feed.next()? {
+        let request = record.request();
+        let said = course.decide(&record, &request);
+        let room = record.room().or_else(|| request.as_ref().ok()?.room());
+        outcome.tally.count(&record, room, &said, policy);
+        if let (Some(other), Some(difference)) = (&mut other, &mut outcome.difference) {
+            let before = other.decide(&record, &request);
+            difference.count(&record, (&said, policy), (&before, other.policy));
+        }
+        let tier = record.tier();
+        if !tier.is_empty() && policy.tier_named(tier).is_none() && outcome.unknown_tiers.len() < TIERS_MAX {
+            outcome.unknown_tiers.insert(tier.to_owned());
+        }
+        outcome.unlike_recorded += u64::from(record.verdict.is_some_and(|verdict| verdict != said.verdict()));
+        let first = outcome.span.map_or(record.time, |(first, _)| first);
+        outcome.span = Some((first, course.now().max(record.time)));
+        if let Some(decisions) = &mut decisions {
+            let file = (names.len() > 1).then(|| names[usize::from(record.place.file)].as_str());
+            decided::write(&mut lines, record.place.line, file, &said, policy);
+            if lines.len() >= WRITE_BYTES {
+                decisions.write_all(&lines).map_err(ReplayError::Decisions)?;
+                lines.clear();
+            }
+        }
+        drop(request);
+        feed.give_back(record);
+        if outcome.tally.total.asked.is_multiple_of(TELL_EVERY) {
+            tell(feed, outcome.tally.total.asked);
+        }
+    }
+    if let Some(decisions) = &mut decisions {
+        decisions.write_all(&lines).and_then(|()| decisions.flush()).map_err(ReplayError::Decisions)?;
+    }
+    tell(feed, outcome.tally.total.asked);
+    Ok(outcome)
+}

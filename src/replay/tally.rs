@@ -1,0 +1,246 @@
+//! Who was refused and why, counted by name. Names are capped: of very many, those that count most are kept.
+
+use std::borrow::Borrow;
+use std::hash::Hash;
+
+use hashbrown::HashMap;
+
+use super::course::Said;
+use super::record::Record;
+use crate::base::net::Prefix;
+use crate::base::room::Room;
+use crate::engine::decision::Verdict;
+use crate::policy::PolicySet;
+
+/// So many names of a kind are kept; up to twice as many until the least are dropped.
+const NAMES_MAX: usize = 1 << 16;
+
+/// What is counted under one name.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    /// Requests.
+    pub asked: u64,
+    /// Refused for now.
+    pub throttled: u64,
+    /// Refused.
+    pub denied: u64,
+    /// Admitted, and refused if every shadow rule were in force.
+    pub in_shadow: u64,
+    /// Refused by the policy in question and admitted by the other one.
+    pub newly_refused: u64,
+    /// The other way round.
+    pub newly_freed: u64,
+    /// Refusals (or new ones) by the rule that decided, by its number in [`Words`].
+    pub why: Vec<(u16, u64)>,
+    /// What is no longer refused, by the rule that did.
+    pub why_freed: Vec<(u16, u64)>,
+}
+
+impl Row {
+    /// All refusals.
+    pub fn refused(&self) -> u64 {
+        self.throttled + self.denied
+    }
+
+    fn count(&mut self, verdict: Verdict, in_shadow: bool) {
+        match verdict {
+            Verdict::Allow => self.in_shadow += u64::from(in_shadow),
+            Verdict::Throttle => self.throttled += 1,
+            Verdict::Deny => self.denied += 1,
+        }
+    }
+
+    /// What makes a name worth keeping.
+    fn weight(&self) -> (u64, u64) {
+        (self.refused() + self.newly_refused + self.newly_freed + self.in_shadow, self.asked)
+    }
+}
+
+/// Counts a rule.
+fn because(why: &mut Vec<(u16, u64)>, rule: u16) {
+    match why.iter_mut().find(|(known, _)| *known == rule) {
+        Some((_, count)) => *count += 1,
+        None => why.push((rule, 1)),
+    }
+}
+
+/// Rows by name.
+#[derive(Debug)]
+pub struct Ranking<K> {
+    rows: HashMap<K, Row, foldhash::fast::RandomState>,
+    /// How many names were dropped.
+    pub dropped: u64,
+}
+
+impl<K> Default for Ranking<K> {
+    fn default() -> Self {
+        Self { rows: HashMap::default(), dropped: 0 }
+    }
+}
+
+impl<K: Ord + Hash + Clone> Ranking<K> {
+    /// The row of a name.
+    pub fn row<Q>(&mut self, name: &Q) -> &mut Row
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.make_room(name);
+        self.rows.entry_ref(name).or_default()
+    }
+
+    fn make_room<Q>(&mut self, name: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        if self.rows.len() < 2 * NAMES_MAX || self.rows.contains_key(name) {
+            return;
+        }
+        // By weight and then by name: what is dropped must not hang on the order of a map.
+        let mut names: Vec<_> = self.rows.iter().map(|(name, row)| (row.weight(), name.clone())).collect();
+        names.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        for (_, name) in names.drain(NAMES_MAX..) {
+            self.rows.remove(&name);
+            self.dropped += 1;
+        }
+    }
+
+    /// The names that `measure` finds something in, the largest first, then by name.
+    pub fn largest(&self, measure: impl Fn(&Row) -> u64) -> Vec<(&K, &Row)> {
+        let mut rows: Vec<_> = self.rows.iter().filter(|(_, row)| measure(row) > 0).collect();
+        rows.sort_unstable_by(|a, b| measure(b.1).cmp(&measure(a.1)).then_with(|| a.0.cmp(b.0)));
+        rows
+    }
+}
+
+/// Names of rules, numbered as they come.
+#[derive(Debug, Default)]
+pub struct Words(Vec<Box<str>>);
+
+impl Words {
+    /// The number of a name.
+    pub fn number(&mut self, word: &str) -> u16 {
+        // As many as a policy has rules, and a few words of the gateway's own.
+        match self.0.iter().position(|known| &**known == word) {
+            Some(place) => place as u16,
+            None if self.0.len() < usize::from(u16::MAX) => {
+                self.0.push(word.into());
+                (self.0.len() - 1) as u16
+            }
+            None => u16::MAX,
+        }
+    }
+
+    /// The name.
+    pub fn word(&self, number: u16) -> &str {
+        self.0.get(usize::from(number)).map_or("…", |word| word)
+    }
+}
+
+/// What one policy said of all records.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// All together.
+    pub total: Row,
+    /// Names of the rules that refused.
+    pub words: Words,
+    /// By rule: refusals, and what a rule in shadow would have refused.
+    pub rules: Ranking<String>,
+    /// By account; the empty name is requests without a known key.
+    pub accounts: Ranking<String>,
+    /// By room; only refusals.
+    pub rooms: Ranking<Room>,
+    /// By address, of requests without a known key; only refusals.
+    pub proxies: Ranking<Prefix>,
+}
+
+/// The name of the rule that decides against a request; `None` where it is admitted.
+pub fn rule_of<'s>(said: &'s Said<'_>, policy: &'s PolicySet) -> Option<&'s str> {
+    match said {
+        Said::Decision(decision) => {
+            decision.refusal.as_ref().map(|refusal| refusal.first().rule_name(policy))
+        }
+        Said::Fault(fault) => Some(fault.label()),
+        Said::ByGateway(reason) => Some(reason),
+    }
+}
+
+impl Tally {
+    /// Counts one record. `room` is the one that was decided about.
+    pub fn count(&mut self, record: &Record, room: Option<Room>, said: &Said<'_>, policy: &PolicySet) {
+        let verdict = said.verdict();
+        let in_shadow = verdict == Verdict::Allow && said.shadow_verdict() != Verdict::Allow;
+        self.total.asked += 1;
+        self.total.count(verdict, in_shadow);
+        let account = self.accounts.row(record.account());
+        account.asked += 1;
+        account.count(verdict, in_shadow);
+        if let (true, Said::Decision(decision)) = (in_shadow, said)
+            && let Some(refusal) = decision.shadow.refusal()
+        {
+            self.rules.row(refusal.first().rule_name(policy)).in_shadow += 1;
+        }
+        let Some(rule) = rule_of(said, policy) else { return };
+        let number = self.words.number(rule);
+        because(&mut account.why, number);
+        let by_rule = self.rules.row(rule);
+        by_rule.asked += 1;
+        by_rule.count(verdict, false);
+        if let Some(room) = room {
+            let row = self.rooms.row(&room);
+            row.count(verdict, false);
+            because(&mut row.why, number);
+        }
+        if let (true, Some(client)) = (record.account().is_empty(), record.client()) {
+            let row = self.proxies.row(&Prefix::proxy(client));
+            row.count(verdict, false);
+            because(&mut row.why, number);
+        }
+    }
+}
+
+/// How two policies differ.
+#[derive(Debug, Default)]
+pub struct Difference {
+    /// All together. `why` is of the rules that refuse newly.
+    pub total: Row,
+    /// Refused by both, and by another rule or in another way.
+    pub refused_otherwise: u64,
+    /// Names of rules.
+    pub words: Words,
+    /// By account; the empty name is requests without a known key.
+    pub accounts: Ranking<String>,
+    /// By the rule that newly refuses, or that no longer does.
+    pub rules: Ranking<String>,
+}
+
+impl Difference {
+    /// Counts one record: what is said of it, and what the other policy says.
+    pub fn count(&mut self, record: &Record, now: (&Said<'_>, &PolicySet), before: (&Said<'_>, &PolicySet)) {
+        let account = self.accounts.row(record.account());
+        account.asked += 1;
+        self.total.asked += 1;
+        match (rule_of(now.0, now.1), rule_of(before.0, before.1)) {
+            (Some(rule), None) => {
+                let number = self.words.number(rule);
+                account.newly_refused += 1;
+                because(&mut account.why, number);
+                self.total.newly_refused += 1;
+                self.rules.row(rule).newly_refused += 1;
+            }
+            (None, Some(rule)) => {
+                let number = self.words.number(rule);
+                account.newly_freed += 1;
+                because(&mut account.why_freed, number);
+                self.total.newly_freed += 1;
+                self.rules.row(rule).newly_freed += 1;
+            }
+            (Some(rule), Some(other)) => {
+                let same = rule == other && now.0.verdict() == before.0.verdict();
+                self.refused_otherwise += u64::from(!same);
+            }
+            (None, None) => {}
+        }
+    }
+}

@@ -1,0 +1,432 @@
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::feed::{Feed, Noticed, OnBroken};
+use super::input::InputError;
+use super::report::Report;
+use super::run::{self, Outcome, ReplayError};
+use crate::base::time::Timestamp;
+use crate::policy::{PolicySet, Sources, compile};
+
+const BASE: &str = r#"
+format = 1
+[tier.anonymous]
+class = "none"
+[tier.community]
+class = "free"
+[tier.business]
+class = "paid"
+[[account]]
+id = "moved"
+tier = "business"
+[[target]]
+hosts = ["webcast.tiktok.com"]
+paths = ["/webcast/*"]
+"#;
+
+const START: u64 = 1_795_342_463_000;
+
+fn policy(more: &str) -> PolicySet {
+    let mut sources = Sources::new("");
+    sources.insert("10.toml", format!("{BASE}{more}"));
+    compile(&sources, Timestamp::from_millis(START)).unwrap_or_else(|wrong| panic!("{wrong:?}")).set
+}
+
+fn quota(scope: &str, limits: &str) -> PolicySet {
+    policy(&format!("[[quota]]\nname = \"q\"\nscope = \"{scope}\"\nlimits = {{ {limits} }}\n"))
+}
+
+/// A connect of one client, so many milliseconds after the start.
+fn asked(millis: u64) -> Value {
+    json!({
+        "time": START + millis,
+        "client": "203.0.113.7",
+        "key": null,
+        "method": "GET",
+        "target": "/webcast/fetch?room_id=7300000000000000001",
+        "user_agent": "TikTokLive.py/7.0.1",
+    })
+}
+
+fn with(mut line: Value, more: &Value) -> Value {
+    for (name, value) in more.as_object().unwrap() {
+        line[name] = value.clone();
+    }
+    line
+}
+
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn of_bytes(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn of(&self, name: &str, lines: &[Value]) -> PathBuf {
+        self.of_bytes(name, text(lines).as_bytes())
+    }
+}
+
+fn text(lines: &[Value]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+struct Replayed {
+    outcome: Outcome,
+    noticed: Noticed,
+    too_late: u64,
+    bytes: Vec<u8>,
+}
+
+impl Replayed {
+    /// The verdicts by line, one letter each.
+    fn verdicts(&self) -> String {
+        let mut lines: Vec<Value> = self.decisions();
+        lines.sort_by_key(|line| line["line"].as_u64());
+        lines.iter().map(|line| line["verdict"].as_str().unwrap()[..1].to_owned()).collect()
+    }
+
+    /// In the order of the decisions.
+    fn decisions(&self) -> Vec<Value> {
+        let text = std::str::from_utf8(&self.bytes).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+fn replay_files(
+    policy: &PolicySet,
+    against: Option<&PolicySet>,
+    seed: u64,
+    files: &[PathBuf],
+    on_broken: OnBroken,
+) -> Result<Replayed, ReplayError> {
+    let mut feed = Feed::open(files, on_broken)?;
+    let mut bytes = Vec::new();
+    let outcome = run::run(&mut feed, policy, against, seed, Some(&mut bytes), |_, _| {})?;
+    let too_late = feed.too_late();
+    Ok(Replayed { outcome, noticed: std::mem::take(&mut feed.noticed), too_late, bytes })
+}
+
+fn replay(policy: &PolicySet, lines: &[Value]) -> Replayed {
+    let files = Files::new();
+    let path = files.of("access.jsonl", lines);
+    replay_files(policy, None, 1, &[path], OnBroken::Skip).unwrap()
+}
+
+#[test]
+fn lines_are_decided_in_the_order_of_time_and_seq() {
+    let policy = quota("proxy", "minute = 2");
+    let at = |millis, seq| with(asked(millis), &json!({ "seq": seq }));
+    // As they ended: the first two admitted are those that were decided first.
+    let replayed = replay(&policy, &[at(5, 9), at(5, 3), at(4, 7), at(119_000, 1), at(1, 2)]);
+    let order: Vec<_> = replayed.decisions().iter().map(|line| line["line"].as_u64().unwrap()).collect();
+    assert_eq!(order, [4, 2, 1, 0, 3]);
+    assert_eq!(replayed.verdicts(), "ttaaa");
+    assert_eq!(replayed.too_late, 0);
+}
+
+#[test]
+fn what_stands_further_than_two_minutes_from_its_place_is_decided_late_and_counted() {
+    let policy = quota("proxy", "minute = 1");
+    let replayed = replay(&policy, &[asked(0), asked(130_000), asked(260_000), asked(1)]);
+    assert_eq!(replayed.too_late, 1);
+    assert_eq!(replayed.verdicts(), "aaat", "a late line is decided at the time that has been reached");
+}
+
+#[test]
+fn a_refund_helps_no_request_that_was_decided_before_it() {
+    let policy = quota("proxy", "minute = 1");
+    let failed = json!({ "outcome": "generator-failed", "duration_ms": 100.5 });
+    let lines = [with(asked(0), &failed), asked(50), asked(100), asked(101), asked(102)];
+    assert_eq!(replay(&policy, &lines).verdicts(), "attat");
+    // Without a word of it, it had a good answer.
+    assert_eq!(replay(&policy, &[asked(0), asked(50), asked(101)]).verdicts(), "att");
+    let refunded = json!({ "refunded": true, "duration_ms": 10 });
+    assert_eq!(replay(&policy, &[with(asked(0), &refunded), asked(9), asked(10)]).verdicts(), "ata");
+}
+
+#[test]
+fn work_is_in_flight_until_it_ended() {
+    let policy = policy("[[concurrency]]\nname = \"c\"\nscope = \"proxy\"\nmax = 1\n");
+    let slow = json!({ "outcome": "good", "duration_ms": 100 });
+    let lines = [with(asked(0), &slow), asked(99), asked(100), asked(100)];
+    assert_eq!(replay(&policy, &lines).verdicts(), "ataa");
+}
+
+#[test]
+fn nanoseconds_order_what_milliseconds_do_not() {
+    let policy = quota("proxy", "minute = 1");
+    let failed = json!({ "nanos": 400_000, "outcome": "generator-failed", "duration_ms": 0.2 });
+    let at = |nanos: u32| with(asked(0), &json!({ "nanos": nanos }));
+    // Ended at 600,000 ns.
+    assert_eq!(replay(&policy, &[with(asked(0), &failed), at(599_999), at(600_000)]).verdicts(), "ata");
+}
+
+#[test]
+fn who_asks_is_what_the_policy_of_today_says_of_the_key() {
+    let policy = policy(
+        r#"
+[[quota]]
+name = "free"
+scope = "account"
+tiers = ["community"]
+limits = { minute = 1 }
+[[key]]
+id = "k_off"
+hash = "blake3:0000000000000000000000000000000000000000000000000000000000000000"
+account = "moved"
+disabled = true
+"#,
+    );
+    let by =
+        |id, account, tier| with(asked(0), &json!({ "key": { "id": id, "account": account, "tier": tier } }));
+    let lines = [
+        // In the policy the account has another tier by now, which no quota holds.
+        by("k_a", "moved", "community"),
+        by("k_a", "moved", "community"),
+        // A tier that the policy lacks counts as a free one.
+        by("k_b", "other", "gold"),
+        by("k_b", "other", "gold"),
+        by("k_off", "moved", "community"),
+        with(asked(0), &json!({ "key_unknown": true })),
+        with(asked(0), &json!({ "key_barred_s": 3 })),
+    ];
+    let replayed = replay(&policy, &lines);
+    assert_eq!(replayed.verdicts(), "aaatddt");
+    let rules: Vec<Value> = replayed.decisions().into_iter().map(|line| line["rule"].clone()).collect();
+    assert_eq!(rules[3..], ["free", "key-disabled", "key-unknown", "key-attempts"].map(Value::from));
+    assert_eq!(replayed.outcome.unknown_tiers.iter().collect::<Vec<_>>(), ["gold"]);
+}
+
+#[test]
+fn rooms_sessions_and_urls_of_the_record_are_believed() {
+    let policy = policy(
+        "[sessions]\nmode = \"refuse\"\n[[blocklist]]\nname = \"b\"\nrooms = [\"7300000000000000009\"]\n",
+    );
+    let sign = json!({ "method": "POST", "target": "/tiktok/sign_url" });
+    let sign = with(asked(0), &sign);
+    let lines = [
+        asked(0),
+        with(asked(0), &json!({ "room": "7300000000000000009" })),
+        with(asked(0), &json!({ "target": "/webcast/fetch?room_id=7300000000000000009" })),
+        with(asked(0), &json!({ "session": "087a1a74314a983ebfda93c737242cb3" })),
+        with(asked(0), &json!({ "session": "any text at all" })),
+        with(asked(0), &json!({ "headers": { "x-cookie-header": "sessionid=5" } })),
+        with(sign.clone(), &json!({ "url": "https://webcast.tiktok.com/webcast/im/fetch/" })),
+        with(sign.clone(), &json!({ "url": "https://evil.example/webcast/im/fetch/" })),
+        // Its body was never read: nothing is held against it.
+        sign,
+    ];
+    assert_eq!(replay(&policy, &lines).verdicts(), "adddddada");
+}
+
+#[test]
+fn what_the_gateway_refused_by_itself_no_policy_frees() {
+    let own = json!({
+        "time": START, "key": null, "method": "", "target": "", "by": "gateway",
+        "rule": "bare_lf", "verdict": "deny", "outcome": "invalid",
+    });
+    let replayed = replay(&policy(""), &[own, with(asked(1), &json!({ "target": "/restart" }))]);
+    let rules: Vec<Value> = replayed.decisions().into_iter().map(|line| line["rule"].clone()).collect();
+    assert_eq!(replayed.verdicts(), "dd");
+    assert_eq!(rules, ["bare_lf", "unknown_path"]);
+}
+
+#[test]
+fn broken_lines_are_told_by_number_and_passed_over() {
+    let files = Files::new();
+    let good = asked(0).to_string();
+    let lines = [
+        good.clone(),
+        "{\"time\":1".to_owned(),
+        String::new(),
+        "{\"time\":1,\"client\":\"nowhere\",\"method\":\"GET\",\"target\":\"/\"}".to_owned(),
+        format!("{{\"x\":\"{}\"}}", "x".repeat(super::input::LINE_BYTES_MAX)),
+        "{\"time\":1,\"method\":\"GET\",\"target\":\"/\"}".to_owned(),
+        good,
+    ];
+    let path = files.of_bytes("a.jsonl", lines.join("\n").as_bytes());
+    let replayed = replay_files(&policy(""), None, 1, std::slice::from_ref(&path), OnBroken::Skip).unwrap();
+    let places: Vec<&str> =
+        replayed.noticed.complaints.iter().map(|(place, _)| place.rsplit(':').next().unwrap()).collect();
+    assert_eq!(places, ["2", "4", "5", "6"]);
+    assert_eq!((replayed.noticed.broken, replayed.noticed.lines), (4, 7));
+    let numbers: Vec<_> = replayed.decisions().iter().map(|line| line["line"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [0, 6]);
+    let why: Vec<_> = replayed.noticed.complaints.iter().map(|(_, why)| why.as_str()).collect();
+    insta::assert_debug_snapshot!(why, @r#"
+    [
+        "EOF while parsing an object, at column 9",
+        "`client` is no address",
+        "a line of more than 65536 bytes",
+        "`client` is missing",
+    ]
+    "#);
+    let strict = replay_files(&policy(""), None, 1, &[path], OnBroken::Stop);
+    assert!(
+        matches!(strict, Err(ReplayError::Input(InputError::Broken { place, .. })) if place.ends_with(":2"))
+    );
+}
+
+#[test]
+fn records_of_a_newer_format_are_refused() {
+    let files = Files::new();
+    let path = files.of("a.jsonl", &[asked(0), with(asked(1), &json!({ "format": 2 }))]);
+    let Err(error) = replay_files(&policy(""), None, 1, &[path], OnBroken::Skip) else { panic!("taken") };
+    let told = error.to_string();
+    assert!(told.contains("a.jsonl:2: this record has format 2"), "{told}");
+}
+
+#[test]
+fn several_files_packed_or_not_in_any_order_are_one() {
+    let files = Files::new();
+    let policy = quota("proxy", "hour = 150");
+    let lines: Vec<Value> = (0..200).map(|n| asked(n * 10_000)).collect();
+    let gzip = |lines: &[Value]| {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(text(lines).as_bytes()).unwrap();
+        packer.finish().unwrap()
+    };
+    // Two members of gzip in one file, as where two files were joined.
+    let second = [gzip(&lines[60..90]), gzip(&lines[90..120])].concat();
+    let inputs = [
+        files.of("access.jsonl", &lines[120..]),
+        files.of_bytes("1", &zstd::encode_all(text(&lines[..60]).as_bytes(), 1).unwrap()),
+        files.of_bytes("2", &second),
+    ];
+    let replayed = replay_files(&policy, None, 1, &inputs, OnBroken::Stop).unwrap();
+    assert_eq!((replayed.too_late, replayed.outcome.tally.total.asked), (0, 200));
+    let admitted: Vec<_> = replayed.decisions().iter().map(|line| line["verdict"] == "allow").collect();
+    let whole = replay(&policy, &lines).decisions();
+    assert_eq!(admitted, whole.iter().map(|line| line["verdict"] == "allow").collect::<Vec<_>>());
+    let first = &replayed.decisions()[0];
+    assert!(first["file"].as_str().unwrap().ends_with("/1") && first["line"] == 0, "{first}");
+    let cut = &gzip(&lines)[..300];
+    let torn = replay_files(&policy, None, 1, &[files.of_bytes("torn", cut)], OnBroken::Skip);
+    assert!(matches!(torn, Err(ReplayError::Input(InputError::Read { .. }))));
+}
+
+#[test]
+fn two_replicas_that_wrote_beside_each_other_are_merged() {
+    let files = Files::new();
+    let lines = |from: u64| (0..300).map(|n| asked(from + n * 2_000)).collect::<Vec<_>>();
+    let inputs = [files.of("a", &lines(0)), files.of("b", &lines(1_000))];
+    let replayed = replay_files(&policy(""), None, 1, &inputs, OnBroken::Stop).unwrap();
+    assert_eq!(replayed.too_late, 0);
+    let files: Vec<_> = replayed.decisions().iter().map(|line| line["file"].clone()).collect();
+    assert!(files.windows(2).all(|pair| pair[0] != pair[1]), "they take turns");
+}
+
+#[test]
+fn the_difference_of_two_policies_by_account() {
+    let (tight, loose) =
+        (quota("account", "minute = 1"), policy("[[blocklist]]\nname = \"b\"\naccounts = [\"moved\"]\n"));
+    let by = |account: &str, millis| {
+        with(asked(millis), &json!({ "key": { "id": "k", "account": account, "tier": "community" } }))
+    };
+    let lines = [by("one", 0), by("one", 1), by("one", 2), by("moved", 3), by("moved", 4), asked(5)];
+    let files = Files::new();
+    let path = files.of("a", &lines);
+    let replayed = replay_files(&tight, Some(&loose), 1, &[path], OnBroken::Stop).unwrap();
+    let report = Report { outcome: &replayed.outcome, policy: &tight, rows_max: 10 };
+    insta::assert_snapshot!(report.text());
+    let difference = &report.json()["difference"];
+    assert_eq!(difference["newly_refused"], 2);
+    assert_eq!(difference["newly_freed"], 1);
+    assert_eq!(difference["refused_otherwise"], 1);
+    assert_eq!(difference["accounts"][0]["refused_by"], json!({ "q": 2 }));
+    assert_eq!(difference["accounts"][1]["freed_from"], json!({ "b": 1 }));
+    assert_eq!(difference["accounts"][1]["newly_freed_share"], 0.5);
+}
+
+#[test]
+fn events_are_no_requests() {
+    let event = json!({ "time": START, "seq": 0, "event": "reload", "policy": "0fa10203040506ff" });
+    let replayed = replay(&policy(""), &[event.clone(), asked(0), event]);
+    assert_eq!(replayed.outcome.tally.total.asked, 1);
+    assert_eq!(replayed.noticed.events["reload"], 2);
+}
+
+/// Lines of a few clients, accounts and rooms, with every outcome, out of order.
+fn traffic() -> impl Strategy<Value = Vec<Value>> {
+    let line = (0u64..90_000, 0u8..4, 0u8..4, 0u8..3, 0u16..900, 0usize..4, any::<bool>());
+    let line = line.prop_map(|(millis, client, account, room, took, outcome, sign)| {
+        let key = match account {
+            0 => Value::Null,
+            n => json!({ "id": format!("k{n}"), "account": format!("a{n}"), "tier": "community" }),
+        };
+        let outcome = ["good", "generator-failed", "client-gone", "no-capacity"][outcome];
+        let target = if sign {
+            format!(
+                "/webcast/sign_url?url=https%3A%2F%2Fwebcast.tiktok.com%2Fwebcast%2F%3Froom_id%3D{}",
+                room + 1
+            )
+        } else {
+            format!("/webcast/fetch?room_id={}", room + 1)
+        };
+        with(
+            asked(millis),
+            &json!({
+                "client": format!("203.0.113.{client}"), "key": key, "target": target,
+                "outcome": outcome, "duration_ms": f64::from(took) / 4.0,
+            }),
+        )
+    });
+    proptest::collection::vec(line, 1..150)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn two_seeds_write_the_same_bytes(lines in traffic()) {
+        let policy = policy(r#"
+[[quota]]
+name = "q"
+scope = "proxy"
+limits = { minute = 9, hour = 20 }
+[[distinct]]
+name = "d"
+count = "room"
+scope = "account"
+limits = { minute = 2 }
+[[rate]]
+name = "r"
+scope = "account"
+rate = "1/s"
+burst = 3
+[[concurrency]]
+name = "c"
+scope = "room"
+max = 3
+mode = "shadow"
+"#);
+        let loose = quota("total", "minute = 30");
+        let files = Files::new();
+        let path = [files.of("a", &lines)];
+        let one = replay_files(&policy, Some(&loose), 1, &path, OnBroken::Stop).unwrap();
+        let other = replay_files(&policy, Some(&loose), 0xdead_beef_cafe, &path, OnBroken::Stop).unwrap();
+        prop_assert_eq!(&one.bytes, &other.bytes);
+        let printed = |replayed: &Replayed| {
+            let report = Report { outcome: &replayed.outcome, policy: &policy, rows_max: 100 };
+            (report.text(), report.json().to_string())
+        };
+        prop_assert_eq!(printed(&one), printed(&other));
+    }
+
+    #[test]
+    fn any_bytes_are_a_record_or_broken(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let files = Files::new();
+        let path = [files.of_bytes("a", &[b"\n", &bytes[..]].concat())];
+        prop_assert!(replay_files(&policy(""), None, 1, &path, OnBroken::Skip).is_ok());
+    }
+}

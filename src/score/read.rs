@@ -1,0 +1,153 @@
+//! Reads labelled traffic and decisions, each line bounded.
+
+use std::io::{self, BufRead, Read};
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+
+use super::tally::{Score, Tally};
+use super::verdicts::{Verdicts, Which};
+use crate::base::time::Timestamp;
+
+/// The longest line, in bytes.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// The most lines that a trace may have: a quarter of this in bytes is held of its decisions.
+pub(super) const LINES_MAX: u64 = 1 << 30;
+
+/// Why nothing can be scored.
+#[derive(Debug, thiserror::Error)]
+pub enum ScoreError {
+    /// It cannot be read.
+    #[error("the {0} cannot be read")]
+    Read(&'static str, #[source] io::Error),
+    /// A line is not what it should be. The number is from 1, as editors count.
+    #[error("line {1} of the {0}: {2}")]
+    Broken(&'static str, u64, String),
+    /// A line is too long to be one.
+    #[error("line {1} of the {0} is longer than {LINE_BYTES_MAX} bytes")]
+    TooLong(&'static str, u64),
+    /// There is too much of it.
+    #[error("there are more than {LINES_MAX} lines")]
+    TooMany,
+    /// The decisions are not about this traffic.
+    #[error("nothing was decided of line {0} of the traffic: were these decisions made of it?")]
+    Undecided(u64),
+    /// The traffic says nothing of who is who.
+    #[error("no line of the traffic has a `label`: `signgate simulate` writes such traffic")]
+    Unlabelled,
+}
+
+/// One line after the other, in one buffer.
+pub(super) struct Lines<R> {
+    from: R,
+    what: &'static str,
+    buffer: Vec<u8>,
+    number: u64,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub(super) fn new(from: R, what: &'static str) -> Self {
+        Self { from, what, buffer: Vec::new(), number: 0 }
+    }
+
+    /// The next line that is not empty, with its number from 0.
+    pub(super) fn next(&mut self) -> Result<Option<(u64, &[u8])>, ScoreError> {
+        loop {
+            self.buffer.clear();
+            let mut bounded = (&mut self.from).take(LINE_BYTES_MAX);
+            let read = bounded.read_until(b'\n', &mut self.buffer);
+            let number = self.number;
+            match read.map_err(|error| ScoreError::Read(self.what, error))? {
+                0 => return Ok(None),
+                length if length as u64 == LINE_BYTES_MAX && !self.buffer.ends_with(b"\n") => {
+                    return Err(ScoreError::TooLong(self.what, number + 1));
+                }
+                _ => {}
+            }
+            self.number += 1;
+            if self.number > LINES_MAX {
+                return Err(ScoreError::TooMany);
+            }
+            if !self.buffer.trim_ascii().is_empty() {
+                return Ok(Some((number, &self.buffer)));
+            }
+        }
+    }
+
+    pub(super) fn broken(&self, number: u64, error: &impl std::fmt::Display) -> ScoreError {
+        ScoreError::Broken(self.what, number + 1, error.to_string())
+    }
+}
+
+/// What is looked at of a line of labelled traffic.
+#[derive(Debug, Deserialize)]
+pub struct Labelled<'a> {
+    /// In milliseconds since 1970.
+    #[serde(deserialize_with = "millis")]
+    pub time: u64,
+    /// The client's address.
+    pub client: IpAddr,
+    /// Who it was; `None` for lines that are not labelled, such as events.
+    #[serde(borrow)]
+    pub label: Option<Label<'a>>,
+}
+
+/// Who somebody was in truth.
+#[derive(Debug, Deserialize)]
+pub struct Label<'a> {
+    /// 1 or 2.
+    pub population: u8,
+    /// What happened.
+    pub scenario: &'a str,
+    /// What kind of person or program it was.
+    pub persona: &'a str,
+    /// Whether the request was one too many.
+    pub attack: bool,
+    /// The room that it was about.
+    pub room: &'a str,
+}
+
+/// Milliseconds since 1970 or RFC 3339, as records may have either.
+fn millis<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Moment<'a> {
+        Millis(u64),
+        Text(&'a str),
+    }
+    match Moment::deserialize(from)? {
+        Moment::Millis(millis) => Ok(millis),
+        Moment::Text(text) => Timestamp::parse_rfc3339(text)
+            .map(Timestamp::as_millis)
+            .ok_or_else(|| D::Error::custom("`time` is neither milliseconds nor RFC 3339")),
+    }
+}
+
+/// Scores the decisions about a trace.
+pub fn score(traffic: impl BufRead, decisions: impl BufRead, which: Which) -> Result<Score, ScoreError> {
+    let verdicts = Verdicts::read(decisions, which)?;
+    let mut lines = Lines::new(traffic, "traffic");
+    let mut tally = Tally::default();
+    while let Some((number, text)) = lines.next()? {
+        // A line without a client, such as an event, has no label either.
+        let line: Labelled<'_> = match serde_json::from_slice(text) {
+            Ok(line) => line,
+            Err(_) if is_unlabelled(text) => continue,
+            Err(error) => return Err(lines.broken(number, &error)),
+        };
+        let Some(label) = &line.label else { continue };
+        let said = verdicts.get(number as usize).ok_or(ScoreError::Undecided(number + 1))?;
+        tally.add(&line, label, said);
+    }
+    tally.finish().ok_or(ScoreError::Unlabelled)
+}
+
+fn is_unlabelled(text: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Any {
+        label: Option<serde::de::IgnoredAny>,
+    }
+    serde_json::from_slice::<Any>(text).is_ok_and(|any| any.label.is_none())
+}

@@ -1,0 +1,84 @@
+//! Decisions by the line that they are about, two bits each.
+
+use std::io::BufRead;
+
+use serde::Deserialize;
+
+use super::read::{LINES_MAX, Lines, ScoreError};
+
+/// What was decided of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Said {
+    /// Let through.
+    Allow,
+    /// Told to wait.
+    Throttle,
+    /// Refused.
+    Deny,
+}
+
+/// Which of the two verdicts of a decision is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// What the enforced rules say.
+    Enforced,
+    /// What they would say with every shadow rule enforced.
+    Shadow,
+}
+
+/// A line of `signgate replay --decisions`.
+#[derive(Deserialize)]
+struct Decision {
+    line: u64,
+    verdict: Said,
+    shadow: Option<Said>,
+}
+
+/// All decisions of a trace.
+#[derive(Debug, Default)]
+pub struct Verdicts(Vec<u8>);
+
+const UNKNOWN: u8 = 3;
+
+impl Verdicts {
+    /// Reads decisions in any order; of two about one line the later holds.
+    pub fn read(decisions: impl BufRead, which: Which) -> Result<Self, ScoreError> {
+        let mut verdicts = Self::default();
+        let mut lines = Lines::new(decisions, "decisions");
+        while let Some((number, text)) = lines.next()? {
+            let decision: Decision =
+                serde_json::from_slice(text).map_err(|error| lines.broken(number, &error))?;
+            let said = match which {
+                Which::Enforced => decision.verdict,
+                Which::Shadow => decision.shadow.unwrap_or(decision.verdict),
+            };
+            if decision.line >= LINES_MAX {
+                return Err(ScoreError::TooMany);
+            }
+            verdicts.set(decision.line as usize, said);
+        }
+        Ok(verdicts)
+    }
+
+    /// Puts down one.
+    pub fn set(&mut self, line: usize, said: Said) {
+        let byte = line / 4;
+        if byte >= self.0.len() {
+            // All ones: nothing is known of the lines between.
+            self.0.resize(byte + 1, u8::MAX);
+        }
+        let shift = line % 4 * 2;
+        self.0[byte] = self.0[byte] & !(UNKNOWN << shift) | (said as u8) << shift;
+    }
+
+    /// What was decided of a line, where it is known.
+    pub fn get(&self, line: usize) -> Option<Said> {
+        match self.0.get(line / 4)? >> (line % 4 * 2) & UNKNOWN {
+            0 => Some(Said::Allow),
+            1 => Some(Said::Throttle),
+            2 => Some(Said::Deny),
+            _ => None,
+        }
+    }
+}

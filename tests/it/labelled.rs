@@ -1,0 +1,164 @@
+//! Labelled traffic from end to end: what `simulate` writes is what `replay` reads and `score` judges.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use signgate::base::time::Timestamp;
+use signgate::policy::{PolicySet, Sources, compile};
+use signgate::replay::course::{Course, Said};
+use signgate::replay::feed::{Feed, OnBroken};
+use signgate::simulate::{Population, Settings, Traffic, scenarios, write_networks};
+
+const POLICY: &str = r#"
+format = 1
+[tier.anonymous]
+class = "none"
+[tier.community]
+class = "free"
+[tier.business]
+class = "paid"
+[tier.enterprise]
+class = "paid"
+[[target]]
+hosts = ["webcast.tiktok.com"]
+paths = ["/webcast/*"]
+[networks]
+table = "networks.csv"
+"#;
+
+fn networks() -> Vec<u8> {
+    let mut csv = Vec::new();
+    write_networks(&mut csv).unwrap();
+    csv
+}
+
+fn policy(more: &str) -> PolicySet {
+    let mut sources = Sources::new("");
+    sources.insert("00.toml", format!("{POLICY}{more}"));
+    sources.insert("networks.csv", networks());
+    let compiled =
+        compile(&sources, Timestamp::from_secs(1_800_000_000)).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+    assert_eq!(compiled.warnings.len(), 0, "{:?}", compiled.warnings);
+    compiled.set
+}
+
+/// Every line of every scenario is a request that a gateway would have taken, from a network that the table knows.
+#[test]
+fn every_line_is_taken_by_replay() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, policy) = (directory.path().join("traffic.jsonl"), policy(""));
+    for (scenario, population) in scenarios::ALL
+        .into_iter()
+        .flat_map(|scenario| Population::ALL.map(|population| (scenario, population)))
+    {
+        let duration = Duration::from_secs(400);
+        let settings =
+            Settings { rate: 1.5, attack_size: 0.3, population, duration, ..Settings::new(scenario, 3) };
+        let mut traffic = Traffic::new(settings);
+        let (mut bytes, mut rooms, mut count) = (Vec::new(), Vec::new(), 0);
+        while let Some(record) = traffic.next() {
+            traffic.write_line(&record, &mut bytes);
+            rooms.push(record.room);
+            count += 1;
+            assert!(policy.networks().lookup(record.client).is_some(), "{}", record.client);
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let mut feed = Feed::open(&[&path], OnBroken::Stop).unwrap();
+        let mut course = Course::new(&policy, 0);
+        while let Some(record) = feed.next().unwrap() {
+            let request = record.request();
+            let said = course.decide(&record, &request);
+            let place = record.place.line as usize;
+            assert!(
+                matches!(&said, Said::Decision(decision) if decision.refusal.is_none()),
+                "{} line {place}: {}",
+                scenario.name,
+                record.target()
+            );
+            // The room that is counted is the label's, wherever it stands.
+            let request = request.unwrap();
+            let facts = course.facts(&record, &request).unwrap();
+            if let Some(signgate::base::room::Room::Id(room)) = facts.room {
+                assert_eq!(room, rooms[place], "{} line {place}", scenario.name);
+            }
+            drop(request);
+            count -= 1;
+        }
+        assert_eq!((count, feed.too_late()), (0, 0), "{}", scenario.name);
+    }
+}
+
+fn signgate(directory: &Path, args: &[&str]) -> Output {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_signgate")).args(args).current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+#[test]
+fn simulate_replay_and_score_fit_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let simulate = "simulate --scenario hammering --rate 4 --duration 10m --seed 5 --out t.jsonl --networks p/networks.csv";
+    std::fs::create_dir(at.join("p")).unwrap();
+    // Every repeating address is held to one signature a minute.
+    let rule = "[[rate]]\nname = \"one-a-minute\"\nscope = \"proxy+room\"\nrate = \"1/min\"\n";
+    std::fs::write(at.join("p/p.toml"), format!("{POLICY}{rule}")).unwrap();
+    signgate(at, &simulate.split(' ').collect::<Vec<_>>());
+    let again: Vec<&str> =
+        simulate.split(' ').map(|word| if word == "t.jsonl" { "-" } else { word }).collect();
+    assert!(
+        signgate(at, &again).stdout == std::fs::read(at.join("t.jsonl")).unwrap(),
+        "the same seed, the same bytes"
+    );
+    assert_eq!(std::fs::read(at.join("p/networks.csv")).unwrap(), networks());
+    signgate(at, &["replay", "--policies", "p", "--input", "t.jsonl", "--decisions", "d.jsonl", "--strict"]);
+    let score =
+        signgate(at, &["score", "--traffic", "t.jsonl", "--decisions", "d.jsonl", "--format", "json"]);
+    let score: serde_json::Value = serde_json::from_slice(&score.stdout).unwrap();
+    assert_eq!(score["scenario"], "hammering");
+    assert_eq!(score["attack"]["signatures"], 1_600);
+    // Sixty addresses, one a minute each, for five minutes.
+    let leaked = score["attack"]["leaked"].as_u64().unwrap();
+    assert!((240..=360).contains(&leaked), "{leaked}");
+    // Whom such a rule meets: those with several tools at one address.
+    assert_eq!(score["benign"]["personas"][0]["persona"], "creator", "{score}");
+    assert_eq!(score["benign"]["denied"], 0);
+    let text = signgate(at, &["score", "--traffic", "t.jsonl", "--decisions", "d.jsonl", "--shadow"]);
+    assert!(String::from_utf8(text.stdout).unwrap().contains("hammering"));
+}
+
+#[test]
+fn what_cannot_be_simulated_is_told() {
+    let told = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_signgate")).args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(told(&["simulate", "--scenario", "flash-crowds"]).contains("a similar one is `flash-crowd`"));
+    assert!(told(&["simulate", "--population", "3"]).contains("expected 1 or 2"));
+    assert!(told(&["simulate", "--rate", "0"]).contains("expected a number from 0.1"));
+    assert!(told(&["simulate", "--rate", "NaN"]).contains("expected a number from 0.1"));
+    assert!(told(&["simulate", "--out", "/no/such/folder/t.jsonl"]).contains("cannot write"));
+    assert!(
+        told(&["score", "--traffic", "a", "--decisions", "b", "--decisions", "c"])
+            .contains("each `--traffic`")
+    );
+    assert!(
+        told(&["score", "--traffic", "/no/such", "--decisions", "/no/such"])
+            .contains("cannot read `/no/such`")
+    );
+}
+
+#[test]
+fn the_list_names_every_scenario_with_its_trouble() {
+    let listed = signgate(Path::new("."), &["simulate", "--list"]);
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    for scenario in scenarios::ALL {
+        assert!(listed.contains(scenario.name) && listed.contains(scenario.hard), "{}", scenario.name);
+    }
+    let client: IpAddr = "240.0.0.1".parse().unwrap();
+    assert!(policy("").networks().lookup(client).is_some());
+}

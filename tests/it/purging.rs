@@ -1,0 +1,101 @@
+//! Somebody is taken out of the access record, while a gateway writes to it and when none does.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::gateway::{Gateway, OPEN, Setup};
+use crate::generator::Generator;
+
+fn purge(directory: &Path, more: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_signgate"))
+        .args(["record", "purge", "--config", "signgate.toml"])
+        .args(more)
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+/// All lines of all files of the record.
+fn lines(directory: &Path) -> Vec<Value> {
+    let files = std::fs::read_dir(directory.join("data")).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.to_string_lossy().contains("access.jsonl"));
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    files
+        .flat_map(|path| {
+            read(path).lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn of(lines: &[Value], field: &str, value: &str) -> usize {
+    lines.iter().filter(|line| line[field] == value).count()
+}
+
+fn ask(gateway: &Gateway, client: &str, room: u64) {
+    let from = format!("X-Forwarded-For: {client}");
+    assert_eq!(gateway.get(&format!("/webcast/fetch?room_id={room}"), &[&from]).status, 200);
+}
+
+#[test]
+fn an_address_and_a_room_go_while_the_gateway_writes_on() {
+    let generator = Generator::good();
+    let gateway = Setup::new(OPEN)
+        .config("[listen]\nclient-address = \"x-forwarded-for\"\ntrusted-proxies = [\"127.0.0.0/8\"]")
+        .generator(generator.address)
+        .start();
+    for _ in 0..3 {
+        ask(&gateway, "203.0.113.7", 7_300_000_000_000_000_001);
+        ask(&gateway, "203.0.113.8", 7_300_000_000_000_000_001);
+        ask(&gateway, "203.0.113.9", 7_300_000_000_000_000_002);
+    }
+    let directory = gateway.directory().to_owned();
+    let (code, told, said) = purge(&directory, &["--address", "203.0.113.7"]);
+    assert_eq!(code, 0, "{told}{said}");
+    assert!(told.contains("3 lines in all removed"), "{told}");
+    assert!(said.contains("what was copied elsewhere"), "{said}");
+    let left = lines(&directory);
+    assert_eq!((of(&left, "client", "203.0.113.7"), of(&left, "client", "203.0.113.8")), (0, 3));
+
+    // The gateway goes on in a new file, and nothing of it is lost.
+    ask(&gateway, "203.0.113.7", 7_300_000_000_000_000_002);
+    let (code, told, _) = purge(&directory, &["--room", "7300000000000000002", "--dry-run"]);
+    assert_eq!(code, 0, "{told}");
+    let (code, told, said) = purge(&directory, &["--room", "7300000000000000002"]);
+    assert_eq!(code, 0, "{told}{said}");
+    assert!(told.contains("4 lines in all removed"), "{told}");
+    ask(&gateway, "203.0.113.7", 7_300_000_000_000_000_001);
+    gateway
+        .wait_until("a record of who comes again", |_| of(&lines(&directory), "client", "203.0.113.7") == 1);
+    let left = lines(&directory);
+    assert_eq!(of(&left, "room", "7300000000000000002"), 0);
+    assert_eq!((of(&left, "client", "203.0.113.8"), left.len()), (3, 3 + 1 + 2), "{left:#?}");
+    assert_eq!(of(&left, "event", "record-rotated"), 2, "an operator's action is a line of its own");
+}
+
+#[test]
+fn without_a_gateway_somebody_has_to_say_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::create_dir(at("data")).unwrap();
+    std::fs::write(at("signgate.toml"), "").unwrap();
+    let line = |account: &str| {
+        format!(
+            "{{\"time\":1,\"client\":\"203.0.113.7\",\"key\":{{\"id\":\"k\",\"account\":\"{account}\",\"tier\":\"t\"}}}}\n"
+        )
+    };
+    std::fs::write(at("data/access.jsonl"), line("one") + &line("other")).unwrap();
+    let (code, _, said) = purge(directory.path(), &["--account", "one"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("where none is running, say `--stopped`"), "{said}");
+    let dry = purge(directory.path(), &["--account", "one", "--dry-run"]);
+    assert!(dry.1.contains("1 lines in all would be removed, 1 stay"), "{}", dry.1);
+    assert_eq!(lines(directory.path()).len(), 2);
+    assert_eq!(purge(directory.path(), &["--account", "one", "--stopped"]).0, 0);
+    let left = lines(directory.path());
+    assert_eq!((left.len(), &left[0]["key"]["account"]), (1, &Value::from("other")));
+    assert_eq!(purge(directory.path(), &["--stopped"]).0, 2, "nothing is purged by mistake");
+}

@@ -1,0 +1,408 @@
+//! A run that one worker recorded from an empty start replays to the same verdicts: requests of every kind over sockets,
+//! refused by every row, with outcomes of every kind, each compared.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use signgate::base::secret::KeyHash;
+
+use crate::gateway::{Answer, Client, Gateway, Setup};
+use crate::generator::{Asked, Generator, answer, good};
+
+/// One rule of every kind, each tight enough to refuse some of what comes. Windows are of seconds, so that many of them
+/// end and begin anew while the test runs.
+const POLICY: &str = r#"
+format = 1
+[tier.anonymous]
+class = "none"
+[tier.community]
+class = "free"
+[tier.business]
+class = "paid"
+[[target]]
+hosts = ["webcast.tiktok.com"]
+paths = ["/webcast/*"]
+[sessions]
+mode = "refuse"
+[[quota]]
+name = "anonymous"
+scope = "proxy"
+tiers = ["anonymous"]
+limits = { "2s" = 40, minute = 900 }
+[[quota]]
+name = "community"
+scope = "account"
+tiers = ["community"]
+limits = { "1s" = 30, day = 100_000 }
+[[quota]]
+name = "room-of-a-proxy"
+scope = "proxy+room"
+limits = { "3s" = 9 }
+[[distinct]]
+name = "rooms"
+count = "room"
+scope = "proxy"
+tiers = ["anonymous"]
+limits = { "2s" = 12 }
+[[rate]]
+name = "pace"
+scope = "account"
+tiers = ["business"]
+rate = "60/s"
+burst = 8
+[[rate]]
+name = "pace-in-shadow"
+scope = "proxy"
+rate = "25/s"
+burst = 4
+mode = "shadow"
+[[concurrency]]
+name = "in-flight"
+scope = "proxy"
+max = 2
+[[blocklist]]
+name = "agents"
+user-agents = ["evil*"]
+[[blocklist]]
+name = "agents-in-shadow"
+user-agents = ["*Java*"]
+mode = "shadow"
+[[blocklist]]
+name = "rooms-blocked"
+rooms = ["7300000000000000007", "@blocked.name"]
+[[allowlist]]
+name = "partner"
+accounts = ["partner"]
+exempt = ["quota"]
+"#;
+
+/// Keys of accounts, by what is said of each in the policy.
+const KEYS: [(&str, &str, &str, &str); 7] = [
+    ("free-one", "community", "", "sg_key_free_one"),
+    ("free-two", "community", "", "sg_key_free_two"),
+    ("paid", "business", "", "sg_key_paid"),
+    ("partner", "business", "", "sg_key_partner"),
+    ("old", "community", "expires = 2020-01-01T00:00:00Z", "sg_key_old"),
+    ("off", "community", "disabled = true", "sg_key_off"),
+    (
+        "bound",
+        "community",
+        "proxies = [\"203.0.113.0/30\"]\nrooms = [\"7300000000000000001\"]",
+        "sg_key_bound",
+    ),
+];
+
+fn accounts() -> String {
+    let mut text = String::new();
+    for (account, tier, more, key) in KEYS {
+        let hash = KeyHash::of(key.as_bytes());
+        text.push_str(&format!(
+            "[[account]]\nid = \"{account}\"\ntier = \"{tier}\"\n[[key]]\nid = \"k_{account}\"\nhash = \"{hash}\"\naccount = \"{account}\"\n{more}\n"
+        ));
+    }
+    text
+}
+
+/// SplitMix64: the same traffic in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (x ^ (x >> 31)) % sides
+    }
+
+    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.roll(of.len() as u64) as usize]
+    }
+}
+
+/// One request of the mix.
+fn ask(client: &mut Client, dice: &mut Dice) -> Answer {
+    let room = 7_300_000_000_000_000_001 + dice.roll(30);
+    let mut headers = vec![format!("X-Forwarded-For: 203.0.113.{}", dice.roll(12))];
+    let agent = match dice.roll(40) {
+        0 => "evil/1.0".to_owned(),
+        1..4 => format!("Mozilla/5.0 Java {}", "x".repeat(dice.roll(700) as usize)),
+        4..20 => "tiktok-live-connector/2.5.0 linux".to_owned(),
+        20 => String::new(),
+        _ => "TikTokLive.py/7.0.1".to_owned(),
+    };
+    if !agent.is_empty() {
+        headers.push(format!("User-Agent: {agent}"));
+    }
+    let key = match dice.roll(20) {
+        0 if dice.roll(3) == 0 => Some(format!("sg_unknown_{}", dice.roll(1_000))),
+        1..12 => None,
+        _ => Some(KEYS[dice.roll(KEYS.len() as u64) as usize].3.to_owned()),
+    };
+    let mut query = String::from("client=ttlive-node");
+    match (key, dice.roll(3)) {
+        (Some(key), 0) => query.push_str(&format!("&apiKey={key}")),
+        (Some(key), 1) => headers.push(format!("X-Api-Key: {key}")),
+        (Some(key), _) => headers.push(format!("Authorization: Bearer {key}")),
+        (None, _) => {}
+    }
+    match dice.roll(60) {
+        0 => query.push_str("&session_id=0123456789abcdef"),
+        1 => headers.push("X-Cookie-Header: sessionid=0123456789abcdef".into()),
+        2 => query.push_str("&device_id=7123456789012345678"),
+        _ => {}
+    }
+    let host = dice.pick(&["webcast.tiktok.com", "webcast.tiktok.com", "webcast.tiktok.com", "evil.example"]);
+    let url = format!("https://{host}/webcast/im/fetch/?aid=1988&room_id={room}");
+    let encoded = percent_encoding::utf8_percent_encode(&url, percent_encoding::NON_ALPHANUMERIC);
+    let name = dice.pick(&["some.name", "other_name", "Blocked.Name"]);
+    let (method, target, body) = match dice.roll(24) {
+        0..8 => ("GET", format!("/webcast/fetch?{query}&room_id={room}&platform=web"), None),
+        8..11 => ("GET", format!("//webcast/rooms/{room}/connect/?{query}"), None),
+        11 => ("GET", format!("/webcast/anchors/%40{name}/connect?{query}"), None),
+        12..15 => ("GET", format!("/webcast/sign_url?{query}&url={encoded}"), None),
+        15..18 => ("POST", format!("/tiktok/sign_url?{query}"), Some(format!("{{\"url\":\"{url}\"}}"))),
+        18 => {
+            ("POST", format!("/webcast/rooms/{room}/chat?{query}"), Some("{\"content\":\"hi\"}".to_owned()))
+        }
+        19 => ("GET", format!("/webcast/rate_limits?{query}"), None),
+        20 => ("GET", format!("/webcast/room_id?{query}&uniqueId={name}"), None),
+        // What no policy is asked about.
+        21 => ("GET", format!("/restart?{query}"), None),
+        22 => ("GET", format!("/webcast/fetch?{query}&room_id={room}&roomId=5"), None),
+        _ => ("POST", format!("/webcast/sign_url?{query}"), Some("{\"url\":".to_owned())),
+    };
+    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+    client.ask(method, &target, &headers, body.as_deref())
+}
+
+/// Fails now and then, by what is asked and how often: answers of 500, rubbish, blame for the request, slow ones.
+fn moody(count: &AtomicU64, asked: &Asked) -> Vec<u8> {
+    match count.fetch_add(1, Ordering::Relaxed) % 97 {
+        3 | 31 | 59 => answer(500, &[], b"{}"),
+        7 => answer(200, &[], b""),
+        11 | 12 => answer(400, &["Content-Type: application/json"], b"{\"code\":400,\"message\":\"no\"}"),
+        17 => Vec::new(),
+        23 => {
+            std::thread::sleep(Duration::from_millis(30));
+            good(asked)
+        }
+        _ => good(asked),
+    }
+}
+
+fn mixed_traffic(gateway: &Gateway, requests: u64) {
+    const CLIENTS: u64 = 12;
+    std::thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            scope.spawn(move || {
+                let mut dice = Dice(number);
+                let mut client = gateway.client();
+                for _ in 0..requests / CLIENTS {
+                    if ask(&mut client, &mut dice).closes() {
+                        client = gateway.client();
+                    }
+                }
+            });
+        }
+    });
+}
+
+fn words<'v>(value: &'v Value, name: &str) -> Vec<&'v str> {
+    value[name].as_array().map_or(Vec::new(), |words| words.iter().filter_map(Value::as_str).collect())
+}
+
+/// What stands before the colon: the rule.
+fn rules<'v>(value: &'v Value, name: &str) -> Vec<&'v str> {
+    words(value, name).into_iter().map(|reason| reason.split(':').next().unwrap_or_default()).collect()
+}
+
+#[test]
+fn a_recorded_run_replays_to_the_same_verdicts() {
+    let requests = if std::env::var_os("SIGNGATE_LONG").is_some() { 100_000 } else { 12_000 };
+    let count = AtomicU64::new(0);
+    let generator = Generator::with(move |asked| moody(&count, asked));
+    let gateway = Setup::new(POLICY)
+        .policy("50-accounts.toml", &accounts())
+        .config("[listen]\nclient-address = \"x-forwarded-for\"\ntrusted-proxies = [\"127.0.0.0/8\"]")
+        .generator(generator.address)
+        .flag("--workers")
+        .flag("1")
+        .start();
+    mixed_traffic(&gateway, requests);
+    let directory = gateway.directory().to_owned();
+    let kept = tempfile::tempdir().unwrap();
+    let copy = |from: &str, to: &str| std::fs::copy(directory.join(from), kept.path().join(to)).unwrap();
+    for name in ["10-test.toml", "50-accounts.toml"] {
+        copy(&format!("policies/{name}"), name);
+    }
+    let stopped = gateway.stop();
+    let record = kept.path().join("access.jsonl");
+    std::fs::write(&record, &stopped.record).unwrap();
+
+    let decisions = kept.path().join("decisions.jsonl");
+    let replayed = Command::new(env!("CARGO_BIN_EXE_signgate"))
+        .args(["replay", "--strict", "--policies"])
+        .arg(kept.path())
+        .arg("--input")
+        .arg(&record)
+        .arg("--decisions")
+        .arg(&decisions)
+        .args(["--format", "json"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&replayed.stderr).into_owned();
+    assert!(replayed.status.success(), "{said}");
+
+    let read = |line: &str| -> Value { serde_json::from_str(line).unwrap() };
+    let recorded: Vec<Value> = stopped.record.lines().map(read).collect();
+    let decided = std::fs::read_to_string(&decisions).unwrap();
+    let mut seen = BTreeMap::<String, u64>::new();
+    let mut compared = 0;
+    for decided in decided.lines().map(read) {
+        let record = &recorded[decided["line"].as_u64().unwrap() as usize];
+        for field in ["verdict", "shadow", "rule"] {
+            assert_eq!(record[field], decided[field], "{field}\n{record}\n{decided}");
+        }
+        if record["by"] != "gateway" {
+            assert_eq!(words(record, "reasons"), rules(&decided, "reasons"), "{record}\n{decided}");
+            assert_eq!(
+                words(record, "shadow_reasons"),
+                rules(&decided, "shadow_reasons"),
+                "{record}\n{decided}"
+            );
+        }
+        for field in ["rule", "outcome", "operation"] {
+            *seen.entry(record[field].to_string()).or_default() += 1;
+        }
+        *seen.entry(format!("refunded {}", record["refunded"])).or_default() += 1;
+        *seen.entry(format!("shadow {}", record["shadow"])).or_default() += 1;
+        compared += 1;
+    }
+    assert_eq!(compared, requests / 12 * 12);
+    // That it was a test at all: every rule, every kind of outcome.
+    let must = "agents anonymous community in-flight key-attempts key-disabled key-expired key-proxy key-room \
+        key-unknown pace room-of-a-proxy rooms rooms-blocked session-refused target-not-listed unknown_path \
+        client-gone good refused invalid request-blamed generator-failed connect sign-url chat limits room-id";
+    for word in must.split_whitespace().filter(|word| *word != "client-gone") {
+        assert!(seen.contains_key(&format!("\"{word}\"")), "no {word} in {seen:#?}");
+    }
+    assert!(seen["refunded true"] > 0, "{seen:#?}");
+    let report: Value = serde_json::from_slice(&replayed.stdout).unwrap();
+    assert_eq!((report["records"].as_u64(), report["unlike_recorded"].as_u64()), (Some(compared), Some(0)));
+}
+
+fn signgate(directory: &std::path::Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_signgate"))
+        .args(arguments)
+        .current_dir(directory)
+        .env_remove("SIGNGATE_CONFIG")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+const FEW: &str = r#"
+format = 1
+[tier.anonymous]
+class = "none"
+[[target]]
+hosts = ["webcast.tiktok.com"]
+paths = ["/webcast/*"]
+[[quota]]
+name = "few"
+scope = "proxy"
+limits = { hour = 2 }
+"#;
+
+#[test]
+fn a_running_gateway_s_request_is_explained_by_its_id() {
+    let generator = Generator::good();
+    let gateway = Setup::new(FEW).generator(generator.address).start();
+    let ids: Vec<String> = (0..3)
+        .map(|_| gateway.get("/webcast/fetch?room_id=7300000000000000001&apiKey=", &[]))
+        .map(|answer| answer.header("x-request-id").unwrap().to_owned())
+        .collect();
+    let mut last = (2, String::new(), String::new());
+    gateway.wait_until("the record", |gateway| {
+        let arguments =
+            ["explain", "--config", "signgate.toml", "--policies", "policies", "--request-id", &ids[2]];
+        last = signgate(gateway.directory(), &arguments);
+        last.0 != 2
+    });
+    let (code, tree, said) = last;
+    assert_eq!(code, 1, "refused: {tree}{said}");
+    for part in [
+        "room 7300000000000000001, from 127.0.0.1",
+        "after 2 requests",
+        "the record says: throttle (`few`)",
+        "quota `few` (policies/10-test.toml:8) REFUSES: the limit of 2 requests an hour is used up",
+        "hour: 2 of 2 used",
+        "refused by `few` (throttle)",
+    ] {
+        assert!(tree.contains(part), "no `{part}` in\n{tree}{said}");
+    }
+    let arguments = [
+        "explain",
+        "--policies",
+        "policies",
+        "--input",
+        "data/access.jsonl",
+        "--line",
+        "2",
+        "--format",
+        "json",
+    ];
+    let (code, json, said) = signgate(gateway.directory(), &arguments);
+    let explained: Value =
+        serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}{said}"));
+    assert_eq!(
+        (code, &explained["verdict"], &explained["recorded_verdict"]),
+        (0, &"allow".into(), &"allow".into())
+    );
+    let check = explained["checks"].as_array().unwrap().iter().find(|check| check["rule"] == "few").unwrap();
+    assert_eq!((&check["limits"][0]["used"], &check["line"]), (&1.into(), &8.into()), "{check}");
+    let missing = signgate(
+        gateway.directory(),
+        &["explain", "--input", "data/access.jsonl", "--request-id", "nobody", "--policies", "policies"],
+    );
+    assert_eq!(missing.0, 2);
+    assert!(missing.2.contains("request `nobody` is not among 3 records"), "{}", missing.2);
+}
+
+#[test]
+fn a_request_of_one_s_own_is_explained_after_a_stretch_of_traffic() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::create_dir(at("policies")).unwrap();
+    std::fs::write(at("policies/10.toml"), FEW).unwrap();
+    let line = |secs: u64| {
+        format!(
+            "{{\"time\":\"2026-11-22T10:00:{secs:02}Z\",\"client\":\"203.0.113.7\",\"key\":null,\"method\":\"GET\",\"target\":\"/webcast/fetch?room_id=1\",\"user_agent\":\"x\"}}\n"
+        )
+    };
+    std::fs::write(at("a.jsonl"), line(1) + &line(2)).unwrap();
+    let ask = |more: &[&str]| {
+        let mut arguments = vec!["explain", "GET /webcast/fetch?room_id=1", "--input", "a.jsonl"];
+        arguments.extend(more);
+        signgate(directory.path(), &arguments)
+    };
+    let refused = ask(&["--client", "203.0.113.7"]);
+    assert_eq!(refused.0, 1, "{refused:?}");
+    assert!(refused.1.contains("hour: 2 of 2 used, whole again in 3599 seconds"), "{}", refused.1);
+    assert_eq!(ask(&["--client", "203.0.113.8"]).0, 0);
+    assert_eq!(
+        ask(&["--client", "203.0.113.7", "--time", "2026-11-22T10:00:01.5Z"]).0,
+        0,
+        "before the second"
+    );
+    assert_eq!(
+        ask(&["--client", "203.0.113.7", "--time", "2026-11-22T11:00:01Z"]).0,
+        0,
+        "the window is over"
+    );
+}

@@ -1,0 +1,64 @@
+//! The scenarios that come with the project, and how a difference is told.
+
+use std::path::Path;
+use std::process::Command;
+
+fn check(arguments: &[&str], directory: &Path) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_signgate"))
+        .arg("check")
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn every_scenario_comes_as_expected() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (code, told, said) = check(&["--scenarios", "policies/scenarios"], root);
+    assert_eq!(code, 0, "{told}{said}");
+    for name in ["quotas", "distinct-quotas", "lists", "targets", "refunds"] {
+        assert!(told.contains(&format!("{name}: as expected, ")), "{told}");
+    }
+}
+
+const TRAFFIC: &str = r#"
+{"time":"2026-11-22T10:00:00Z","client":"203.0.113.7","key":null,"method":"GET","target":"/webcast/fetch?room_id=1","user_agent":""}
+{"time":"2026-11-22T10:00:01Z","client":"203.0.113.7","key":null,"method":"GET","target":"/webcast/fetch?room_id=1","user_agent":""}
+"#;
+
+const POLICY: &str = r#"
+format = 1
+[tier.anonymous]
+class = "none"
+[[quota]]
+name = "one"
+scope = "proxy"
+limits = { hour = 1 }
+"#;
+
+#[test]
+fn a_difference_is_told_and_a_scenario_without_a_policy_is_for_the_directory_that_is_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("mine/10.toml", POLICY);
+    write("scenarios/one/traffic.jsonl", TRAFFIC);
+    let expected = |text: &str| {
+        write("scenarios/one/expected.jsonl", text);
+        check(&["mine", "--scenarios", "scenarios"], directory.path())
+    };
+    let good = expected("{\"line\":2,\"verdict\":\"throttle\",\"shadow\":\"throttle\",\"rule\":\"one\"}\n");
+    assert_eq!(good, (0, "one: as expected, 2 requests of which 1 are refused\n".into(), String::new()));
+    let (code, told, _) = expected("{\"line\":1,\"rule\":\"other\"}\n{\"line\":7,\"verdict\":\"deny\"}\n");
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(told);
+    let (code, _, said) = expected("{\"line\":1,\"verdict\":\"refuse\"}\n");
+    assert_eq!(code, 2);
+    assert!(said.contains("expected.jsonl:1: a verdict is `allow`, `throttle` or `deny`"), "{said}");
+}

@@ -118,17 +118,17 @@ impl<'p> Course<'p> {
             return Decision { caller, refusal, shadow };
         }
         let charge = self.engine.charge(self.policy, &assessment, self.now);
-        let (decision, receipt) = self.engine.conclude(assessment, charge);
+        let (decision, receipt) = self.engine.conclude(self.policy, assessment, charge, self.now);
         if let Some(receipt) = receipt {
             let after = ended.map_or(Duration::ZERO, |ended| ended.after);
-            let ending = ended.map_or(Ending::Charged, |ended| ending(ended.outcome));
+            let ending = ended.map_or(Ending::Good(None), ending);
             if after.is_zero() {
                 self.engine.observe(self.policy, &receipt, ending, self.now);
             } else {
                 if let Some((_, slot)) = self.under_way.too_many() {
                     self.end(slot, self.now);
                 }
-                self.under_way.add(self.now + after, receipt, ending);
+                self.under_way.add(self.now + after, &receipt, ending);
             }
         }
         decision
@@ -154,15 +154,13 @@ impl<'p> Course<'p> {
 
 /// What the gateway would have done: `Exchange::observe`. A request that was refused when it was recorded, and is
 /// admitted now, had a good answer as far as anybody can say.
-const fn ending(outcome: Outcome) -> Ending {
-    match outcome {
+const fn ending(ended: Ended) -> Ending {
+    match ended.outcome {
         Outcome::GeneratorFailed | Outcome::NoCapacity | Outcome::TimedOut => Ending::Refunded,
-        Outcome::Good
-        | Outcome::Refused
-        | Outcome::Invalid
-        | Outcome::RequestBlamed
-        | Outcome::ClientGone
-        | Outcome::GatewayFailed => Ending::Charged,
+        Outcome::Good | Outcome::Refused => Ending::Good(ended.answer_room),
+        Outcome::Invalid | Outcome::RequestBlamed | Outcome::ClientGone | Outcome::GatewayFailed => {
+            Ending::Charged
+        }
     }
 }
 
@@ -177,12 +175,12 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    fn add(&mut self, at: Timestamp, receipt: Receipt, ending: Ending) {
+    fn add(&mut self, at: Timestamp, receipt: &Receipt, ending: Ending) {
         let slot = if let Some(slot) = self.free.pop() {
-            self.slots[slot] = (receipt, ending);
+            self.slots[slot] = (*receipt, ending);
             slot
         } else {
-            self.slots.push((receipt, ending));
+            self.slots.push((*receipt, ending));
             self.slots.len() - 1
         };
         self.count += 1;

@@ -3,7 +3,11 @@
 //! A worker writes an [`AccessRecord`] into its [`Recorder`]'s own buffer without allocating or waiting; full buffers go
 //! to one writer thread over a bounded queue. Where that thread falls behind, lines are lost and counted, and requests
 //! are not held up. Secrets cannot get in: the target is redacted as it is written ([`redact_target`]), keys and
-//! sessions come as their public ids and hashes. Read [`AccessRecord`] first.
+//! sessions come as their public ids and hashes.
+//!
+//! **Of people** a line holds the client's address, account and key id, room, user agent, device id, session hash, and what
+//! was decided. A file is removed after `keep`; addresses can be cut earlier (`rotation`), and lines taken out (`rewrite`, for
+//! `signgate record purge`). Read [`AccessRecord`] first.
 
 mod json;
 mod recorder;
@@ -22,7 +26,7 @@ use crate::base::operation::Operation;
 use crate::base::room::Room;
 use crate::base::secret::SessionHash;
 use crate::base::time::{Timestamp, Wait};
-use crate::engine::decision::{Decision, Refusal, Verdict};
+use crate::engine::decision::{Decision, Reason, Refusal, Verdict};
 use crate::engine::facts::TargetClaim;
 use crate::policy::PolicySet;
 use crate::policy::set::Digest;
@@ -276,6 +280,11 @@ impl AccessRecord<'_> {
                 }
                 if let Some(refusal) = decision.shadow.refusal() {
                     write_reasons(line.field(key!("shadow_reasons")), refusal, policy);
+                }
+                // Seldom, and for the operator alone: the caller is not told.
+                let refusals = decision.refusal.iter().chain(decision.shadow.refusal());
+                if let Some(evidence) = refusals.flat_map(Refusal::reasons).find_map(Reason::evidence) {
+                    line.text(key!("evidence"), &evidence.to_string());
                 }
             }
         }

@@ -248,7 +248,7 @@ impl Case {
         facts.asn = self.policy.networks().lookup(facts.client).map(|network| network.asn);
         let assessment = self.engine.assess(&self.policy, &facts, now);
         let charge = self.engine.charge(&self.policy, &assessment, now);
-        let (_, receipt) = self.engine.conclude(assessment, charge);
+        let (_, receipt) = self.engine.conclude(&self.policy, assessment, charge, now);
         match receipt {
             Some(receipt) => {
                 self.engine.observe(&self.policy, &receipt, Ending::Charged, now);

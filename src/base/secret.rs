@@ -79,6 +79,11 @@ impl SessionHash {
         Self(short)
     }
 
+    /// The 16 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
     /// From the 32 hexadecimal digits that [`Display`](fmt::Display) prints.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != 32 || !text.is_ascii() {

@@ -197,7 +197,9 @@ impl<'a> Limits<'a> {
             | Reason::KeyProxy
             | Reason::KeyRoom
             | Reason::TargetNotListed
-            | Reason::SessionRefused => None,
+            | Reason::SessionRefused
+            | Reason::Banned(_)
+            | Reason::Viewbot(_) => None,
         }
     }
 

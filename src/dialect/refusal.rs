@@ -20,6 +20,7 @@ use http::{Response, StatusCode};
 use crate::base::request_id::RequestId;
 use crate::base::time::{Timestamp, Wait};
 use crate::engine::decision::{Reason, Refusal};
+use crate::engine::viewbot::Against;
 use crate::policy::set::PolicySet;
 
 use super::head::{Field, Head, Text};
@@ -251,9 +252,12 @@ const fn status_of(reason: &Reason) -> StatusCode {
         | Reason::KeyProxy
         | Reason::KeyRoom
         | Reason::TargetNotListed
-        | Reason::SessionRefused => StatusCode::FORBIDDEN,
+        | Reason::SessionRefused
+        | Reason::Banned(_)
+        | Reason::Viewbot(Against { wait: None, .. }) => StatusCode::FORBIDDEN,
         Reason::KeyUnknown | Reason::KeyExpired { .. } | Reason::KeyDisabled => StatusCode::UNAUTHORIZED,
         Reason::KeyAttempts { .. }
+        | Reason::Viewbot(Against { wait: Some(_), .. })
         | Reason::Quota { .. }
         | Reason::Rate { .. }
         | Reason::Concurrency { .. } => StatusCode::TOO_MANY_REQUESTS,

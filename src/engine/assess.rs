@@ -17,6 +17,14 @@ use crate::policy::set::{
 use super::book::Plan;
 use super::decision::{Caller, Matcher, Reason, Refusal, Shadow};
 use super::facts::{Credential, Facts, TargetClaim};
+use super::viewbot::bans::Ban;
+use super::viewbot::evidence::Evidence;
+use super::viewbot::sighting::Sighting;
+use super::viewbot::{Against, Rung, Viewbot};
+use crate::base::room::Room;
+use crate::policy::viewbot::ViewbotMode;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What was found, before anything is charged.
 #[derive(Debug)]
@@ -31,10 +39,23 @@ pub struct Assessment {
     pub shadow_exempts: bool,
     /// What the request would be charged to; empty where it is refused.
     pub plan: Plan,
+    /// The room in its one form.
+    pub room: Option<Room>,
+    /// The room as the request named it.
+    pub(super) named: Option<Room>,
+    /// Where the request came from.
+    pub(super) client: IpAddr,
+    /// What view-bot detection is to count and to weigh; `None` where it is off, exempt, refused already, or no viewer.
+    pub(super) sighting: Option<Sighting>,
+    /// The ban that stands against it, in the book of the mode.
+    pub(super) banned: Option<Arc<Ban>>,
+    /// Whether an allowlist in shadow mode would exempt it from view-bot detection.
+    pub(super) shadow_exempts_viewbot: bool,
 }
 
-/// Assesses a request against everything that counts nothing: lists, key, target, session.
-pub fn assess(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessment {
+/// Assesses a request against everything that counts nothing: lists, key, target, session, bans.
+pub fn assess(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: Timestamp) -> Assessment {
+    let room = facts.room.map(|room| viewbot.canonical(room, now));
     let who = identify(policy, facts);
     let (exempt, shadow_exempt) = exemptions(policy, facts, &who, now);
     let mut findings = Findings::default();
@@ -61,12 +82,26 @@ pub fn assess(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessme
     if facts.session.is_some() && policy.sessions() == crate::policy::set::SessionMode::Refuse {
         findings.add(Reason::SessionRefused, true, true);
     }
+    let mode = policy.viewbot().mode;
+    let (mut sighting, mut banned) = (None, None);
+    if mode != ViewbotMode::Off && !exempt.viewbot && findings.enforced.is_none() {
+        sighting = Sighting::of(policy, facts, &who, room);
+        banned = sighting.as_ref().and_then(|sighting| viewbot.standing(sighting, mode, now));
+        if let Some(ban) = &banned {
+            sighting = None;
+            let denied = Reason::Banned(Arc::clone(ban));
+            if mode == ViewbotMode::Throttle {
+                findings.add(throttled(ban, now), true, false);
+            }
+            findings.add(denied.clone(), mode == ViewbotMode::Enforce, !shadow_exempt.viewbot);
+        }
+    }
     let plan = if findings.enforced.is_some() || exempt.quota {
         Plan::default()
     } else {
         // With the shadow rules in force a request that they refuse would be charged to nothing.
         let shadow = findings.with_shadow.is_none() && !shadow_exempt.quota;
-        plan(policy, facts, &who, facts.operation, |mode| shadow || mode != Mode::Shadow)
+        plan(policy, facts, &who, room, facts.operation, |mode| shadow || mode != Mode::Shadow)
     };
     let identity = match (facts.credential, who.key) {
         (_, Some(key)) => Some((policy.account(key.account).id.clone(), key.id.clone())),
@@ -84,16 +119,29 @@ pub fn assess(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessme
         shadow_exempts: shadow_exempt.quota && !plan.is_empty(),
         refusal: findings.enforced,
         plan,
+        room,
+        named: facts.room,
+        client: facts.client,
+        sighting,
+        banned,
+        shadow_exempts_viewbot: shadow_exempt.viewbot,
     }
 }
 
+/// What a ban is where nobody is denied.
+fn throttled(ban: &Ban, now: Timestamp) -> Reason {
+    let evidence: Arc<Evidence> = Arc::clone(&ban.evidence);
+    Reason::Viewbot(Against { wait: Some(ban.until.since(now)), rung: Rung::Banned, evidence })
+}
+
 /// What the caller's quotas are, for the limits answer: those that a connect would be charged to.
-pub fn quotas_of(policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Plan {
+pub fn quotas_of(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: Timestamp) -> Plan {
     let who = identify(policy, facts);
     if exemptions(policy, facts, &who, now).0.quota {
         return Plan::default();
     }
-    plan(policy, facts, &who, Operation::Connect, |_| true)
+    let room = facts.room.map(|room| viewbot.canonical(room, now));
+    plan(policy, facts, &who, room, Operation::Connect, |_| true)
 }
 
 /// Who asks, as far as the policy knows.
@@ -103,6 +151,13 @@ pub(super) struct Who<'p> {
     account: Option<AccountIndex>,
     account_subject: Option<Subject>,
     key_subject: Option<Subject>,
+}
+
+impl Who<'_> {
+    /// What the key is counted under, where one was shown.
+    pub(super) fn key_subject(&self) -> Option<Subject> {
+        self.key_subject
+    }
 }
 
 pub(super) fn identify<'p>(policy: &'p PolicySet, facts: &Facts<'_>) -> Who<'p> {
@@ -225,6 +280,7 @@ pub(super) fn plan(
     policy: &PolicySet,
     facts: &Facts<'_>,
     who: &Who<'_>,
+    room: Option<Room>,
     operation: Operation,
     charges: impl Fn(Mode) -> bool,
 ) -> Plan {
@@ -232,11 +288,12 @@ pub(super) fn plan(
     for place in policy.applicable(who.tier, operation) {
         let counter = policy.counter(*place);
         let counted = match &counter.limit {
-            Limit::Distinct { count, .. } => subject_of(*count, facts, who),
+            Limit::Distinct { count, .. } => subject_of(*count, facts, who, room),
             Limit::Windows(_) | Limit::Rate { .. } | Limit::Concurrency { .. } => Some(Subject::TOTAL),
         };
         if charges(counter.mode)
-            && let (Some(subject), Some(counted)) = (subject_of_all(counter.scopes, facts, who), counted)
+            && let (Some(subject), Some(counted)) =
+                (subject_of_all(counter.scopes, facts, who, room), counted)
         {
             plan.add(*place, subject, counted);
         }
@@ -244,22 +301,28 @@ pub(super) fn plan(
     plan
 }
 
-fn subject_of_all(scopes: Scopes, facts: &Facts<'_>, who: &Who<'_>) -> Option<Subject> {
-    let first = subject_of(scopes.first, facts, who)?;
+fn subject_of_all(scopes: Scopes, facts: &Facts<'_>, who: &Who<'_>, room: Option<Room>) -> Option<Subject> {
+    let first = subject_of(scopes.first, facts, who, room)?;
     match scopes.second {
         None => Some(first),
-        Some(second) => Some(Subject::pair(first, subject_of(second, facts, who)?)),
+        Some(second) => Some(Subject::pair(first, subject_of(second, facts, who, room)?)),
     }
 }
 
-pub(super) fn subject_of(scope: Scope, facts: &Facts<'_>, who: &Who<'_>) -> Option<Subject> {
+/// What a request counts as in a scope. `room` is the room in its one form.
+pub(super) fn subject_of(
+    scope: Scope,
+    facts: &Facts<'_>,
+    who: &Who<'_>,
+    room: Option<Room>,
+) -> Option<Subject> {
     match scope {
         Scope::Account => who.account_subject,
         Scope::Key => who.key_subject,
         Scope::Proxy => Some(Subject::prefix(Prefix::proxy(facts.client))),
         Scope::Subnet => Some(Subject::prefix(Prefix::subnet(facts.client))),
         Scope::Asn => facts.asn.map(|asn| Subject::number(asn.into())),
-        Scope::Room => facts.room.as_ref().map(Subject::room),
+        Scope::Room => room.as_ref().map(Subject::room),
         Scope::Library => Some(Subject::number(facts.library.name as u64)),
         Scope::Total => Some(Subject::TOTAL),
     }

@@ -19,6 +19,7 @@ use super::decision::{Reason, Refusal, Shadow, Standing};
 use super::record::{Left, Record, RecordKey, Window};
 use super::shard::Shard;
 use super::usage::Usage;
+use super::viewbot::Counted;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
@@ -78,6 +79,10 @@ impl Plan {
 pub struct Receipt {
     booked: [Booked; COUNTERS_PER_REQUEST_MAX],
     length: usize,
+    /// What view-bot detection counted.
+    pub(super) counted: Option<Counted>,
+    /// The room as the request named it.
+    pub(super) named: Option<crate::base::room::Room>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +98,8 @@ impl Default for Receipt {
             booked: [Booked { planned: Planned::NOTHING, ends: [0; 3], counts: [0; 3] };
                 COUNTERS_PER_REQUEST_MAX],
             length: 0,
+            counted: None,
+            named: None,
         }
     }
 }
@@ -276,6 +283,19 @@ impl Book {
             }
         }
         any
+    }
+
+    /// Takes a charge back as if it had never been: for a request that a later check refuses. Unlike a refund it is not
+    /// rationed, for a refused request consumes no quota.
+    pub(super) fn undo(&self, policy: &PolicySet, receipt: &Receipt, now: Timestamp) {
+        for booked in receipt.booked() {
+            let counter = policy.counter(booked.planned.counter);
+            let mut shard = self.lock(shard_of(booked.planned.subject));
+            let key = RecordKey::new(counter, booked.planned.subject);
+            if let Some(record) = shard.find_mut(&self.hasher, key) {
+                record.undo(&counter.limit, booked.planned.counted, &booked.ends, now);
+            }
+        }
     }
 
     /// How the enforced windows of `plan` stand, without charging.

@@ -4,6 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::viewbot::bans::Ban;
+use super::viewbot::evidence::Evidence;
+use super::viewbot::{Against, words};
 use crate::base::id::{AccountId, KeyId};
 use crate::base::rate::LengthText;
 use crate::base::subject::Scope;
@@ -174,6 +177,10 @@ pub enum Reason {
     TargetNotListed,
     /// Session credentials came along, and the policy takes none.
     SessionRefused,
+    /// A ban stands: what view-bot detection convicted.
+    Banned(Arc<Ban>),
+    /// View-bot detection stops it.
+    Viewbot(Against),
     /// A window is used up: of a quota, or of a distinct quota.
     Quota {
         /// The rule.
@@ -258,6 +265,8 @@ impl Reason {
             | Self::KeyProxy
             | Self::KeyRoom => 3,
             Self::TargetNotListed | Self::SessionRefused => 4,
+            Self::Banned(_) => 5,
+            Self::Viewbot(_) => 6,
             Self::Quota { .. } | Self::Rate { .. } | Self::Concurrency { .. } => 7,
         }
     }
@@ -278,6 +287,16 @@ impl Reason {
         match self {
             Self::KeyAttempts { wait } | Self::Quota { wait, .. } | Self::Rate { wait, .. } => Some(*wait),
             Self::Concurrency { .. } => Some(CONCURRENCY_WAIT),
+            Self::Viewbot(against) => against.wait,
+            _ => None,
+        }
+    }
+
+    /// What view-bot detection holds against the request. For operators: callers are not told.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        match self {
+            Self::Banned(ban) => Some(&ban.evidence),
+            Self::Viewbot(against) => Some(&against.evidence),
             _ => None,
         }
     }
@@ -294,6 +313,8 @@ impl Reason {
             Self::KeyRoom => "key-room",
             Self::TargetNotListed => "target-not-listed",
             Self::SessionRefused => "session-refused",
+            Self::Banned(_) => "ban",
+            Self::Viewbot(_) => "viewbot",
             Self::Quota { .. } => "quota",
             Self::Rate { .. } => "rate",
             Self::Concurrency { .. } => "concurrency",
@@ -321,6 +342,9 @@ impl Reason {
             Self::KeyRoom => "key_room",
             Self::TargetNotListed => "target_not_listed",
             Self::SessionRefused => "session_refused",
+            Self::Banned(_) => "banned",
+            Self::Viewbot(Against { wait: None, .. }) => "viewbot_denied",
+            Self::Viewbot(Against { wait: Some(_), .. }) => "viewbot_throttled",
         }
     }
 
@@ -360,6 +384,8 @@ impl fmt::Display for Described<'_> {
             Reason::SessionRefused => {
                 f.write_str("this sign service takes no session credentials; send the request without session id and cookies")
             }
+            Reason::Banned(ban) => words::banned(f, ban),
+            Reason::Viewbot(against) => words::against(f, against),
             Reason::Quota { max, different: Some(scope), window, wait, .. } => write!(
                 f,
                 "the limit of {max} different {} {} is used up, those asked for before can still be asked for; \

@@ -6,11 +6,11 @@
 //! ```text
 //! assess   reads the policy: lists, key, target, session; says what would be charged
 //! charge   books it, all or none; the only step that a shared ledger may make wait
-//! conclude puts the decision together
-//! observe  ends the request: releases what was in flight, takes back what got no good answer
+//! conclude counts the viewer for view-bot detection, and puts the decision together
+//! observe  ends the request: releases what was in flight, takes back what got no good answer, learns from what did
 //! ```
 //!
-//! Read [`Engine`] first, then [`assess`](assess::assess) and [`Book::charge`](book::Book::charge).
+//! Read [`Engine`] first, then [`assess`](assess::assess), [`Book::charge`](book::Book::charge) and [`viewbot`].
 
 pub mod assess;
 mod blur;
@@ -22,28 +22,37 @@ mod record;
 mod seen;
 mod shard;
 pub mod usage;
+pub mod viewbot;
 
 #[cfg(test)]
 mod tests;
 
+use crate::base::room::Room;
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
+use crate::policy::networks::Network;
+use crate::policy::viewbot::ViewbotMode;
 
 use assess::Assessment;
 use book::{Book, Charge, Plan, Receipt};
-use decision::{Decision, Shadow, Standing};
+use decision::{Decision, Reason, Refusal, Shadow, Standing};
 use facts::Facts;
+use viewbot::Viewbot;
 
 /// All state that decisions hang on, and the four steps.
 #[derive(Debug)]
 pub struct Engine {
     book: Book,
+    viewbot: Viewbot,
 }
 
 /// How a request that was admitted ended, as far as its counts are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Charged: a good answer, one that blames the request, or a caller that hung up after a generator was asked.
+    /// A good answer: charged, and view-bot detection may learn from it. With the room, as the answer named it.
+    Good(Option<Room>),
+    /// Charged, though there was no good answer: one that blames the request, or a caller that hung up after a generator was
+    /// asked.
     Charged,
     /// Taken back: no attempt gave a good answer, and the generators are to blame.
     Refunded,
@@ -52,12 +61,12 @@ pub enum Ending {
 impl Engine {
     /// With no counts. `strangers_max` caps the records that anybody can make at will; `seed` seeds the hash tables.
     pub fn new(strangers_max: usize, seed: u64) -> Self {
-        Self { book: Book::new(strangers_max, seed) }
+        Self { book: Book::new(strangers_max, seed), viewbot: Viewbot::new(viewbot::Caps::default(), seed) }
     }
 
     /// The first step. Writes nothing; called again when a body has told the room or the target.
     pub fn assess(&self, policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessment {
-        assess::assess(policy, facts, now)
+        assess::assess(policy, &self.viewbot, facts, now)
     }
 
     /// The second step: books what the assessment planned, all or none.
@@ -68,16 +77,68 @@ impl Engine {
         }
     }
 
-    /// The third step: the decision, and the receipt where it admits.
-    pub fn conclude(&self, assessment: Assessment, charge: Charge) -> (Decision, Option<Receipt>) {
-        let Assessment { caller, shadow: found, shadow_exempts, .. } = assessment;
+    /// The third step: the decision, and the receipt where it admits. Counts what every other check admits for view-bot
+    /// detection, and gives back what was charged where that stops it.
+    pub fn conclude(
+        &self,
+        policy: &PolicySet,
+        assessment: Assessment,
+        charge: Charge,
+        now: Timestamp,
+    ) -> (Decision, Option<Receipt>) {
+        let settings = policy.viewbot();
+        if let Some(ban) = &assessment.banned {
+            self.viewbot.count_banned(settings.mode, ban);
+        }
+        let (Some(sighting), Charge::Booked { .. }) = (assessment.sighting, &charge) else {
+            return Self::concluded(assessment, charge);
+        };
+        let client = assessment.client;
+        let is_hosting = || policy.networks().lookup(client).is_some_and(Network::is_hosting);
+        let (against, counted) = self.viewbot.weigh(settings, &sighting, is_hosting, now);
+        let shadow_exempts = assessment.shadow_exempts_viewbot;
+        let (mut decision, mut receipt) = Self::concluded(assessment, charge);
+        if let Some(receipt) = &mut receipt {
+            receipt.counted = Some(counted);
+        }
+        let Some(against) = against else { return (decision, receipt) };
+        // A lower row answers first: what lists and bans say in shadow stays as it is, what quotas say does not.
+        let row = decision.shadow.refusal().map_or(0, |refusal| refusal.first().row());
+        let shadow_is_free = decision.shadow == Shadow::Same || row > 6;
+        let enforced = match settings.mode {
+            ViewbotMode::Off | ViewbotMode::Shadow => None,
+            ViewbotMode::Throttle => Some(against.clone().throttled()),
+            ViewbotMode::Enforce => Some(against.clone()),
+        };
+        if shadow_is_free {
+            decision.shadow = if shadow_exempts {
+                if enforced.is_some() { Shadow::Admits } else { Shadow::Same }
+            } else if enforced.as_ref() == Some(&against) {
+                Shadow::Same
+            } else {
+                Shadow::Refuses(Refusal::new(Reason::Viewbot(against)))
+            };
+        }
+        if let Some(against) = enforced {
+            if let Some(receipt) = receipt.take() {
+                self.book.undo(policy, &receipt, now);
+            }
+            decision.refusal = Some(Refusal::new(Reason::Viewbot(against)));
+        }
+        (decision, receipt)
+    }
+
+    /// Puts a decision together from what was found and booked.
+    fn concluded(assessment: Assessment, charge: Charge) -> (Decision, Option<Receipt>) {
+        let Assessment { caller, shadow: found, shadow_exempts, named, .. } = assessment;
         match charge {
             // A lower row answers first: what the lists say in shadow goes before what the quotas say.
             Charge::Refused { refusal, shadow } => {
                 let shadow = found.or(if shadow_exempts { Shadow::Admits } else { shadow });
                 (Decision { caller, refusal: Some(refusal), shadow }, None)
             }
-            Charge::Booked { receipt, shadow } => {
+            Charge::Booked { mut receipt, shadow } => {
+                receipt.named = named;
                 (Decision { caller, refusal: None, shadow: found.or(shadow) }, Some(receipt))
             }
         }
@@ -85,17 +146,28 @@ impl Engine {
 
     /// The last step: ends an admitted request. Tells whether anything was given back.
     pub fn observe(&self, policy: &PolicySet, receipt: &Receipt, ending: Ending, now: Timestamp) -> bool {
+        if let Some(counted) = &receipt.counted {
+            self.viewbot.settle(policy.viewbot(), counted, matches!(ending, Ending::Good(_)), now);
+        }
+        if let (Some(named), Ending::Good(Some(answered))) = (receipt.named, ending) {
+            self.viewbot.learn_pair(named, answered, now);
+        }
         self.book.settle(policy, receipt, ending == Ending::Refunded, now)
     }
 
     /// How the caller's quotas stand, for the limits answer. Books nothing.
     pub fn standings(&self, policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Vec<Standing> {
-        self.book.standings(policy, &assess::quotas_of(policy, facts, now), now)
+        self.book.standings(policy, &assess::quotas_of(policy, &self.viewbot, facts, now), now)
     }
 
     /// How the quotas of a refused request stand, for the headers of the refusal.
     pub fn standings_of(&self, policy: &PolicySet, plan: &Plan, now: Timestamp) -> Vec<Standing> {
         self.book.standings(policy, plan, now)
+    }
+
+    /// View-bot detection: for the operator and for metrics.
+    pub fn viewbot(&self) -> &Viewbot {
+        &self.viewbot
     }
 
     /// The book of counts: for the sweeper and for metrics.

@@ -158,6 +158,16 @@ impl Window {
         due
     }
 
+    /// Takes a charge back as if it had never been.
+    fn undo(&mut self, ends: u64) {
+        if self.ends() == ends && self.count > 0 {
+            self.count -= 1;
+            if self.count == 0 && self.refunded == 0 {
+                *self = Self::default();
+            }
+        }
+    }
+
     /// Takes in a window that is blurred in this one: no less spent than either, and no shorter.
     fn absorb_most(&mut self, other: Self, now: u64) {
         if !self.is_open(now) {
@@ -391,6 +401,22 @@ impl Record {
             }
             (Self::Cell(cell), Limit::Rate { rate, burst, .. }) => cell.refund(*rate, *burst, ends[0], now),
             _ => false,
+        }
+    }
+
+    /// Takes a charge back that was just booked, as if it had never been.
+    pub(super) fn undo(&mut self, limit: &Limit, counted: Subject, ends: &Windows<u64>, now: Timestamp) {
+        match (self, limit) {
+            (Self::Seen(seen), Limit::Distinct { .. }) => seen.undo(counted, ends),
+            (Self::Windows(windows), Limit::Windows(_)) => {
+                windows.iter_mut().zip(ends).for_each(|(window, ends)| window.undo(*ends));
+            }
+            (Self::Cell(cell), Limit::Rate { rate, .. }) => {
+                let undrained = ends[0].saturating_sub(now.as_nanos()).min(nanos(rate.interval()));
+                cell.arrival = cell.arrival.saturating_sub(undrained);
+            }
+            (record @ Self::InFlight(_), Limit::Concurrency { .. }) => record.release(),
+            _ => {}
         }
     }
 

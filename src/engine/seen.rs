@@ -93,6 +93,19 @@ impl Seen {
         any
     }
 
+    /// Takes one charge for `one` back as if it had never been, in the windows that `ends` names.
+    pub(super) fn undo(&mut self, one: Subject, ends: &Windows<u64>) {
+        for (window, ends) in self.0.iter_mut().zip(ends) {
+            let place = window.ones.iter().position(|(seen, _)| *seen == one);
+            if let Some(place) = place.filter(|_| window.ends == *ends) {
+                window.ones[place].1 -= 1;
+                if window.ones[place].1 == 0 {
+                    window.ones.swap_remove(place);
+                }
+            }
+        }
+    }
+
     /// How many each window remembers, and until when.
     pub(super) fn used(&self, now: Timestamp) -> Windows<(u32, Option<Duration>)> {
         self.0.each_ref().map(|window| {

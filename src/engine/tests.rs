@@ -34,6 +34,10 @@ use crate::policy::set::{
 
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
+fn no_viewbot() -> super::viewbot::Viewbot {
+    super::viewbot::Viewbot::new(super::viewbot::Caps::default(), 1)
+}
+
 fn rule_name(name: &str) -> RuleName {
     RuleName::new(name).unwrap()
 }
@@ -152,7 +156,7 @@ fn decide(
 ) -> super::decision::Decision {
     let assessment = engine.assess(policy, facts, now);
     let charge = engine.charge(policy, &assessment, now);
-    engine.conclude(assessment, charge).0
+    engine.conclude(policy, assessment, charge, now).0
 }
 
 fn wait_secs(decision: &super::decision::Decision) -> u64 {
@@ -274,7 +278,7 @@ fn a_distinct_quota_forgets_a_room_when_every_request_for_it_was_taken_back() {
     let ask = |room| {
         let assessment = engine.assess(&policy, &in_room(room, v4(1)), START);
         let charge = engine.charge(&policy, &assessment, START);
-        engine.conclude(assessment, charge).1
+        engine.conclude(&policy, assessment, charge, START).1
     };
     let (first, second) = (ask(1).unwrap(), ask(1).unwrap());
     engine.observe(&policy, &first, Ending::Refunded, START);
@@ -303,7 +307,7 @@ proptest! {
             }
             let assessment = engine.assess(&policy, &in_room(room, v4(1)), now);
             let charge = engine.charge(&policy, &assessment, now);
-            let (decision, receipt) = engine.conclude(assessment, charge);
+            let (decision, receipt) = engine.conclude(&policy, assessment, charge, now);
             let different = log.values().filter(|count| **count > 0).count() as u32;
             let seen = log.get(&room).is_some_and(|count| *count > 0);
             prop_assert_eq!(decision.verdict() == Verdict::Allow, seen || different < max);
@@ -327,7 +331,7 @@ fn work_in_flight_is_released_at_the_end() {
     let who = facts(v4(1), key_of(0));
     let assessment = engine.assess(&policy, &who, START);
     let charge = engine.charge(&policy, &assessment, START);
-    let (_, receipt) = engine.conclude(assessment, charge);
+    let (_, receipt) = engine.conclude(&policy, assessment, charge, START);
     let refused = decide(&engine, &policy, &who, START);
     assert_eq!((refused.verdict(), wait_secs(&refused)), (Verdict::Throttle, 1));
     engine.observe(&policy, &receipt.unwrap(), Ending::Charged, START);
@@ -342,7 +346,7 @@ fn refunds_go_to_their_own_window_and_at_most_to_its_maximum() {
     let receipt = |now| {
         let assessment = engine.assess(&policy, &who, now);
         let charge = engine.charge(&policy, &assessment, now);
-        engine.conclude(assessment, charge).1
+        engine.conclude(&policy, assessment, charge, now).1
     };
     let first = receipt(START).unwrap();
     let next_window = START + Duration::from_secs(60);
@@ -374,7 +378,7 @@ fn a_warm_admitted_decision_allocates_nothing() {
     let decide = || {
         let assessment = engine.assess(&policy, &who, START);
         let charge = engine.charge(&policy, &assessment, START);
-        let (decision, receipt) = engine.conclude(assessment, charge);
+        let (decision, receipt) = engine.conclude(&policy, assessment, charge, START);
         engine.observe(&policy, &receipt.unwrap(), Ending::Charged, START);
         assert_eq!(decision.verdict(), Verdict::Allow);
     };
@@ -480,7 +484,7 @@ proptest! {
                     for engine in &engines {
                         let assessment = engine.assess(&policy, &facts(v4(proxy), key_of(account)), now);
                         let charge = engine.charge(&policy, &assessment, now);
-                        let (decision, receipt) = engine.conclude(assessment, charge);
+                        let (decision, receipt) = engine.conclude(&policy, assessment, charge, now);
                         prop_assert_eq!(decision.verdict() == Verdict::Allow, expected, "two seeds, one log");
                         if let Some(receipt) = receipt {
                             let ending = if refund { Ending::Refunded } else { Ending::Charged };
@@ -566,7 +570,9 @@ fn eight_threads_never_admit_more_than_the_limit_in_any_window() {
                         let now = Timestamp::from_nanos(clock.fetch_add(1_000_000, Ordering::Relaxed));
                         let assessment = engine.assess(policy, &facts(v4(round % 16), key_of(account)), now);
                         let charge = engine.charge(policy, &assessment, now);
-                        let (_, Some(receipt)) = engine.conclude(assessment, charge) else { continue };
+                        let (_, Some(receipt)) = engine.conclude(policy, assessment, charge, now) else {
+                            continue;
+                        };
                         let refund = round % 7 == 0;
                         let refunded = refund && engine.observe(policy, &receipt, Ending::Refunded, now);
                         for standing in receipt.standings(policy, now) {
@@ -608,7 +614,7 @@ fn eight_threads_never_admit_more_than_the_limit_in_any_window() {
 }
 
 fn plan_of(policy: &PolicySet, client: IpAddr) -> Plan {
-    super::assess::assess(policy, &facts(client, Credential::Absent), START).plan
+    super::assess::assess(policy, &no_viewbot(), &facts(client, Credential::Absent), START).plan
 }
 
 #[test]

@@ -184,17 +184,17 @@ impl<'w> Exchange<'w> {
     /// Decides: charges what the assessment planned and concludes. True where the request is admitted.
     pub fn decide(&mut self, assessment: Assessment) -> bool {
         let engine = &self.worker.shared.engine;
-        self.plan = assessment.plan;
+        (self.plan, self.room) = (assessment.plan, assessment.room);
         let charge = engine.charge(&self.live.policy, &assessment, self.now);
-        let (decision, receipt) = engine.conclude(assessment, charge);
+        let (decision, receipt) = engine.conclude(&self.live.policy, assessment, charge, self.now);
         self.receipt = receipt;
         self.concluded(decision)
     }
 
     /// Decides without charging: for a request that is refused before its body is read, and for one that costs nothing.
     pub fn decide_free(&mut self, assessment: Assessment) -> bool {
-        let Assessment { caller, refusal, shadow, plan, .. } = assessment;
-        self.plan = plan;
+        let Assessment { caller, refusal, shadow, plan, room, .. } = assessment;
+        (self.plan, self.room) = (plan, room);
         self.concluded(Decision { caller, refusal, shadow })
     }
 
@@ -269,7 +269,11 @@ impl<'w> Exchange<'w> {
             End::Failed(Failure::Wire(wire::WireError::TimedOut(_))) => Outcome::TimedOut,
             End::Failed(_) => Outcome::GeneratorFailed,
         };
-        self.settle(if matches!(asked.end, End::Failed(_)) { Ending::Refunded } else { Ending::Charged });
+        self.settle(match &asked.end {
+            End::Good(good, _) => Ending::Good(good.room),
+            End::BlamesRequest(_) => Ending::Charged,
+            End::Failed(_) => Ending::Refunded,
+        });
     }
 
     /// To be called once: a second release would free somebody else's place.

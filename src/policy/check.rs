@@ -225,13 +225,6 @@ fn shedding(forms: &Forms, tiers: &[Tier], report: &Report<'_>) {
 
 fn viewbot(form: &ViewbotForm, report: &Report<'_>) {
     let Some(mode) = form.mode else { return };
-    if mode.value > ViewbotMode::Shadow {
-        report.warn(mode.spot, || {
-            Diagnostic::warning("this version has no view-bot engine yet")
-                .label(format!("`{}` is taken for `shadow`", mode.value.word()))
-                .help("quotas, distinct quotas and blocklists are enforced")
-        });
-    }
     let settings = &form.settings;
     let (most, throttle) = (settings.evidence.most(), settings.ladder.throttle_bits);
     if mode.value != ViewbotMode::Off && most < throttle {

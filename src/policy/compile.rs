@@ -24,7 +24,7 @@ use super::set::{
 };
 use super::sources::{FILES_MAX, Sources, TOML_BYTES_MAX, is_toml};
 use super::target::Target;
-use super::viewbot::{ViewbotMode, ViewbotSettings};
+use super::viewbot::ViewbotSettings;
 use crate::base::operation::Operation;
 use crate::base::subject::{Scope, Subject};
 use crate::base::time::Timestamp;
@@ -228,11 +228,8 @@ fn shedding(forms: &Forms, tiers: &[Tier]) -> Vec<TierIndex> {
     listed.filter_map(|tier| tier_index(tiers, &tier.value)).collect()
 }
 
-/// As it was written; what it may not do yet, it does in shadow.
 fn viewbot(forms: &Forms) -> ViewbotSettings {
-    let mut settings = forms.viewbot.first().map(|form| form.settings.clone()).unwrap_or_default();
-    settings.mode = settings.mode.min(ViewbotMode::Shadow);
-    settings
+    forms.viewbot.first().map(|form| form.settings.clone()).unwrap_or_default()
 }
 
 /// By id.

@@ -30,6 +30,13 @@ pub struct Network {
     pub kind: Option<NetworkKind>,
 }
 
+impl Network {
+    /// Whether it is rented machines.
+    pub fn is_hosting(self) -> bool {
+        self.kind == Some(NetworkKind::Hosting)
+    }
+}
+
 /// What kind of network it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NetworkKind {

@@ -262,8 +262,8 @@ mod tests {
         assert_eq!(settings(""), ViewbotSettings::default());
         assert_eq!(settings("[viewbot]\nmode = \"off\"\n"), ViewbotSettings::default());
         assert_eq!(settings("[viewbot]\nmode = \"shadow\"\n"), shadow());
-        // No engine acts on it yet.
-        assert_eq!(settings("[viewbot]\nmode = \"enforce\"\n"), shadow());
+        let enforce = ViewbotSettings { mode: ViewbotMode::Enforce, ..shadow() };
+        assert_eq!(settings("[viewbot]\nmode = \"enforce\"\n"), enforce);
     }
 
     /// The reference names each default; written out, they are the defaults.

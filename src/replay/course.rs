@@ -118,10 +118,10 @@ impl<'p> Course<'p> {
             return Decision { caller, refusal, shadow };
         }
         let charge = self.engine.charge(self.policy, &assessment, self.now);
-        let (decision, receipt) = self.engine.conclude(assessment, charge);
+        let (decision, receipt) = self.engine.conclude(self.policy, assessment, charge, self.now);
         if let Some(receipt) = receipt {
             let after = ended.map_or(Duration::ZERO, |ended| ended.after);
-            let ending = ended.map_or(Ending::Charged, |ended| ending(ended.outcome));
+            let ending = ended.map_or(Ending::Good(None), ending);
             if after.is_zero() {
                 self.engine.observe(self.policy, &receipt, ending, self.now);
             } else {
@@ -154,15 +154,13 @@ impl<'p> Course<'p> {
 
 /// What the gateway would have done: `Exchange::observe`. A request that was refused when it was recorded, and is
 /// admitted now, had a good answer as far as anybody can say.
-const fn ending(outcome: Outcome) -> Ending {
-    match outcome {
+const fn ending(ended: Ended) -> Ending {
+    match ended.outcome {
         Outcome::GeneratorFailed | Outcome::NoCapacity | Outcome::TimedOut => Ending::Refunded,
-        Outcome::Good
-        | Outcome::Refused
-        | Outcome::Invalid
-        | Outcome::RequestBlamed
-        | Outcome::ClientGone
-        | Outcome::GatewayFailed => Ending::Charged,
+        Outcome::Good | Outcome::Refused => Ending::Good(ended.answer_room),
+        Outcome::Invalid | Outcome::RequestBlamed | Outcome::ClientGone | Outcome::GatewayFailed => {
+            Ending::Charged
+        }
     }
 }
 

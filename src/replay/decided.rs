@@ -63,6 +63,9 @@ pub fn worded(reason: &Reason, policy: &PolicySet) -> String {
     let mut words = String::with_capacity(128);
     // Writing into a text does not fail.
     let _ = write!(words, "{}: {}", reason.rule_name(policy), reason.describe(policy));
+    if let Some(evidence) = reason.evidence() {
+        let _ = write!(words, " [{evidence}]");
+    }
     words
 }
 

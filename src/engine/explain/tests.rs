@@ -221,7 +221,7 @@ proptest! {
             prop_assert_eq!(engine.book().len(), before);
             let assessment = engine.assess(&policy, &facts, now);
             let charge = engine.charge(&policy, &assessment, now);
-            let (decision, receipt) = engine.conclude(assessment, charge);
+            let (decision, receipt) = engine.conclude(&policy, assessment, charge, now);
             prop_assert_eq!(&explained.decision.refusal, &decision.refusal);
             prop_assert_eq!(&explained.decision.shadow, &decision.shadow);
             prop_assert_eq!(refused_by_checks(&explained, false), sorted(decision.refusal.as_ref()));

@@ -358,7 +358,7 @@ pub static SHEDDING: TableDoc = TableDoc {
 /// `[viewbot]`.
 pub static VIEWBOT: TableDoc = TableDoc {
     header: "[viewbot]",
-    meaning: "View-bot detection. This version reads and checks the settings, and has no engine yet that acts on them.",
+    meaning: "View-bot detection: finds the excess in a room, tells it from a crowd, and stops the proxies behind it.",
     fields: &[
         FieldDoc::required(
             "mode",

@@ -26,7 +26,7 @@ use crate::base::operation::Operation;
 use crate::base::room::Room;
 use crate::base::secret::SessionHash;
 use crate::base::time::{Timestamp, Wait};
-use crate::engine::decision::{Decision, Refusal, Verdict};
+use crate::engine::decision::{Decision, Reason, Refusal, Verdict};
 use crate::engine::facts::TargetClaim;
 use crate::policy::PolicySet;
 use crate::policy::set::Digest;
@@ -280,6 +280,11 @@ impl AccessRecord<'_> {
                 }
                 if let Some(refusal) = decision.shadow.refusal() {
                     write_reasons(line.field(key!("shadow_reasons")), refusal, policy);
+                }
+                // Seldom, and for the operator alone: the caller is not told.
+                let refusals = decision.refusal.iter().chain(decision.shadow.refusal());
+                if let Some(evidence) = refusals.flat_map(Refusal::reasons).find_map(Reason::evidence) {
+                    line.text(key!("evidence"), &evidence.to_string());
                 }
             }
         }

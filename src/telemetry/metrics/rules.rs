@@ -19,7 +19,7 @@ use super::{Metrics, series};
 const NO_RULE: &str = "none";
 
 /// What refuses without a rule ([`Reason::word`]), and how: shown at 0 from the start, so that a first increase is seen.
-const WITHOUT_RULE: [(&str, Verdict); 8] = [
+const WITHOUT_RULE: [(&str, Verdict); 11] = [
     ("key-unknown", Verdict::Deny),
     ("key-attempts", Verdict::Throttle),
     ("key-expired", Verdict::Deny),
@@ -28,6 +28,9 @@ const WITHOUT_RULE: [(&str, Verdict); 8] = [
     ("key-room", Verdict::Deny),
     ("target-not-listed", Verdict::Deny),
     ("session-refused", Verdict::Deny),
+    ("ban", Verdict::Deny),
+    ("viewbot", Verdict::Deny),
+    ("viewbot", Verdict::Throttle),
 ];
 
 type ByOperation = [IntCounter; Operation::COUNT];
@@ -187,7 +190,7 @@ impl RuleMetrics {
 
     fn count_refusal(&self, operation: Operation, refusal: &Refusal) {
         let first = refusal.first();
-        let (refused, waits) = self.handles(first);
+        let (refused, waits) = self.handles(first, refusal.verdict());
         if let (Some(waits), Some(wait)) = (waits, refusal.wait()) {
             waits.observe(wait.secs() as f64);
         }
@@ -201,7 +204,7 @@ impl RuleMetrics {
         }
     }
 
-    fn handles(&self, reason: &Reason) -> (Option<&ByOperation>, Option<&Histogram>) {
+    fn handles(&self, reason: &Reason, verdict: Verdict) -> (Option<&ByOperation>, Option<&Histogram>) {
         if let Some(rule) = reason.rule() {
             let handles = self.rules.get(usize::from(rule.0));
             return (
@@ -209,7 +212,7 @@ impl RuleMetrics {
                 handles.and_then(|handles| handles.waits.as_ref()),
             );
         }
-        let place = WITHOUT_RULE.iter().position(|(word, _)| *word == reason.word());
+        let place = WITHOUT_RULE.iter().position(|listed| *listed == (reason.word(), verdict));
         let handles = place.map(|place| &self.without_rule[place]);
         (handles.map(|handles| &handles.refused), handles.and_then(|handles| handles.waits.as_ref()))
     }
@@ -285,6 +288,7 @@ fn retain<T: MetricVecBuilder>(family: &MetricVec<T>, label: &str, known: &HashS
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::viewbot::{Against, Rung};
     use crate::policy::file::RULE_NAMES_RESERVED;
 
     /// Else a rule's refusals and those of no rule would be one series.
@@ -318,6 +322,8 @@ mod tests {
         use std::time::Duration;
 
         let wait = Duration::ZERO;
+        let ban = || std::sync::Arc::new(crate::engine::viewbot::bans::Ban::example());
+        let against = |wait| Against { wait, rung: Rung::Convicted, evidence: ban().evidence.clone() };
         // The first of each pair leads to the next: a new reason does not compile until it is put in here.
         let next = |reason: &Reason| match reason {
             Reason::KeyUnknown => Some(Reason::KeyAttempts { wait }),
@@ -329,7 +335,10 @@ mod tests {
             Reason::KeyProxy => Some(Reason::KeyRoom),
             Reason::KeyRoom => Some(Reason::TargetNotListed),
             Reason::TargetNotListed => Some(Reason::SessionRefused),
-            Reason::SessionRefused
+            Reason::SessionRefused => Some(Reason::Banned(ban())),
+            Reason::Banned(_) => Some(Reason::Viewbot(against(None))),
+            Reason::Viewbot(Against { wait: None, .. }) => Some(Reason::Viewbot(against(Some(wait)))),
+            Reason::Viewbot(Against { wait: Some(_), .. })
             | Reason::Blocked { .. }
             | Reason::Quota { .. }
             | Reason::Rate { .. }

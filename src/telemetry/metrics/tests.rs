@@ -297,7 +297,7 @@ fn a_million_hostile_names_add_no_series() {
         };
         let assessment = engine.assess(&policy, &facts, now);
         let charge = engine.charge(&policy, &assessment, now);
-        let (decision, receipt) = engine.conclude(assessment, charge);
+        let (decision, receipt) = engine.conclude(&policy, assessment, charge, now);
         rules.count(operation, &decision);
         verdicts.insert(decision.verdict());
         if let Some(receipt) = receipt {

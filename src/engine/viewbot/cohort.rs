@@ -1,0 +1,279 @@
+//! What is counted of an alarmed room: its newcomers by profile, network, address, key and move.
+//!
+//! Only alarmed rooms have this. What came between the beginning of the excess and the alarm is taken in from the shard's
+//! log ([`rooms`](super::rooms)). All counts are halved every ten minutes, in steps of one. Every table has a cap; beyond it
+//! what is new goes uncounted, and what is counted goes on.
+
+use super::arith::halved;
+use super::ordinary::Map;
+use super::profile::Crowd;
+use super::sighting::{Address, Fingerprint, KeyNumber, Label, Profile, Sighting, Subnet, Viewer, Wide};
+use crate::base::room::Room;
+
+/// Counts are halved in this time: an attack of yesterday convicts nobody today, and one that pauses for a minute is not
+/// forgotten.
+pub(super) const HALF_LIFE_SECS: f64 = 600.0;
+
+/// One alarmed room counts at most so many different things of a kind.
+const ENTRIES_MAX: usize = 16_384;
+
+/// So many members of a profile are kept to be convicted with it.
+const MEMBERS_MAX: usize = 64;
+
+/// How many minutes of the sum are kept to be shown.
+const CURVE_MINUTES: usize = 60;
+
+/// A newcomer, as the log keeps it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Newcomer {
+    pub(super) viewer: Viewer,
+    pub(super) profile: Profile,
+    pub(super) wide: Wide,
+    pub(super) key: Option<KeyNumber>,
+    pub(super) chain: [u32; 2],
+    pub(super) at: u32,
+    pub(super) is_stranger: bool,
+    /// Which share of newcomers was known in calm rooms when it came.
+    usual_known: f32,
+}
+
+impl Newcomer {
+    pub(super) fn of(
+        sighting: &Sighting,
+        chain: [u32; 2],
+        is_stranger: bool,
+        usual_known: f64,
+        at: u32,
+    ) -> Self {
+        let Sighting { viewer, profile, wide, key, .. } = *sighting;
+        Self { viewer, profile, wide, key, chain, at, is_stranger, usual_known: usual_known as f32 }
+    }
+}
+
+/// Members of one profile.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cohort {
+    pub(super) strangers: f64,
+    /// Admitted or not, the latest may be missing.
+    pub(super) members: Vec<Viewer>,
+    pub(super) label: Option<Label>,
+}
+
+/// Addresses of one key.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct KeyCohort {
+    pub(super) addresses: f64,
+}
+
+/// An alarmed room.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    pub(super) room: Room,
+    pub(super) since: u32,
+    pub(super) known: f64,
+    pub(super) strangers: f64,
+    /// How many of the newcomers would be known if it were as usual.
+    pub(super) expected_known: f64,
+    pub(super) profiles: Map<Profile, Cohort>,
+    pub(super) fingerprints: Map<Fingerprint, f64>,
+    pub(super) known_fingerprints: Map<Fingerprint, f64>,
+    /// Addresses.
+    pub(super) wides: Map<Wide, f64>,
+    pub(super) known_wides: Map<Wide, f64>,
+    /// Addresses.
+    pub(super) subnets: Map<Subnet, f64>,
+    /// Viewers.
+    pub(super) addresses: Map<Address, f64>,
+    pub(super) keys: Map<KeyNumber, KeyCohort>,
+    key_addresses: Map<(KeyNumber, Address), f64>,
+    pub(super) once: Map<u32, f64>,
+    pub(super) twice: Map<(u32, u32), f64>,
+    pub(super) crowd: Crowd,
+    pub(super) budget: Option<(f64, u64)>,
+    decayed_at: u32,
+    /// The sum at each minute since the alarm, the last hour of them.
+    pub(super) curve: Vec<(u32, f32)>,
+    pub(super) throttled: u32,
+    pub(super) denied: u32,
+}
+
+impl Alarm {
+    pub(super) fn new(room: Room, now: u32) -> Self {
+        Self {
+            room,
+            since: now,
+            known: 0.0,
+            strangers: 0.0,
+            expected_known: 0.0,
+            profiles: Map::default(),
+            fingerprints: Map::default(),
+            known_fingerprints: Map::default(),
+            wides: Map::default(),
+            known_wides: Map::default(),
+            subnets: Map::default(),
+            addresses: Map::default(),
+            keys: Map::default(),
+            key_addresses: Map::default(),
+            once: Map::default(),
+            twice: Map::default(),
+            crowd: Crowd::default(),
+            budget: None,
+            decayed_at: now,
+            curve: Vec::new(),
+            throttled: 0,
+            denied: 0,
+        }
+    }
+
+    /// How many things it counts: what it costs.
+    pub(super) fn entries(&self) -> usize {
+        self.profiles.len() + self.addresses.len() + self.subnets.len() + self.key_addresses.len()
+    }
+
+    /// Notes the gate's sum.
+    pub(super) fn note_sum(&mut self, sum: f64, now: u32) {
+        let minute = now / 60 * 60;
+        match self.curve.last_mut() {
+            Some((last, most)) if *last == minute => *most = most.max(sum as f32),
+            _ => {
+                if self.curve.len() >= CURVE_MINUTES {
+                    self.curve.remove(0);
+                }
+                self.curve.push((minute, sum as f32));
+            }
+        }
+    }
+
+    /// Halves, a step each minute.
+    pub(super) fn decay(&mut self, now: u32) {
+        let elapsed = now.saturating_sub(self.decayed_at);
+        if elapsed < 60 {
+            return;
+        }
+        let left = halved(f64::from(elapsed), HALF_LIFE_SECS);
+        self.decayed_at = now;
+        self.known *= left;
+        self.strangers *= left;
+        self.expected_known *= left;
+        self.profiles.retain(|_, cohort| {
+            cohort.strangers *= left;
+            cohort.strangers >= FORGOTTEN
+        });
+        self.keys.retain(|_, key| {
+            key.addresses *= left;
+            key.addresses >= FORGOTTEN
+        });
+        fade(&mut self.fingerprints, left);
+        fade(&mut self.known_fingerprints, left);
+        fade(&mut self.wides, left);
+        fade(&mut self.known_wides, left);
+        fade(&mut self.subnets, left);
+        fade(&mut self.addresses, left);
+        fade(&mut self.key_addresses, left);
+        fade(&mut self.once, left);
+        fade(&mut self.twice, left);
+        self.crowd.is_stale = true;
+    }
+
+    /// Counts a newcomer, with less weight where it came a while ago. Without room, only what is counted already.
+    pub(super) fn add(&mut self, newcomer: &Newcomer, now: u32, has_room: bool) {
+        let most = if has_room { ENTRIES_MAX } else { 0 };
+        let weight = halved(f64::from(now.saturating_sub(newcomer.at)), HALF_LIFE_SECS);
+        self.expected_known += weight * f64::from(newcomer.usual_known);
+        let [before, last] = newcomer.chain;
+        if last != 0 {
+            bump(&mut self.once, last, weight, most);
+        }
+        if before != 0 && last != 0 {
+            bump(&mut self.twice, (before, last), weight, most);
+        }
+        let fingerprint = newcomer.profile.fingerprint;
+        if !newcomer.is_stranger {
+            self.known += weight;
+            bump(&mut self.known_fingerprints, fingerprint, weight, most);
+            bump(&mut self.known_wides, newcomer.wide, weight, most);
+            return;
+        }
+        self.strangers += weight;
+        let address = newcomer.viewer.address;
+        let is_new_address = !self.addresses.contains_key(&address);
+        bump(&mut self.addresses, address, weight, most);
+        bump(&mut self.fingerprints, fingerprint, weight, most);
+        if is_new_address {
+            bump(&mut self.wides, newcomer.wide, weight, most);
+            bump(&mut self.subnets, address.subnet(), weight, most);
+        }
+        if let Some(key) = newcomer.key {
+            let is_new = !self.key_addresses.contains_key(&(key, address));
+            bump(&mut self.key_addresses, (key, address), weight, most);
+            if is_new && (self.keys.len() < most || self.keys.contains_key(&key)) {
+                self.keys.entry(key).or_default().addresses += weight;
+            }
+        }
+        if self.profiles.len() < most || self.profiles.contains_key(&newcomer.profile) {
+            let cohort = self.profiles.entry(newcomer.profile).or_default();
+            cohort.strangers += weight;
+            if cohort.members.len() < MEMBERS_MAX && !cohort.members.contains(&newcomer.viewer) {
+                cohort.members.push(newcomer.viewer);
+            }
+        }
+    }
+
+    /// Takes a newcomer back.
+    pub(super) fn remove(&mut self, newcomer: &Newcomer) {
+        let take = |count: &mut f64| *count = (*count - 1.0).max(0.0);
+        self.expected_known = (self.expected_known - f64::from(newcomer.usual_known)).max(0.0);
+        let fingerprint = newcomer.profile.fingerprint;
+        if let Some(count) = self.once.get_mut(&newcomer.chain[1]) {
+            take(count);
+        }
+        if let Some(count) = self.twice.get_mut(&(newcomer.chain[0], newcomer.chain[1])) {
+            take(count);
+        }
+        if !newcomer.is_stranger {
+            take(&mut self.known);
+            self.known_fingerprints.get_mut(&fingerprint).map(take);
+            self.known_wides.get_mut(&newcomer.wide).map(take);
+            return;
+        }
+        take(&mut self.strangers);
+        self.fingerprints.get_mut(&fingerprint).map(take);
+        if let Some(cohort) = self.profiles.get_mut(&newcomer.profile) {
+            take(&mut cohort.strangers);
+            cohort.members.retain(|member| *member != newcomer.viewer);
+        }
+        let address = newcomer.viewer.address;
+        if let Some(viewers) = self.addresses.get_mut(&address) {
+            take(viewers);
+            if *viewers < 0.5 {
+                self.addresses.remove(&address);
+                self.wides.get_mut(&newcomer.wide).map(take);
+                self.subnets.get_mut(&address.subnet()).map(take);
+                if let Some(key) = newcomer.key
+                    && self.key_addresses.remove(&(key, address)).is_some()
+                    && let Some(cohort) = self.keys.get_mut(&key)
+                {
+                    take(&mut cohort.addresses);
+                }
+            }
+        }
+    }
+}
+
+/// What has faded to this is forgotten.
+const FORGOTTEN: f64 = 0.05;
+
+fn fade<K>(counts: &mut Map<K, f64>, left: f64) {
+    counts.retain(|_, count| {
+        *count *= left;
+        *count >= FORGOTTEN
+    });
+}
+
+fn bump<K: std::hash::Hash + Eq>(counts: &mut Map<K, f64>, key: K, weight: f64, most: usize) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count += weight;
+    } else if counts.len() < most {
+        counts.insert(key, weight);
+    }
+}

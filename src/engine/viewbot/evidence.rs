@@ -1,0 +1,205 @@
+//! What is held against a request, in numbers that compare and in words that an operator reads.
+
+use std::fmt;
+
+/// The kinds of evidence, each a heuristic of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// More of a profile than an ordinary crowd has ([`profile`](super::profile)).
+    Profile,
+    /// More addresses of a network than an ordinary crowd has ([`network`](super::network)).
+    Network,
+    /// Many viewers at one address ([`churn`](super::churn)).
+    IdentityChurn,
+    /// One key at many addresses ([`fan_in`](super::fan_in)).
+    KeyFanIn,
+    /// A free key at several addresses ([`free_key`](super::free_key)).
+    SharedFreeKey,
+    /// Newcomers who moved together ([`chain`](super::chain)).
+    PoolChain,
+    /// Bits from other rooms ([`carried`](super::carried)).
+    Carried,
+    /// Being known weighs against it ([`known`](super::known)).
+    Known,
+    /// Fewer known viewers than is usual ([`strangers`](super::strangers)): puts strangers on a budget.
+    Strangers,
+    /// One client that repeats itself ([`repeats`](super::repeats)).
+    Repeats,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Profile,
+        Self::Network,
+        Self::IdentityChurn,
+        Self::KeyFanIn,
+        Self::SharedFreeKey,
+        Self::PoolChain,
+        Self::Carried,
+        Self::Known,
+        Self::Strangers,
+        Self::Repeats,
+    ];
+
+    /// The word in policies, metrics and views.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Profile => "profile",
+            Self::Network => "network",
+            Self::IdentityChurn => "identity-churn",
+            Self::KeyFanIn => "key-fan-in",
+            Self::SharedFreeKey => "shared-free-key",
+            Self::PoolChain => "pool-chain",
+            Self::Carried => "carried",
+            Self::Known => "known-viewer",
+            Self::Strangers => "strangers",
+            Self::Repeats => "repeats",
+        }
+    }
+}
+
+/// What one heuristic found. Numbers are rounded: they are compared and shown, not counted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finding {
+    /// Which heuristic.
+    pub kind: Kind,
+    /// Bits, in hundredths; below 0 where it speaks for the request.
+    pub centibits: i16,
+    /// How many there are.
+    pub seen: u32,
+    /// How many an ordinary crowd would have, in tenths; 0 where the heuristic compares with none.
+    pub expected_tenths: u32,
+}
+
+impl Finding {
+    pub(super) fn new(kind: Kind, bits: f64, seen: f64, expected: f64) -> Self {
+        Self {
+            kind,
+            centibits: (bits * 100.0).round().clamp(-10_000.0, 10_000.0) as i16,
+            seen: seen.round() as u32,
+            expected_tenths: (expected * 10.0).round() as u32,
+        }
+    }
+
+    /// In bits.
+    pub fn bits(&self) -> f64 {
+        f64::from(self.centibits) / 100.0
+    }
+}
+
+/// Everything that was found for or against a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Evidence {
+    findings: Vec<Finding>,
+    /// How many strangers an ordinary crowd in this room would have.
+    pub crowd: u32,
+    /// How many newcomers the room had, and how many of them are known: halved every ten minutes.
+    pub newcomers: u32,
+    /// Of these.
+    pub known: u32,
+}
+
+impl Evidence {
+    pub(super) fn of_crowd(size: f64, newcomers: f64, known: f64) -> Self {
+        let whole = |count: f64| count.round() as u32;
+        Self { findings: Vec::new(), crowd: whole(size), newcomers: whole(newcomers), known: whole(known) }
+    }
+
+    pub(super) fn add(&mut self, finding: Option<Finding>) {
+        self.findings.extend(finding.filter(|finding| finding.centibits != 0));
+    }
+
+    /// Notes what throttles without bits.
+    pub(super) fn note(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    /// What was found, kind by kind.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The bits of one kind.
+    pub fn bits_of(&self, kind: Kind) -> f64 {
+        self.findings.iter().filter(|finding| finding.kind == kind).map(Finding::bits).sum()
+    }
+
+    /// All bits together.
+    pub fn score(&self) -> f64 {
+        self.findings.iter().map(Finding::bits).sum()
+    }
+
+    /// Whether some kind of evidence speaks against it beside [`Kind::Profile`].
+    pub(super) fn has_second(&self, twice: f64) -> bool {
+        self.findings.iter().any(|finding| {
+            finding.centibits > 0
+                && match finding.kind {
+                    Kind::Network
+                    | Kind::IdentityChurn
+                    | Kind::KeyFanIn
+                    | Kind::SharedFreeKey
+                    | Kind::Carried => true,
+                    // Raids make the same move once.
+                    Kind::PoolChain => finding.bits() >= twice - 0.01,
+                    Kind::Profile | Kind::Known | Kind::Strangers | Kind::Repeats => false,
+                }
+        })
+    }
+}
+
+/// `profile: 212 seen, 6 expected of an ordinary crowd of 430 (+4.0); 31 viewers from this address (+2.9)`.
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for finding in &self.findings {
+            f.write_str(separator)?;
+            separator = "; ";
+            let Finding { seen, .. } = finding;
+            let expected = f64::from(finding.expected_tenths) / 10.0;
+            match finding.kind {
+                Kind::Profile => write!(
+                    f,
+                    "profile: {seen} seen, {expected:.0} expected of an ordinary crowd of {}",
+                    self.crowd
+                ),
+                Kind::Network => {
+                    write!(f, "network: {seen} addresses of it, {expected:.1} expected of an ordinary crowd")
+                }
+                Kind::IdentityChurn => write!(f, "{seen} viewers from this address"),
+                Kind::KeyFanIn => write!(f, "this key at {seen} addresses, {expected:.1} expected"),
+                Kind::SharedFreeKey => write!(f, "one free key at {seen} addresses"),
+                Kind::PoolChain => write!(f, "{seen} newcomers made the same move between rooms"),
+                Kind::Carried => write!(f, "evidence from {seen} other rooms"),
+                Kind::Known => f.write_str("known from other rooms"),
+                Kind::Strangers => {
+                    write!(f, "{} of {} newcomers are known, fewer than is usual", self.known, self.newcomers)
+                }
+                Kind::Repeats => write!(f, "one client repeats itself, {seen} times in 5 minutes"),
+            }?;
+            if finding.centibits != 0 {
+                write!(f, " ({:+.1})", finding.bits())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_as_a_person_says_it() {
+        let mut evidence = Evidence { crowd: 430, ..Evidence::default() };
+        evidence.add(Some(Finding::new(Kind::Profile, 4.0, 212.0, 6.1)));
+        evidence.add(Some(Finding::new(Kind::Network, 0.0, 3.0, 2.0)));
+        evidence.add(Some(Finding::new(Kind::IdentityChurn, 2.94, 31.0, 0.0)));
+        assert_eq!(
+            evidence.to_string(),
+            "profile: 212 seen, 6 expected of an ordinary crowd of 430 (+4.0); 31 viewers from this address (+2.9)"
+        );
+        assert!((evidence.score() - 6.94).abs() < 1e-9);
+        assert!(evidence.has_second(4.0));
+    }
+}

@@ -1,0 +1,36 @@
+//! H5, key fan-in: one key at many addresses of one room.
+//!
+//! **What it measures.** How many different addresses used the viewer's key for this room, `n`.
+//!
+//! **Formula.** bits = `log2(n / 2)`, from five addresses on: whoever owns a key connects from one address, perhaps two.
+//!
+//! **Why.** A stolen or bought key is shared by a farm, and one room sees it from everywhere at once.
+//!
+//! **Known false positives.** An app that has one key in every copy: a key that strangers used in eight calm rooms from eight
+//! subnets is an app's; it is part of the profile then, and no evidence. A service with a fleet of its own looks like an app
+//! after eight rooms; until then its operator is the first to be told.
+//!
+//! **An example.** `this key at 64 addresses, 2.0 expected (+4.0)`.
+//!
+//! **Settings.** `[viewbot.evidence] key-fan-in`, the cap.
+
+use super::arith::log2;
+use super::cohort::Alarm;
+use super::evidence::{Finding, Kind};
+use super::ordinary::Ordinary;
+use super::sighting::Sighting;
+
+/// Fewer addresses are a person with a phone, a desktop and a server.
+const ADDRESSES_MIN: f64 = 5.0;
+
+/// So many addresses one owner connects to one room from.
+const OF_ONE_OWNER: f64 = 2.0;
+
+pub(super) fn finding(alarm: &Alarm, ordinary: &Ordinary, sighting: &Sighting, cap: f64) -> Option<Finding> {
+    let key = sighting.key?;
+    let seen = alarm.keys.get(&key).map_or(0.0, |cohort| cohort.addresses);
+    if seen < ADDRESSES_MIN || ordinary.is_app(key) {
+        return None;
+    }
+    Some(Finding::new(Kind::KeyFanIn, log2(seen / OF_ONE_OWNER).min(cap), seen, OF_ONE_OWNER))
+}

@@ -1,0 +1,33 @@
+//! H6, shared free key: a key that cost nothing at several addresses of one room.
+//!
+//! **What it measures.** How many different addresses used the viewer's free key for this room, `n`.
+//!
+//! **Formula.** bits = `log2(n)`, from three addresses on.
+//!
+//! **Why.** Free keys are registered by the dozen and dealt out to bots, a few to each: too few for [`fan_in`](super::fan_in).
+//! A person needs no second address to watch one room.
+//!
+//! **Known false positives.** A hobby app with one free key in every copy: silent once it was seen in eight calm rooms from eight
+//! subnets. A viewer on a phone that changes networks: three addresses within ten minutes in one alarmed room are rare.
+//!
+//! **An example.** `one free key at 6 addresses (+2.6)`.
+//!
+//! **Settings.** `[viewbot.evidence] shared-free-key`, the cap.
+
+use super::arith::log2;
+use super::cohort::Alarm;
+use super::evidence::{Finding, Kind};
+use super::ordinary::Ordinary;
+use super::sighting::Sighting;
+
+/// Two addresses are a phone that left the house.
+const ADDRESSES_MIN: f64 = 3.0;
+
+pub(super) fn finding(alarm: &Alarm, ordinary: &Ordinary, sighting: &Sighting, cap: f64) -> Option<Finding> {
+    let key = sighting.key.filter(|_| sighting.is_free)?;
+    let seen = alarm.keys.get(&key).map_or(0.0, |cohort| cohort.addresses);
+    if seen < ADDRESSES_MIN || ordinary.is_app(key) {
+        return None;
+    }
+    Some(Finding::new(Kind::SharedFreeKey, log2(seen).min(cap), seen, 0.0))
+}

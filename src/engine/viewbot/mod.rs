@@ -1,0 +1,522 @@
+//! View-bot detection: finds the excess in a room, tells it from an ordinary crowd, and stops the proxies behind it.
+//!
+//! To add V viewers to a room somebody must obtain about V signatures for it. The [gate] notices that for every room;
+//! whether the excess is a crowd or a farm is told by evidence in bits, one file a heuristic, whose doc comments are the
+//! manual: [profile], [network], [churn], [fan_in], [free_key], [chain], [strangers], [carried], [known], [repeats]. The
+//! score is their sum; T bits say that all but `2^-T` of a cohort is excess. One kind of evidence only throttles, a denial
+//! needs two. What is done then is the [ladder].
+//!
+//! ```text
+//! identity shard: who is it?  ->  room shard: is this too many?  ->  (alarmed rooms only)
+//!   identity shard: from where?  ->  room shard: weigh  ->  book of bans
+//! ```
+//!
+//! Never two locks at once. Deterministic: no clock, no randomness, no order of a hash table decides anything.
+//! Deliberately absent: thresholds on addresses or rates alone (a flash crowd is a maintainer's best day), regularity of
+//! single clients (honest pollers are perfectly regular), any trust in what a client says of itself.
+//!
+//! Read [`Viewbot`] first.
+
+mod arith;
+pub mod bans;
+mod bounded;
+pub mod carried;
+pub mod chain;
+pub mod churn;
+mod cohort;
+mod counts;
+pub mod evidence;
+pub mod fan_in;
+pub mod free_key;
+pub mod gate;
+pub mod known;
+pub mod ladder;
+pub mod memory;
+pub mod network;
+mod ordinary;
+mod pairs;
+mod people;
+pub mod profile;
+pub mod repeats;
+mod rooms;
+pub mod sighting;
+pub mod strangers;
+pub mod view;
+mod weigh;
+pub(super) mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::base::room::Room;
+use crate::base::time::Timestamp;
+use crate::policy::viewbot::{ViewbotMode, ViewbotSettings};
+
+use arith::mix;
+use bans::{Ban, Book, Conviction, PROBATION_SECS};
+use counts::Counts;
+use evidence::Evidence;
+use ladder::KeyInRoom;
+use ordinary::{Learning, Ordinary};
+use pairs::Pairs;
+use people::People;
+use rooms::{Arrival, Booked, Rooms};
+use sighting::{Sighting, Viewer};
+use weigh::{Verdict, Weighed};
+
+/// How much is remembered at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// Rooms.
+    pub rooms: usize,
+    /// Viewers in the long memory; half as many addresses and profiles at addresses.
+    pub viewers: usize,
+    /// Viewers in rooms.
+    pub seats: usize,
+}
+
+impl Default for Caps {
+    /// Some 350 MB when all of it is full.
+    fn default() -> Self {
+        Self { rooms: 1_000_000, viewers: 500_000, seats: 1_000_000 }
+    }
+}
+
+const PEOPLE_SHARDS: usize = 64;
+const ROOM_SHARDS: usize = 64;
+
+/// A gateway that has learned from fewer calm strangers is cold: it throttles, and convicts nobody.
+pub const COLD_STRANGERS: u32 = 2_000;
+
+/// And so is one that has been learning for less than this.
+pub const COLD_TIME: Duration = Duration::from_secs(15 * 60);
+
+/// All that view-bot detection remembers. Shared by all threads.
+pub struct Viewbot {
+    people: Box<[Mutex<People>]>,
+    rooms: Box<[Mutex<Rooms>]>,
+    learning: Mutex<Learning>,
+    ordinary: ArcSwap<Ordinary>,
+    /// The bits of the share of known viewers that is usual these minutes.
+    usual_known: AtomicU64,
+    /// Convicted in earnest, and in shadow.
+    books: [Book; 2],
+    pairs: Mutex<Pairs>,
+    counts: Counts,
+    /// Milliseconds since 1970 of the first request; 0 before.
+    started: AtomicU64,
+}
+
+/// What is done to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Against {
+    /// Throttled, until so long; `None` for denied.
+    pub wait: Option<Duration>,
+    /// In one word: why.
+    pub rung: Rung,
+    /// What is held against it.
+    pub evidence: Arc<Evidence>,
+}
+
+impl Against {
+    /// The same where nobody is denied: what would be denied waits.
+    #[must_use]
+    pub fn throttled(mut self) -> Self {
+        self.wait.get_or_insert(weigh::DENIED_WAIT);
+        self
+    }
+}
+
+/// Why something is done to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rung {
+    /// One client repeats itself: throttled.
+    Repeats,
+    /// A crowd of strangers, whose budget is spent: throttled.
+    Strangers,
+    /// A profile never seen before, whose budget is spent: throttled.
+    Novel,
+    /// Evidence, but not enough to deny: throttled.
+    Suspicion,
+    /// Evidence of one kind alone: throttled.
+    OneKind,
+    /// Enough to deny, but the gateway has not seen enough ordinary traffic, or the address was freed lately: throttled.
+    Lenient,
+    /// Convicted: denied.
+    Convicted,
+    /// Denied by a standing ban.
+    Banned,
+}
+
+impl Rung {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Repeats,
+        Self::Strangers,
+        Self::Novel,
+        Self::Suspicion,
+        Self::OneKind,
+        Self::Lenient,
+        Self::Convicted,
+        Self::Banned,
+    ];
+
+    /// The word in metrics and views.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Repeats => "repeats",
+            Self::Strangers => "strangers",
+            Self::Novel => "novel",
+            Self::Suspicion => "suspicion",
+            Self::OneKind => "one-kind",
+            Self::Lenient => "lenient",
+            Self::Convicted => "convicted",
+            Self::Banned => "banned",
+        }
+    }
+}
+
+/// What an admitted request counted: until it is known how it ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted {
+    sighting: Sighting,
+    booked: Booked,
+    /// Seen for the first time.
+    is_first: bool,
+    /// It was admitted without suspicion.
+    is_clean: bool,
+}
+
+impl Viewbot {
+    /// With nothing remembered. `seed` seeds hash tables, on which nothing hangs.
+    pub fn new(caps: Caps, seed: u64) -> Self {
+        let people = || Mutex::new(People::new(caps.viewers / PEOPLE_SHARDS, seed));
+        let rooms = || Mutex::new(Rooms::new(caps.rooms / ROOM_SHARDS, caps.seats / ROOM_SHARDS, seed));
+        Self {
+            people: (0..PEOPLE_SHARDS).map(|_| people()).collect(),
+            rooms: (0..ROOM_SHARDS).map(|_| rooms()).collect(),
+            learning: Mutex::default(),
+            ordinary: ArcSwap::default(),
+            usual_known: AtomicU64::new(0),
+            books: std::array::from_fn(|_| Book::new(caps.viewers / 2, seed)),
+            pairs: Mutex::new(Pairs::new(caps.rooms / 8, seed)),
+            counts: Counts::default(),
+            started: AtomicU64::new(0),
+        }
+    }
+
+    fn people(&self, viewer: Viewer) -> MutexGuard<'_, People> {
+        let place = mix(viewer.address.subnet().to_number(), 1) as usize % PEOPLE_SHARDS;
+        self.people[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn room(&self, room: crate::base::subject::Subject) -> MutexGuard<'_, Rooms> {
+        let (high, low) = room.halves();
+        self.rooms[mix(high, low) as usize % ROOM_SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn learning(&self) -> MutexGuard<'_, Learning> {
+        self.learning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The book that convictions go to.
+    fn book(&self, mode: ViewbotMode) -> &Book {
+        &self.books[usize::from(mode != ViewbotMode::Enforce)]
+    }
+
+    /// The room in its one form: an `@unique_id` whose number is known is that number.
+    pub fn canonical(&self, room: Room, now: Timestamp) -> Room {
+        match room {
+            Room::Id(_) => room,
+            Room::Anchor(_) => {
+                self.pairs.lock().unwrap_or_else(PoisonError::into_inner).canonical(room, secs(now))
+            }
+        }
+    }
+
+    /// A good answer to a request that named `named` alone told the room's number.
+    pub(super) fn learn_pair(&self, named: Room, answered: Room, now: Timestamp) {
+        if matches!((named, answered), (Room::Anchor(_), Room::Id(_))) {
+            self.pairs.lock().unwrap_or_else(PoisonError::into_inner).learn(named, answered, secs(now));
+        }
+    }
+
+    /// Whether too little ordinary traffic has been seen to convict anybody.
+    pub fn is_cold(&self, now: Timestamp) -> bool {
+        let started = self.started.load(Ordering::Relaxed);
+        self.ordinary.load().strangers() < f64::from(COLD_STRANGERS)
+            || now.as_millis() < started.saturating_add(COLD_TIME.as_millis() as u64)
+    }
+
+    /// The ban that stands against the viewer of a request, in the book that `mode` fills.
+    pub(super) fn standing(
+        &self,
+        sighting: &Sighting,
+        mode: ViewbotMode,
+        now: Timestamp,
+    ) -> Option<Arc<Ban>> {
+        let book = self.book(mode);
+        if mode == ViewbotMode::Off || book.is_empty() {
+            return None;
+        }
+        let first = || self.people(sighting.viewer).first(&sighting.viewer).unwrap_or(secs(now));
+        book.standing(sighting.viewer, sighting.profile, sighting.key, sighting.room, first, now)
+    }
+
+    /// Counts that a standing ban stopped a request, or would have.
+    pub(super) fn count_banned(&self, mode: ViewbotMode, ban: &Ban) {
+        self.counts.rung(mode, Rung::Banned);
+        self.counts.evidence(mode, &ban.evidence);
+    }
+
+    /// Counts a request that every other check admits, and says what is held against it.
+    pub(super) fn weigh(
+        &self,
+        settings: &ViewbotSettings,
+        sighting: &Sighting,
+        is_hosting: impl FnOnce() -> bool,
+        now: Timestamp,
+    ) -> (Option<Against>, Counted) {
+        let (now_ms, now_secs) = (now.as_millis(), secs(now));
+        if self.started.load(Ordering::Relaxed) == 0 {
+            let _ = self.started.compare_exchange(0, now_ms, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        let known_age = settings.known_age.as_secs().min(u64::from(u32::MAX)) as u32;
+        // What carries too much to be let in anywhere; nothing does where carried evidence is switched off.
+        let suspect_bits = if settings.evidence.carried >= settings.ladder.throttle_bits && !self.is_cold(now)
+        {
+            settings.ladder.throttle_bits
+        } else {
+            f64::INFINITY
+        };
+        let usual_known = f64::from_bits(self.usual_known.load(Ordering::Relaxed));
+        let met = self.people(sighting.viewer).meet(sighting, now_secs, known_age, suspect_bits);
+        let (arrival, booked) =
+            self.room(sighting.subject).arrive(sighting, &met, usual_known, settings, now_ms);
+        let mut counted = Counted { sighting: *sighting, booked, is_first: met.is_first, is_clean: true };
+        match arrival {
+            Arrival::Admitted => return (None, counted),
+            Arrival::Loops(times) => {
+                let mut evidence = Evidence::default();
+                evidence.note(evidence::Finding::new(evidence::Kind::Repeats, 0.0, times.into(), 0.0));
+                counted.is_clean = false;
+                let wait = Duration::from_secs(u64::from(repeats::WINDOW_SECS) / u64::from(repeats::LOOP));
+                return (
+                    Some(self.throttle(settings.mode, Rung::Repeats, Arc::new(evidence), wait)),
+                    counted,
+                );
+            }
+            Arrival::Suspect => {
+                let around = self.people(sighting.viewer).surroundings(sighting, now_secs);
+                let mut evidence = Evidence::default();
+                evidence.add(carried::finding(&around, false, settings.evidence.carried));
+                counted.is_clean = false;
+                let wait = Duration::from_secs(600);
+                return (
+                    Some(self.throttle(settings.mode, Rung::Suspicion, Arc::new(evidence), wait)),
+                    counted,
+                );
+            }
+            Arrival::Alarmed => {}
+        }
+
+        // An alarmed room.
+        counted.sighting.is_hosting = is_hosting();
+        let sighting = &counted.sighting;
+        let around = self.people(sighting.viewer).surroundings(sighting, now_secs);
+        let ordinary = self.ordinary.load();
+        let is_lenient =
+            self.is_cold(now) || self.book(settings.mode).is_on_probation(sighting.viewer.address, now_secs);
+        let is_untaught = ordinary.strangers() < f64::from(COLD_STRANGERS);
+        let mut rooms = self.room(sighting.subject);
+        let Some(state) = rooms.state_mut(sighting.subject) else { return (None, counted) };
+        let onset = state.gate.onset();
+        let Some(alarm) = state.alarm.as_deref_mut() else { return (None, counted) };
+        let scene = weigh::Scene {
+            sighting,
+            met: &met,
+            around: &around,
+            booked: &booked,
+            ordinary: &ordinary,
+            usual_known,
+            onset,
+            is_lenient,
+            is_untaught,
+            settings,
+        };
+        let Weighed { verdict, evidence, cohort, key_addresses, is_clean } =
+            weigh::weigh(alarm, &scene, now_ms);
+        match verdict {
+            Verdict::Admit => {}
+            Verdict::Throttle(..) => alarm.throttled = alarm.throttled.saturating_add(1),
+            Verdict::Deny => alarm.denied = alarm.denied.saturating_add(1),
+        }
+        if matches!(verdict, Verdict::Admit) {
+            rooms.seat(sighting, &booked);
+        }
+        drop(rooms);
+        drop(ordinary);
+        counted.is_clean = is_clean;
+        self.note(&counted, &evidence, now_secs);
+        let against = match verdict {
+            Verdict::Admit => None,
+            Verdict::Throttle(rung, wait) => Some(self.throttle(settings.mode, rung, evidence, wait)),
+            Verdict::Deny => {
+                let key = sighting.key.zip(key_addresses);
+                let key = key.map(|(key, addresses)| KeyInRoom { key, addresses, onset });
+                self.convict(settings, sighting, &cohort, &evidence, key, now);
+                self.counts.rung(settings.mode, Rung::Convicted);
+                self.counts.evidence(settings.mode, &evidence);
+                Some(Against { wait: None, rung: Rung::Convicted, evidence })
+            }
+        };
+        (against, counted)
+    }
+
+    fn throttle(&self, mode: ViewbotMode, rung: Rung, evidence: Arc<Evidence>, wait: Duration) -> Against {
+        self.counts.rung(mode, rung);
+        self.counts.evidence(mode, &evidence);
+        Against { wait: Some(wait), rung, evidence }
+    }
+
+    /// Notes what other rooms will want to know: the move, and the bits that did not convict.
+    fn note(&self, counted: &Counted, evidence: &Evidence, now: u32) {
+        let Counted { sighting, booked, .. } = counted;
+        if !booked.is_stranger {
+            return;
+        }
+        let bits = evidence.bits_of(evidence::Kind::Profile) + evidence.bits_of(evidence::Kind::Network);
+        if !booked.is_new && bits <= 0.0 {
+            return;
+        }
+        let mut people = self.people(sighting.viewer);
+        if booked.is_new {
+            people.moved(sighting.viewer.address, sighting.short, now);
+        }
+        if bits > 0.0 {
+            people.carry(sighting, bits, now);
+        }
+    }
+
+    /// Convicts the viewer, and the admitted rest of its cohort.
+    fn convict(
+        &self,
+        settings: &ViewbotSettings,
+        sighting: &Sighting,
+        cohort: &[Viewer],
+        evidence: &Arc<Evidence>,
+        key: Option<KeyInRoom>,
+        now: Timestamp,
+    ) {
+        let book = self.book(settings.mode);
+        for (place, viewer) in std::iter::once(&sighting.viewer).chain(cohort).enumerate() {
+            if place > 0 && *viewer == sighting.viewer {
+                continue;
+            }
+            let crowded = self.people(*viewer).crowded(viewer.address, sighting.profile);
+            let conviction = Conviction {
+                viewer: *viewer,
+                profile: sighting.profile,
+                room: sighting.room,
+                evidence,
+                label: sighting.label,
+            };
+            let reached = ladder::convict(book, &settings.ladder, &conviction, crowded, key, now);
+            self.counts.bans(settings.mode, reached);
+        }
+    }
+
+    /// What an admitted request counted is settled: what got a good answer teaches, what did not is taken back.
+    pub(super) fn settle(
+        &self,
+        settings: &ViewbotSettings,
+        counted: &Counted,
+        is_good: bool,
+        now: Timestamp,
+    ) {
+        let Counted { sighting, booked, is_first, is_clean } = counted;
+        let now = secs(now);
+        if !is_good {
+            self.room(sighting.subject).take_back(sighting, booked);
+            return;
+        }
+        if !is_clean {
+            return;
+        }
+        // Nobody earns anything in a room that may be under attack: else view-bots would be known by having view-botted.
+        let teaches = booked.is_quiet && self.people(sighting.viewer).admitted(sighting, now, *is_first);
+        if booked.is_new {
+            self.room(sighting.subject).learn(sighting.subject, settings, now);
+        }
+        let arrives = booked.is_new && booked.has_audience && booked.is_quiet;
+        if teaches || arrives {
+            let mut learning = self.learning();
+            if arrives {
+                learning.arrival(!booked.is_stranger, now);
+                self.usual_known.store(learning.usual_known().to_bits(), Ordering::Relaxed);
+            }
+            let published = if teaches { learning.stranger(sighting) } else { None };
+            drop(learning);
+            if let Some(ordinary) = published {
+                self.ordinary.store(Arc::new(ordinary));
+            }
+        }
+    }
+
+    /// The book of bans in earnest.
+    pub fn bans(&self) -> &Book {
+        &self.books[0]
+    }
+
+    /// The book of what would have been banned.
+    pub fn shadow_bans(&self) -> &Book {
+        &self.books[1]
+    }
+
+    /// What has been counted so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Lifts a ban in earnest: with it go the strikes that led to it, and for an hour the same evidence only throttles.
+    pub fn lift(&self, id: u64, now: Timestamp) -> Option<Arc<Ban>> {
+        self.books[0].lift(id, now)
+    }
+
+    /// Makes a ban of the shadow book real.
+    pub fn promote(&self, id: u64, now: Timestamp) -> Option<Arc<Ban>> {
+        let ban = self.books[1].list(now).into_iter().find(|ban| ban.id == id)?;
+        self.books[0].adopt(&ban, now);
+        Some(ban)
+    }
+
+    /// Pardons a room: its excess and everything derived from it is dropped, and for `length` the room is not looked at.
+    /// Gives how many bans went with it.
+    pub fn pardon(&self, room: Room, length: Duration, now: Timestamp) -> usize {
+        let room = self.canonical(room, now);
+        let until = secs(now + length);
+        self.room(crate::base::subject::Subject::room(&room))
+            .pardon(crate::base::subject::Subject::room(&room), until);
+        self.books.iter().map(|book| book.pardon(room, now)).sum()
+    }
+}
+
+impl std::fmt::Debug for Viewbot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Viewbot").field("books", &self.books).finish_non_exhaustive()
+    }
+}
+
+/// For how long the same evidence only throttles after a ban was lifted.
+pub const PROBATION: Duration = Duration::from_secs(PROBATION_SECS as u64);
+
+/// Seconds since 1970, until 2106.
+fn secs(now: Timestamp) -> u32 {
+    now.as_secs().min(u64::from(u32::MAX)) as u32
+}

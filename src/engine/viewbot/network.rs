@@ -1,0 +1,55 @@
+//! H3, the network: more addresses of one subnet, or of one hosting network, than an ordinary crowd has.
+//!
+//! **What it measures.** How many different addresses of the viewer's /24 or /48 brought strangers to the room, against what an
+//! ordinary crowd of its size would bring from there; the same for the whole autonomous system where the table of
+//! networks says that it is rented machines.
+//!
+//! **Formula.** bits = `log2(n / E)` where chance cannot do it (as [`profile`](super::profile)), `E = B * p`: the crowd's size
+//! times the share of the subnet, or network, among strangers first seen in calm rooms. For a network, its known viewers in the
+//! room vouch as well. The stronger of the two counts: they see the same thing.
+//!
+//! **Why.** Addresses are bought in blocks. A real crowd is spread over thousands of subnets.
+//!
+//! **Known false positives.** A university, a carrier's gateway (few addresses with many people: not what is counted here), a
+//! hosting network on which many overlays run (its share is learned in calm rooms). An internet provider or mobile network
+//! as a whole is never counted: a national audience comes from three of them.
+//!
+//! **An example.** `network: 41 addresses of it, 0.8 expected of an ordinary crowd (+3.0)`.
+//!
+//! **Settings.** `[viewbot.evidence] network`, the cap. Without `[networks]` only subnets are looked at.
+
+use super::cohort::Alarm;
+use super::evidence::{Finding, Kind};
+use super::ordinary::Ordinary;
+use super::people::Surroundings;
+use super::profile::lift;
+use super::sighting::Sighting;
+
+/// The share of a subnet among strangers of calm rooms; a subnet never seen has a little of one.
+pub(super) fn subnet_share(around: &Surroundings, ordinary: &Ordinary) -> f64 {
+    (around.subnet_calm + 0.05) / (ordinary.strangers() + 60.0)
+}
+
+pub(super) fn finding(
+    alarm: &Alarm,
+    ordinary: &Ordinary,
+    sighting: &Sighting,
+    around: &Surroundings,
+    usual_known: f64,
+    cap: f64,
+) -> Option<Finding> {
+    let size = alarm.crowd.size;
+    let of_subnet = alarm.subnets.get(&sighting.subnet).copied().unwrap_or(0.0);
+    let expected_of_subnet = size * subnet_share(around, ordinary);
+    let mut found = (lift(of_subnet, expected_of_subnet), of_subnet, expected_of_subnet);
+    if sighting.is_hosting {
+        let seen = alarm.wides.get(&sighting.wide).copied().unwrap_or(0.0);
+        let known = alarm.known_wides.get(&sighting.wide).copied().unwrap_or(0.0);
+        let expected = (size * ordinary.of_network(sighting.wide)).max(known * alarm.crowd.odds(usual_known));
+        let bits = lift(seen, expected);
+        if bits > found.0 {
+            found = (bits, seen, expected);
+        }
+    }
+    (found.0 > 0.0).then(|| Finding::new(Kind::Network, found.0.min(cap), found.1, found.2))
+}

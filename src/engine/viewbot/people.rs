@@ -1,0 +1,282 @@
+//! Who has been seen: viewers, their addresses and subnets. One of many locked shards, all of a subnet in one.
+//!
+//! A viewer who was seen once is remembered for a while, in a table that a spray may turn over. Whoever was admitted a
+//! second time moves to the long memory, where those who were seen over the longest time stay: a spray cannot unlearn them.
+//! Only admitted requests that got a good answer, in rooms that were not under suspicion, earn anybody anything: else view-bots
+//! would be known by having view-botted.
+
+use super::bounded::Bounded;
+use super::sighting::{Address, Profile, Sighting, Subnet, Viewer};
+
+/// What is remembered of a viewer. Times are seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Person {
+    /// First seen, admitted or not.
+    pub first: u32,
+    /// Last admitted.
+    pub last: u32,
+    /// The first two rooms that it was admitted to, and when; 0 for none.
+    pub rooms: [(u32, u32); 2],
+}
+
+impl Person {
+    /// Whether it signed for another room long enough ago.
+    fn is_known(&self, room: u32, now: u32, age: u32) -> bool {
+        self.rooms.iter().any(|(other, at)| *other != 0 && *other != room && now.saturating_sub(*at) >= age)
+    }
+
+    /// Over how long it was seen: what it is worth to remember it.
+    fn worth(&self) -> u64 {
+        u64::from(self.last.saturating_sub(self.first))
+    }
+}
+
+/// What is remembered of an address.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    first: u32,
+    viewers: u32,
+    /// The last alarmed rooms that it was a stranger in, the latest last; 0 for none.
+    chain: [u32; 3],
+    chain_at: u32,
+}
+
+/// What is remembered of a profile at an address.
+#[derive(Debug, Clone, Copy, Default)]
+struct Party {
+    viewers: u32,
+    /// How many of them the model of ordinary crowds learned from.
+    taught: u8,
+}
+
+/// Bits that stayed under the threshold in other rooms.
+#[derive(Debug, Clone, Copy, Default)]
+struct Carried {
+    rooms: [(u32, f32); 8],
+    at: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Neighbourhood {
+    addresses: u32,
+    /// Strangers first seen from here in calm rooms.
+    calm: f32,
+}
+
+/// What an encounter tells without the room's help.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Met {
+    pub(super) is_first: bool,
+    pub(super) is_known: bool,
+    /// What it carries from other rooms is enough to throttle.
+    pub(super) is_suspect: bool,
+    /// The last two alarmed rooms of the address; 0 for none.
+    pub(super) chain: [u32; 2],
+}
+
+/// What is known of where somebody comes from: looked up for alarmed rooms only.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Surroundings {
+    pub(super) address_first: u32,
+    pub(super) carried: f64,
+    pub(super) carrying_rooms: u32,
+    pub(super) subnet_calm: f64,
+}
+
+/// How many there are, to say which share of them is convicted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Crowded {
+    pub(super) viewers: u32,
+    pub(super) of_profile: u32,
+    pub(super) addresses: u32,
+}
+
+pub(super) struct People {
+    long: Bounded<Viewer, Person>,
+    young: Bounded<Viewer, Person>,
+    places: Bounded<Address, Place>,
+    parties: Bounded<(Address, u64), Party>,
+    carried: Bounded<(Address, u64), Carried>,
+    subnets: Bounded<Subnet, Neighbourhood>,
+}
+
+/// An address that was in an alarmed room so long ago has rested: where it goes next is no move of a pool.
+const CHAIN_SECS: u32 = 6 * 3_600;
+
+/// Half of what is carried is forgotten in this time: as long as an address is denied for its first offence.
+const CARRIED_HALF_LIFE_SECS: f64 = 1_800.0;
+
+/// One room can carry at most so many bits to another: half of what denies, so that it takes more than one.
+const CARRIED_PER_ROOM: f64 = 1.5;
+
+/// So many strangers of a profile at one address teach the model of ordinary crowds: more would let one address train it.
+const TAUGHT_MAX: u8 = 3;
+
+impl People {
+    /// With at most so many `viewers` in the long memory; the other tables go by it.
+    pub(super) fn new(viewers: usize, seed: u64) -> Self {
+        Self {
+            long: Bounded::new(viewers, seed),
+            young: Bounded::new(viewers / 2, seed),
+            places: Bounded::new(viewers / 2, seed),
+            parties: Bounded::new(viewers / 2, seed),
+            carried: Bounded::new(viewers / 16, seed),
+            subnets: Bounded::new(viewers / 4, seed),
+        }
+    }
+
+    fn person(&self, viewer: &Viewer) -> Option<&Person> {
+        self.long.get(viewer).or_else(|| self.young.get(viewer))
+    }
+
+    /// When a viewer was first seen.
+    pub(super) fn first(&self, viewer: &Viewer) -> Option<u32> {
+        self.person(viewer).map(|person| person.first)
+    }
+
+    /// Meets the viewer of a request.
+    pub(super) fn meet(&mut self, sighting: &Sighting, now: u32, known_age: u32, suspect_bits: f64) -> Met {
+        let viewer = sighting.viewer;
+        let is_suspect = self.carried.len() > 0 && self.carried(sighting, now).0 >= suspect_bits;
+        let chain = match self.places.get(&viewer.address) {
+            Some(place) if now.saturating_sub(place.chain_at) <= CHAIN_SECS => {
+                let rooms = place.chain;
+                // Where it is now is no move.
+                if rooms[2] == sighting.short { [rooms[0], rooms[1]] } else { [rooms[1], rooms[2]] }
+            }
+            _ => [0, 0],
+        };
+        if let Some(person) = self.person(&viewer) {
+            let is_known = person.is_known(sighting.short, now, known_age);
+            return Met { is_first: false, is_known, is_suspect, chain };
+        }
+        let person = Person { first: now, last: now, rooms: [(0, 0); 2] };
+        self.young.entry(viewer, || person, |_, _| 0);
+        let (place, is_new) = self.places.entry(
+            viewer.address,
+            || Place { first: now, ..Place::default() },
+            |_, place| u64::from(place.viewers),
+        );
+        place.viewers += 1;
+        if is_new {
+            let addresses = |_: &Subnet, subnet: &Neighbourhood| u64::from(subnet.addresses);
+            self.subnets.entry(sighting.subnet, Neighbourhood::default, addresses).0.addresses += 1;
+        }
+        let party = (viewer.address, sighting.profile.number());
+        self.parties.entry(party, Party::default, |_, party| u64::from(party.viewers)).0.viewers += 1;
+        Met { is_first: true, is_known: false, is_suspect, chain }
+    }
+
+    /// Bits from other rooms, and from how many.
+    fn carried(&self, sighting: &Sighting, now: u32) -> (f64, u32) {
+        let carried = self.carried.get(&(sighting.viewer.address, sighting.profile.number()));
+        carried.map_or((0.0, 0), |carried| {
+            let fade =
+                super::arith::halved(f64::from(now.saturating_sub(carried.at)), CARRIED_HALF_LIFE_SECS);
+            let others = carried.rooms.iter().filter(|(room, _)| *room != 0 && *room != sighting.short);
+            others.fold((0.0, 0), |(bits, rooms), (_, more)| (bits + f64::from(*more) * fade, rooms + 1))
+        })
+    }
+
+    /// What is known of where the viewer comes from.
+    pub(super) fn surroundings(&self, sighting: &Sighting, now: u32) -> Surroundings {
+        let address = sighting.viewer.address;
+        let (carried, carrying_rooms) = self.carried(sighting, now);
+        Surroundings {
+            address_first: self.places.get(&address).map_or(now, |place| place.first),
+            carried,
+            carrying_rooms,
+            subnet_calm: self.subnets.get(&sighting.subnet).map_or(0.0, |subnet| subnet.calm.into()),
+        }
+    }
+
+    /// How many an address, a profile at it and its subnet have.
+    pub(super) fn crowded(&self, address: Address, profile: Profile) -> Crowded {
+        Crowded {
+            viewers: self.places.get(&address).map_or(1, |place| place.viewers),
+            of_profile: self.parties.get(&(address, profile.number())).map_or(1, |party| party.viewers),
+            addresses: self.subnets.get(&address.subnet()).map_or(1, |subnet| subnet.addresses),
+        }
+    }
+
+    /// Notes that the address was a stranger in an alarmed room.
+    pub(super) fn moved(&mut self, address: Address, room: u32, now: u32) {
+        if let Some(place) = self.places.get_mut(&address) {
+            if now.saturating_sub(place.chain_at) > CHAIN_SECS {
+                place.chain = [0; 3];
+            }
+            if place.chain[2] != room {
+                place.chain = [place.chain[1], place.chain[2], room];
+            }
+            place.chain_at = now;
+        }
+    }
+
+    /// Notes bits that did not convict.
+    pub(super) fn carry(&mut self, sighting: &Sighting, bits: f64, now: u32) {
+        let key = (sighting.viewer.address, sighting.profile.number());
+        let (carried, _) = self.carried.entry(key, Carried::default, |_, carried| u64::from(carried.at));
+        let fade = super::arith::halved(f64::from(now.saturating_sub(carried.at)), CARRIED_HALF_LIFE_SECS);
+        for (_, bits) in &mut carried.rooms {
+            *bits = (f64::from(*bits) * fade) as f32;
+        }
+        carried.at = now;
+        let bits = bits.min(CARRIED_PER_ROOM) as f32;
+        let rooms = &mut carried.rooms;
+        let place = rooms.iter().position(|(room, _)| *room == sighting.short).or_else(|| {
+            let least = (0..rooms.len()).min_by(|one, other| rooms[*one].1.total_cmp(&rooms[*other].1));
+            least.filter(|least| rooms[*least].1 <= bits)
+        });
+        if let Some(place) = place {
+            let before = if rooms[place].0 == sighting.short { rooms[place].1 } else { 0.0 };
+            rooms[place] = (sighting.short, before.max(bits));
+        }
+    }
+
+    /// An admitted request got a good answer in a quiet room. Tells whether the model of ordinary crowds may
+    /// learn from this stranger.
+    pub(super) fn admitted(&mut self, sighting: &Sighting, now: u32, is_calm_stranger: bool) -> bool {
+        let viewer = sighting.viewer;
+        if let Some(person) = self.long.get_mut(&viewer) {
+            enter(person, sighting.short, now);
+        } else if let Some(person) = self.young.get_mut(&viewer) {
+            let is_second = person.rooms[0].0 != 0;
+            enter(person, sighting.short, now);
+            let person = *person;
+            if is_second {
+                self.young.remove(&viewer);
+                self.long.entry(viewer, || person, |_, person| person.worth());
+            }
+        }
+        let party = (viewer.address, sighting.profile.number());
+        let Some(party) = self.parties.get_mut(&party).filter(|party| party.taught < TAUGHT_MAX) else {
+            return false;
+        };
+        if is_calm_stranger {
+            party.taught += 1;
+            if let Some(subnet) = self.subnets.get_mut(&sighting.subnet) {
+                subnet.calm += 1.0;
+            }
+        }
+        is_calm_stranger
+    }
+
+    /// Everybody in the long memory, in an order that hangs on no seed.
+    pub(super) fn long(&self) -> impl Iterator<Item = (&Viewer, &Person)> {
+        self.long.iter()
+    }
+
+    /// Puts somebody into the long memory, as it was exported.
+    pub(super) fn remember(&mut self, viewer: Viewer, person: Person) {
+        self.long.entry(viewer, || person, |_, person| person.worth());
+    }
+}
+
+fn enter(person: &mut Person, room: u32, now: u32) {
+    person.last = now;
+    if person.rooms[0].0 == 0 {
+        person.rooms[0] = (room, now);
+    } else if person.rooms[0].0 != room && person.rooms[1].0 == 0 {
+        person.rooms[1] = (room, now);
+    }
+}

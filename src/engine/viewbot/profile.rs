@@ -1,0 +1,214 @@
+//! H2, the ordinary-crowd test: more of one profile among a room's strangers than an ordinary crowd of that room has.
+//!
+//! **What it measures.** For each profile (library and user agent, class of key, device id or not) how many strangers came, `n`,
+//! against `E`, how many an ordinary crowd would have brought: bits = `log2(n / E)`. T bits say that all but `2^-T` of the cohort
+//! is excess.
+//!
+//! **Formula.** `E = max(B * p, K * (1 - rho) / rho * p / p_f)`. `p` is the profile's share among strangers first seen in calm
+//! rooms, by network, mixed over the networks that this room's strangers came from. `B`, the size of the ordinary part of
+//! the crowd, is the median of `n_f / p_f` over fingerprints, weighted by `p_f`: half of the fingerprints' weight would have
+//! to be faked before it moves. `K` known viewers with the fingerprint vouch for as many strangers as usually come with
+//! them: an audience that likes an odd tool brings known viewers with it, a rented pool does not. The test counts where
+//! `n >= max(6, E + 3.5 sqrt(E) + 2)` (a Poisson count does not get there by chance, one room in some thousands) and the
+//! room's excess over all such profiles is at least `min-excess`.
+//!
+//! **Rare fingerprints** are a cohort as well: whoever invents a new user agent for each viewer has many profiles of one
+//! each, and together far more rare ones than a crowd has. The most frequent of them is left out, so that one new app is
+//! never a cohort of rarities. The two views share this slot: the stronger counts.
+//!
+//! **Why.** Tools have tastes: a bot farm runs one program. Volume cancels out in `n / B p`, so that a flash crowd is no
+//! evidence.
+//!
+//! **Known false positives.** A new release of a tool, a game with an app of its own, a platform's favourite tool in a room
+//! of that platform. Therefore it never denies alone, and a profile never seen before is put on a budget.
+//!
+//! **An example.** `profile: 212 seen, 6 expected of an ordinary crowd of 430 (+4.0)`.
+//!
+//! **Settings.** `[viewbot.evidence] profile`, the cap; `[viewbot] min-excess`.
+
+use super::arith::{log2, weighted_quantile};
+use super::cohort::Alarm;
+use super::evidence::{Finding, Kind};
+use super::ordinary::{Map, Ordinary};
+use super::sighting::{Fingerprint, Profile, SORTS, Wide};
+
+/// Fewer of anything are chance.
+const SEEN_MIN: f64 = 6.0;
+
+/// How many standard deviations of a Poisson count are no chance: 3.5 is one in four thousand.
+const SIGMAS: f64 = 3.5;
+
+/// Less is never expected: a share that was never seen is not a share of nothing.
+const EXPECTED_MIN: f64 = 0.8;
+
+/// A crowd is taken to have at least so many ordinary strangers.
+const CROWD_MIN: f64 = 2.0;
+
+/// The crowd's own networks are looked at, so many of them; the rest counts as everybody.
+const NETWORKS_MAX: usize = 24;
+
+/// Below this share of known viewers a cohort's known viewers vouch for nobody.
+const VOUCHING_SHARE_MIN: f64 = 0.05;
+
+/// Below so many strangers with a profile and with its fingerprint the profile is new.
+const NOVEL: f64 = 12.0;
+
+/// Bits by which `seen` exceeds what is expected; 0 where chance can do it.
+pub(super) fn lift(seen: f64, expected: f64) -> f64 {
+    let expected = expected.max(EXPECTED_MIN);
+    if seen < SEEN_MIN.max(expected + SIGMAS * expected.sqrt() + 2.0) { 0.0 } else { log2(seen / expected) }
+}
+
+/// What the ordinary part of a room's crowd is estimated to be.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Crowd {
+    /// How many strangers.
+    pub(super) size: f64,
+    /// Which share of known viewers.
+    known_share: f64,
+    /// How many strangers too many there are.
+    pub(super) excess: f64,
+    /// The networks of the strangers, with shares; and the share of all others.
+    networks: Vec<(Wide, f64)>,
+    elsewhere: f64,
+    /// Of how many strangers the next estimate is made.
+    next: f64,
+    pub(super) is_stale: bool,
+}
+
+impl Crowd {
+    fn share_of_fingerprint(&self, ordinary: &Ordinary, fingerprint: Fingerprint) -> f64 {
+        let local =
+            self.networks.iter().map(|(wide, share)| share * ordinary.of_fingerprint_in(fingerprint, *wide));
+        self.elsewhere * ordinary.of_fingerprint(fingerprint) + local.sum::<f64>()
+    }
+
+    fn share_of_profile(&self, ordinary: &Ordinary, profile: Profile) -> f64 {
+        let local = self.networks.iter().map(|(wide, share)| share * ordinary.of_profile_in(profile, *wide));
+        self.elsewhere * ordinary.of_profile(profile) + local.sum::<f64>()
+    }
+
+    /// How many strangers usually come with one known viewer.
+    pub(super) fn odds(&self, usual_known: f64) -> f64 {
+        let share = self.known_share.max(0.5 * usual_known);
+        if share >= VOUCHING_SHARE_MIN { (1.0 - share) / share } else { 0.0 }
+    }
+}
+
+/// Estimates the crowd anew where enough strangers came since.
+pub(super) fn measure(alarm: &mut Alarm, ordinary: &Ordinary, usual_known: f64) {
+    if !alarm.crowd.is_stale && alarm.strangers < alarm.crowd.next && alarm.crowd.size > 0.0 {
+        return;
+    }
+    let mut crowd = Crowd::default();
+    let mut networks: Vec<(Wide, f64)> = alarm.wides.iter().map(|(wide, count)| (*wide, *count)).collect();
+    networks.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
+    let all = networks.iter().map(|(_, count)| count).sum::<f64>().max(1.0);
+    networks.truncate(NETWORKS_MAX);
+    crowd.networks = networks.into_iter().map(|(wide, count)| (wide, count / all)).collect();
+    crowd.elsewhere = (1.0 - crowd.networks.iter().map(|(_, share)| share).sum::<f64>()).max(0.0);
+
+    let count =
+        |counts: &Map<Fingerprint, f64>, fingerprint| counts.get(&fingerprint).copied().unwrap_or(0.0);
+    let (mut sizes, mut known_shares) = (Vec::new(), Vec::new());
+    let (mut common, mut known_common) = (0.0, 0.0);
+    for (fingerprint, strangers) in ordinary.common() {
+        let share = crowd.share_of_fingerprint(ordinary, *fingerprint);
+        let here = count(&alarm.fingerprints, *fingerprint);
+        let known = count(&alarm.known_fingerprints, *fingerprint);
+        (common, known_common) = (common + here, known_common + known);
+        sizes.push((here / share, share));
+        if known + here >= SEEN_MIN {
+            known_shares.push((known / (known + here), *strangers));
+        }
+    }
+    // All rare fingerprints are one.
+    let rare = ordinary.rare_fingerprints();
+    let share = (rare + 0.5) / (ordinary.strangers() + 12.0);
+    sizes.push(((alarm.strangers - common).max(0.0) / share, share));
+    let (here, known) = ((alarm.strangers - common).max(0.0), (alarm.known - known_common).max(0.0));
+    if known + here >= SEEN_MIN {
+        known_shares.push((known / (known + here), rare));
+    }
+    sizes.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1)));
+    known_shares.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1)));
+    crowd.size = weighted_quantile(&sizes, 0.5).max(CROWD_MIN);
+    crowd.known_share = weighted_quantile(&known_shares, 0.5);
+    crowd.next = alarm.strangers + (alarm.strangers / 16.0).max(4.0);
+
+    alarm.crowd = crowd;
+    let mut profiles: Vec<(Profile, f64)> =
+        alarm.profiles.iter().map(|(profile, cohort)| (*profile, cohort.strangers)).collect();
+    profiles.sort_by_key(|(profile, _)| *profile);
+    let (mut excess, mut rare) = (0.0, [(0.0, 0.0f64); SORTS]);
+    for (profile, seen) in profiles {
+        let expected = expected(alarm, ordinary, profile, usual_known);
+        if lift(seen, expected) > 0.0 {
+            excess += seen - expected;
+        } else if ordinary.is_rare(profile.fingerprint) {
+            let (sum, most) = &mut rare[usize::from(profile.sort)];
+            (*sum, *most) = (*sum + seen, most.max(seen));
+        }
+    }
+    for (sort, (sum, most)) in (0u8..).zip(rare) {
+        let expected = alarm.crowd.size * ordinary.rare_share(sort);
+        if lift(sum - most, expected) > 0.0 {
+            excess += sum - most - expected;
+        }
+    }
+    alarm.crowd.excess = excess;
+}
+
+/// How many ordinary strangers with this profile there should be.
+fn expected(alarm: &Alarm, ordinary: &Ordinary, profile: Profile, usual_known: f64) -> f64 {
+    let crowd = &alarm.crowd;
+    let share = crowd.share_of_profile(ordinary, profile);
+    let of_fingerprint = crowd.share_of_fingerprint(ordinary, profile.fingerprint).max(1e-9);
+    let known = alarm.known_fingerprints.get(&profile.fingerprint).copied().unwrap_or(0.0);
+    let vouched = known * crowd.odds(usual_known) * (share / of_fingerprint).min(1.0);
+    (crowd.size * share).max(vouched)
+}
+
+/// What speaks against a profile in a room that was [measured](measure).
+pub(super) fn finding(
+    alarm: &Alarm,
+    ordinary: &Ordinary,
+    profile: Profile,
+    usual_known: f64,
+    cap: f64,
+    min_excess: f64,
+) -> Option<Finding> {
+    if alarm.crowd.excess < min_excess {
+        return None;
+    }
+    let seen = alarm.profiles.get(&profile).map_or(0.0, |cohort| cohort.strangers);
+    let expected = expected(alarm, ordinary, profile, usual_known);
+    let own = (lift(seen, expected), seen, expected);
+    let rare = if ordinary.is_rare(profile.fingerprint) {
+        rarities(alarm, ordinary, profile)
+    } else {
+        (0.0, 0.0, 0.0)
+    };
+    let (bits, seen, expected) = if rare.0 > own.0 { rare } else { own };
+    (bits > 0.0).then(|| Finding::new(Kind::Profile, bits.min(cap), seen, expected))
+}
+
+/// All rare fingerprints of a sort, without the most frequent.
+fn rarities(alarm: &Alarm, ordinary: &Ordinary, profile: Profile) -> (f64, f64, f64) {
+    let mut counts: Vec<f64> = alarm
+        .profiles
+        .iter()
+        .filter(|(other, _)| other.sort == profile.sort && ordinary.is_rare(other.fingerprint))
+        .map(|(_, cohort)| cohort.strangers)
+        .collect();
+    counts.sort_by(f64::total_cmp);
+    counts.pop();
+    let (seen, expected) = (counts.iter().sum(), alarm.crowd.size * ordinary.rare_share(profile.sort));
+    (lift(seen, expected), seen, expected)
+}
+
+/// Whether a profile was hardly ever seen before: a new release, a new app.
+pub(super) fn is_novel(ordinary: &Ordinary, profile: Profile) -> bool {
+    let (seen, of_fingerprint) = ordinary.counts(profile);
+    seen < NOVEL && of_fingerprint < NOVEL
+}

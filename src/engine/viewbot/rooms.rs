@@ -1,0 +1,460 @@
+//! Rooms, and who sits in them: one of many locked shards.
+//!
+//! A calm room is its [gate](super::gate), some hundred bytes. What comes while its sum is above 0 goes into the shard's log, a
+//! ring that all its rooms share, so that a room that is alarmed knows who came before the alarm, and a room that is not has
+//! cost nothing. Only an alarmed room has [cohorts](super::cohort).
+
+use super::bounded::Bounded;
+use super::cohort::{Alarm, Newcomer};
+use super::gate::Gate;
+use super::people::Met;
+use super::repeats::{LOOP, RECONNECTS, Repeaters, TOOLS_MAX, WINDOW_SECS};
+use super::sighting::{Sighting, Viewer};
+use crate::base::room::Room;
+use crate::base::subject::Subject;
+use crate::policy::viewbot::ViewbotSettings;
+
+/// So many rooms of a shard are alarmed at a time; then the one with the least excess gives way.
+const ALARMS_MAX: usize = 64;
+
+/// The alarmed rooms of a shard count at most so many things together, but for the sums of those already counted.
+const ENTRIES_MAX: usize = 65_536;
+
+/// An alarm takes in at most so many who came before it.
+const LOGGED_MAX: usize = 1_024;
+
+/// Whoever was refused counts as new again after so long: it still wants to get in.
+const REFUSED_AGAIN_SECS: u32 = 45;
+
+/// Whoever was admitted so long before the excess began is established.
+const ESTABLISHED_SECS: u32 = 30;
+
+/// In a room with fewer viewers nothing is learned of how many are usually known.
+const AUDIENCE_MIN: u32 = 5;
+
+/// A viewer in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seat {
+    first: u32,
+    window_at: u32,
+    counted_at: u32,
+    times: u8,
+    /// One bit for each eighth of all fingerprints that asked in the window.
+    tools: u8,
+    is_admitted: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Logged {
+    newcomer: Newcomer,
+    /// The room's entry before this one; 0 for none.
+    before: u64,
+    is_void: bool,
+}
+
+/// One room.
+#[derive(Debug)]
+pub(super) struct RoomState {
+    number: u32,
+    pub(super) gate: Gate,
+    viewers: u32,
+    logged: u64,
+    repeaters: Option<Box<Repeaters>>,
+    pardoned_until: u32,
+    pub(super) alarm: Option<Box<Alarm>>,
+}
+
+/// How a request found its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// The room is calm, or the viewer was there before the excess.
+    Admitted,
+    /// One client repeats itself, so many times.
+    Loops(u8),
+    /// The room is calm, but what the viewer carries from others is too much.
+    Suspect,
+    /// The room is alarmed: the request is to be weighed.
+    Alarmed,
+}
+
+/// What one request changed in its room: to be taken back if it gets no good answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Booked {
+    number: u32,
+    seat_before: Option<Seat>,
+    /// It counted as a new viewer.
+    pub(super) is_new: bool,
+    logged: u64,
+    newcomer: Option<Newcomer>,
+    /// Its repeats in the last five minutes.
+    pub(super) repeats: u8,
+    pub(super) is_stranger: bool,
+    /// The room is calm, and by a margin.
+    pub(super) is_quiet: bool,
+    /// What came here may teach what is usual.
+    pub(super) has_audience: bool,
+}
+
+pub(super) struct Rooms {
+    rooms: Bounded<Subject, RoomState>,
+    seats: Bounded<(u32, Viewer), Seat>,
+    log: Vec<Logged>,
+    log_max: usize,
+    /// The next entry's number, from 1.
+    next_logged: u64,
+    numbers: u32,
+    alarmed: Vec<Subject>,
+    entries: usize,
+}
+
+impl Rooms {
+    /// With at most so many rooms; the other tables go by it.
+    pub(super) fn new(rooms: usize, seats: usize, seed: u64) -> Self {
+        Self {
+            rooms: Bounded::new(rooms, seed),
+            seats: Bounded::new(seats, seed),
+            log: Vec::new(),
+            log_max: (rooms / 2).max(1_024),
+            next_logged: 1,
+            numbers: 0,
+            alarmed: Vec::new(),
+            entries: 0,
+        }
+    }
+
+    /// How many rooms are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.rooms.len()
+    }
+
+    pub(super) fn state_mut(&mut self, room: Subject) -> Option<&mut RoomState> {
+        self.rooms.get_mut(&room)
+    }
+
+    /// Takes a request in: drains the gate, finds the seat, counts a new viewer, and alarms the room where those are too many.
+    pub(super) fn arrive(
+        &mut self,
+        sighting: &Sighting,
+        met: &Met,
+        usual_known: f64,
+        settings: &ViewbotSettings,
+        now_ms: u64,
+    ) -> (Arrival, Booked) {
+        let now = (now_ms / 1_000) as u32;
+        self.enter(sighting.subject, Gate::new(now_ms));
+        let Some(state) = self.rooms.get_mut(&sighting.subject) else {
+            return (Arrival::Admitted, Booked::nothing());
+        };
+        if state.gate.drain(&settings.gate, now_ms) {
+            state.logged = 0;
+            state.repeaters = None;
+            if let Some(alarm) = state.alarm.take() {
+                self.entries = self.entries.saturating_sub(alarm.entries());
+                self.alarmed.retain(|room| *room != sighting.subject);
+            }
+        }
+        let is_pardoned = state.pardoned_until > now;
+        let onset = state.gate.onset();
+
+        // The seat.
+        let key = (state.number, sighting.viewer);
+        let tool = 1u8 << (sighting.profile.fingerprint.0 % 8);
+        let seat_before = self.seats.get(&key).copied();
+        let fresh =
+            Seat { first: now, window_at: now, counted_at: now, times: 1, tools: tool, is_admitted: false };
+        let (mut is_new, mut repeats, mut seat) = (true, 0, fresh);
+        let mut loops = false;
+        let is_established = seat_before
+            .is_some_and(|seat| seat.is_admitted && seat.first.saturating_add(ESTABLISHED_SECS) < onset);
+        if let Some(before) = seat_before {
+            seat = before;
+            if now.saturating_sub(seat.window_at) > WINDOW_SECS {
+                (seat.times, seat.tools, seat.window_at) = (0, 0, now);
+            }
+            seat.times = seat.times.saturating_add(1);
+            seat.tools |= tool;
+            // Several tools of one creator share a key, and each reconnects for itself.
+            let tools = (seat.tools.count_ones() as u8).min(TOOLS_MAX);
+            is_new = seat.times > RECONNECTS * tools;
+            repeats = (seat.times - 1) / tools;
+            if is_new {
+                // Whoever was here before the excess is no part of it, however often it asks.
+                let farm = !is_established
+                    && (sighting.has_device
+                        || state.repeaters.get_or_insert_default().note(sighting.viewer.address));
+                if !farm {
+                    loops = seat.times > LOOP * tools;
+                    (is_new, repeats) = (false, 0);
+                }
+            }
+        }
+        let mut booked = Booked {
+            number: state.number,
+            seat_before,
+            is_new: false,
+            logged: 0,
+            newcomer: None,
+            repeats,
+            is_stranger: !met.is_known || repeats >= RECONNECTS,
+            is_quiet: false,
+            has_audience: state.viewers >= AUDIENCE_MIN,
+        };
+        if loops && !is_pardoned {
+            self.sit(key, seat);
+            return (Arrival::Loops(seat.times), booked);
+        }
+        if seat_before.is_some()
+            && !seat.is_admitted
+            && now.saturating_sub(seat.counted_at) > REFUSED_AGAIN_SECS
+        {
+            (is_new, seat.counted_at) = (true, now);
+        }
+        if is_established && !is_new {
+            self.sit(key, seat);
+            return (Arrival::Admitted, booked);
+        }
+
+        // The gate.
+        booked.is_new = is_new;
+        if seat_before.is_none() {
+            state.viewers = state.viewers.saturating_add(1);
+        }
+        let newcomer = Newcomer::of(sighting, met.chain, booked.is_stranger, usual_known, now);
+        let mut too_many = false;
+        if is_new && !is_pardoned {
+            too_many = state.gate.count(&settings.gate);
+            booked.newcomer = Some(newcomer);
+        }
+        if is_pardoned || state.alarm.is_none() && !too_many {
+            let is_suspect = is_new && booked.is_stranger && !is_pardoned && met.is_suspect;
+            seat.is_admitted = !is_suspect;
+            booked.is_quiet = state.gate.sum() < 0.5 * f64::from(settings.gate.burst);
+            if booked.newcomer.is_some() {
+                let before = state.logged;
+                let number = self.next_logged;
+                state.logged = number;
+                booked.logged = number;
+                self.note(Logged { newcomer, before, is_void: false });
+            }
+            self.sit(key, seat);
+            return (if is_suspect { Arrival::Suspect } else { Arrival::Admitted }, booked);
+        }
+        self.sit(key, seat);
+        if self.rooms.get(&sighting.subject).is_some_and(|state| state.alarm.is_none()) {
+            self.alarm(sighting.subject, sighting.room, settings, now_ms);
+        }
+        if let (Some(newcomer), Some(state)) = (booked.newcomer, self.rooms.get_mut(&sighting.subject)) {
+            let sum = state.gate.sum();
+            if let Some(alarm) = &mut state.alarm {
+                let before = alarm.entries();
+                alarm.decay(now);
+                alarm.add(&newcomer, now, self.entries < ENTRIES_MAX);
+                alarm.note_sum(sum, now);
+                self.entries = (self.entries + alarm.entries()).saturating_sub(before);
+            }
+        }
+        (Arrival::Alarmed, booked)
+    }
+
+    /// Makes a room's state where there is none.
+    fn enter(&mut self, room: Subject, gate: Gate) {
+        let numbers = &mut self.numbers;
+        let make = || {
+            *numbers = numbers.wrapping_add(1);
+            RoomState {
+                number: *numbers,
+                gate,
+                viewers: 0,
+                logged: 0,
+                repeaters: None,
+                pardoned_until: 0,
+                alarm: None,
+            }
+        };
+        let worth = |_: &Subject, state: &RoomState| match state.alarm {
+            Some(_) => u64::MAX,
+            None => state.gate.worth(),
+        };
+        let (_, is_new) = self.rooms.entry(room, make, worth);
+        if is_new && !self.alarmed.is_empty() {
+            // What was alarmed in its place is gone, and counts no more.
+            let rooms = &self.rooms;
+            self.alarmed.retain(|room| rooms.get(room).is_some_and(|state| state.alarm.is_some()));
+        }
+    }
+
+    /// What is usual for its rooms.
+    pub(super) fn baselines(&self) -> impl Iterator<Item = (Subject, [u32; 2], f64)> {
+        self.rooms.iter().map(|(room, state)| {
+            let (times, learned) = state.gate.baseline();
+            (*room, times, learned)
+        })
+    }
+
+    /// Puts a room's baseline back.
+    pub(super) fn recall(&mut self, room: Subject, born: u32, at: u32, learned: f64, now_ms: u64) {
+        self.enter(room, Gate::recalled(now_ms, [born, at], learned));
+    }
+
+    fn sit(&mut self, key: (u32, Viewer), seat: Seat) {
+        let (place, is_new) = self.seats.entry(key, || seat, |_, seat| u64::from(seat.window_at));
+        if !is_new {
+            *place = seat;
+        }
+    }
+
+    fn note(&mut self, entry: Logged) {
+        let place = (self.next_logged % self.log_max as u64) as usize;
+        self.next_logged += 1;
+        if place < self.log.len() {
+            self.log[place] = entry;
+        } else {
+            // The ring fills from 1 on: what lies before is never read.
+            self.log.resize(place + 1, entry);
+        }
+    }
+
+    fn logged(&self, number: u64) -> Option<&Logged> {
+        let is_kept = number != 0 && number + (self.log_max as u64) > self.next_logged;
+        if is_kept { self.log.get((number % self.log_max as u64) as usize) } else { None }
+    }
+
+    /// Alarms a room: takes in who came since its excess began.
+    fn alarm(&mut self, room: Subject, shown: Room, settings: &ViewbotSettings, now_ms: u64) {
+        let now = (now_ms / 1_000) as u32;
+        self.make_room_for_alarm(settings, now_ms);
+        let mut newcomers = Vec::new();
+        let mut number = self.rooms.get(&room).map_or(0, |state| state.logged);
+        while let Some(logged) = self.logged(number).filter(|_| newcomers.len() < LOGGED_MAX) {
+            if !logged.is_void {
+                newcomers.push(logged.newcomer);
+            }
+            number = logged.before;
+        }
+        let mut alarm = Box::new(Alarm::new(shown, now));
+        for newcomer in newcomers.iter().rev() {
+            alarm.add(newcomer, now, true);
+        }
+        self.entries += alarm.entries();
+        if let Some(state) = self.rooms.get_mut(&room) {
+            state.alarm = Some(alarm);
+            self.alarmed.push(room);
+        }
+    }
+
+    fn make_room_for_alarm(&mut self, settings: &ViewbotSettings, now_ms: u64) {
+        if self.alarmed.len() < ALARMS_MAX {
+            return;
+        }
+        let mut least: Option<(f64, Subject)> = None;
+        for room in &self.alarmed {
+            if let Some(state) = self.rooms.get_mut(room) {
+                state.gate.drain(&settings.gate, now_ms);
+                let sum = state.gate.sum();
+                if least.is_none_or(|(other, _)| sum < other) {
+                    least = Some((sum, *room));
+                }
+            }
+        }
+        if let Some((_, room)) = least {
+            self.close(room);
+        }
+    }
+
+    fn close(&mut self, room: Subject) {
+        self.alarmed.retain(|other| *other != room);
+        if let Some(alarm) = self.rooms.get_mut(&room).and_then(|state| state.alarm.take()) {
+            self.entries = self.entries.saturating_sub(alarm.entries());
+        }
+    }
+
+    /// The viewer gets in.
+    pub(super) fn seat(&mut self, sighting: &Sighting, booked: &Booked) {
+        if let Some(seat) = self.seats.get_mut(&(booked.number, sighting.viewer)) {
+            seat.is_admitted = true;
+        }
+    }
+
+    /// The room learns from a viewer that was admitted without suspicion.
+    pub(super) fn learn(&mut self, room: Subject, settings: &ViewbotSettings, now: u32) {
+        if let Some(state) = self.rooms.get_mut(&room) {
+            state.gate.learn(&settings.gate, now);
+        }
+    }
+
+    /// Takes back what a request counted that got no good answer.
+    pub(super) fn take_back(&mut self, sighting: &Sighting, booked: &Booked) {
+        let key = (booked.number, sighting.viewer);
+        // By one, and not to what it was before: others of the same viewer may have come since.
+        if let Some(seat) = self.seats.get_mut(&key) {
+            seat.times = seat.times.saturating_sub(1);
+            if seat.times == 0 && booked.seat_before.is_none_or(|before| !before.is_admitted) {
+                self.seats.remove(&key);
+            }
+        }
+        let log_max = self.log_max as u64;
+        let is_kept = booked.logged != 0 && booked.logged + log_max > self.next_logged;
+        if is_kept && let Some(logged) = self.log.get_mut((booked.logged % log_max) as usize) {
+            logged.is_void = true;
+        }
+        let Some(state) = self.rooms.get_mut(&sighting.subject).filter(|state| state.number == booked.number)
+        else {
+            return;
+        };
+        if booked.seat_before.is_none() {
+            state.viewers = state.viewers.saturating_sub(1);
+        }
+        if let Some(newcomer) = booked.newcomer {
+            state.gate.uncount();
+            if let Some(alarm) = &mut state.alarm {
+                let before = alarm.entries();
+                alarm.remove(&newcomer);
+                self.entries = self.entries.saturating_sub(before - alarm.entries());
+            }
+        }
+    }
+
+    /// Drops the room's excess and all that was counted of it, and looks away until `until`.
+    pub(super) fn pardon(&mut self, room: Subject, until: u32) {
+        self.close(room);
+        if let Some(state) = self.rooms.get_mut(&room) {
+            state.gate.pardon();
+            state.logged = 0;
+            state.repeaters = None;
+            state.pardoned_until = until;
+        }
+    }
+
+    /// The alarmed rooms.
+    pub(super) fn alarms(
+        &mut self,
+        settings: &ViewbotSettings,
+        now_ms: u64,
+        mut each: impl FnMut(&Gate, &Alarm),
+    ) {
+        for room in &self.alarmed {
+            if let Some(state) = self.rooms.get_mut(room) {
+                let is_over = state.gate.drain(&settings.gate, now_ms);
+                if let Some(alarm) = state.alarm.as_ref().filter(|_| !is_over) {
+                    each(&state.gate, alarm);
+                }
+            }
+        }
+    }
+}
+
+impl Booked {
+    fn nothing() -> Self {
+        Self {
+            number: 0,
+            seat_before: None,
+            is_new: false,
+            logged: 0,
+            newcomer: None,
+            repeats: 0,
+            is_stranger: true,
+            is_quiet: false,
+            has_audience: false,
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! What detection promises, on small worlds whose truth is known.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use super::super::decision::{Decision, Reason, Verdict};
+use super::super::facts::{Credential, Facts, TargetClaim};
+use super::super::{Ending, Engine};
+use super::Rung;
+use super::evidence::Kind;
+use crate::base::library::Library;
+use crate::base::operation::Operation;
+use crate::base::room::Room;
+use crate::base::time::Timestamp;
+use crate::policy::viewbot::ViewbotMode;
+use crate::policy::{PolicySet, Sources, compile};
+
+const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// The attacked room.
+const ROOM: Room = Room::Id(7_000_000_000_000_000_001);
+
+const AGENTS: [&str; 5] = [
+    "TikTokLive.py/7.0.1",
+    "tiktok-live-connector/2.5.0 linux",
+    "TikTokLive.py/6.6.5",
+    "Java",
+    "go-overlay/1",
+];
+
+fn policy(mode: &str, more: &str) -> PolicySet {
+    let mut sources = Sources::new("");
+    let text = format!(
+        "format = 1\n[tier.anonymous]\nclass = \"none\"\n[tier.free]\nclass = \"free\"\n[tier.paid]\nclass = \"paid\"\n\
+         [networks]\ntable = \"n.csv\"\n[viewbot]\nmode = \"{mode}\"\nknown-age = \"8m\"\n{more}"
+    );
+    sources.insert("p.toml", text.as_str());
+    sources
+        .insert("n.csv", "198.18.0.0/15,64500,hosting\n10.0.0.0/8,64501,isp\n100.64.0.0/10,64502,mobile\n");
+    compile(&sources, START).unwrap_or_else(|wrong| panic!("{wrong:?}")).set
+}
+
+/// An engine, a policy and a clock.
+struct World {
+    engine: Engine,
+    policy: PolicySet,
+    now: Timestamp,
+}
+
+#[derive(Clone, Copy)]
+struct Asks<'a> {
+    room: Room,
+    from: IpAddr,
+    agent: &'a str,
+    key: Option<(&'a str, &'a str)>,
+    device: Option<&'a str>,
+}
+
+fn asks(room: Room, from: u32, agent: &str) -> Asks<'_> {
+    Asks { room, from: Ipv4Addr::from_bits(from).into(), agent, key: None, device: None }
+}
+
+impl World {
+    fn new(mode: &str) -> Self {
+        Self::with(mode, "", 1)
+    }
+
+    fn with(mode: &str, more: &str, seed: u64) -> Self {
+        Self { engine: Engine::new(10_000, seed), policy: policy(mode, more), now: START }
+    }
+
+    /// A gateway that has seen an ordinary hour: 4,000 people in 400 rooms, ten minutes apart in two of them.
+    fn warm(mode: &str) -> Self {
+        let mut world = Self::new(mode);
+        world.warm_up();
+        world
+    }
+
+    fn warm_up(&mut self) {
+        for round in 0..2u64 {
+            for person in 0..4_000u32 {
+                let room = Room::Id(1_000 + u64::from(person) % 400 + round);
+                let agent = AGENTS[person as usize % 9 % 5];
+                let decision = self.ask(asks(room, honest(person), agent));
+                assert_eq!(decision.verdict(), Verdict::Allow, "{person} {:?}", decision.refusal);
+                self.wait(400);
+            }
+        }
+        assert!(!self.engine.viewbot().is_cold(self.now));
+    }
+
+    fn wait(&mut self, millis: u64) {
+        self.now = self.now + Duration::from_millis(millis);
+    }
+
+    fn facts<'a>(asked: &Asks<'a>) -> Facts<'a> {
+        Facts {
+            operation: Operation::Connect,
+            client: asked.from,
+            credential: match asked.key {
+                Some((id, tier)) => Credential::Recorded { id, account: "a", tier },
+                None => Credential::Absent,
+            },
+            room: Some(asked.room),
+            target: TargetClaim::None,
+            session: None,
+            user_agent: asked.agent,
+            library: Library::UNKNOWN,
+            device: asked.device,
+            asn: match asked.from {
+                IpAddr::V4(v4) if v4.octets()[0] == 198 => Some(64_500),
+                IpAddr::V4(v4) if v4.octets()[0] == 10 => Some(64_501),
+                _ => None,
+            },
+        }
+    }
+
+    fn ask_ending(&mut self, asked: Asks<'_>, ending: Ending) -> Decision {
+        let facts = Self::facts(&asked);
+        let assessment = self.engine.assess(&self.policy, &facts, self.now);
+        let charge = self.engine.charge(&self.policy, &assessment, self.now);
+        let (decision, receipt) = self.engine.conclude(&self.policy, assessment, charge, self.now);
+        if let Some(receipt) = receipt {
+            self.engine.observe(&self.policy, &receipt, ending, self.now);
+        }
+        decision
+    }
+
+    fn ask(&mut self, asked: Asks<'_>) -> Decision {
+        self.ask_ending(asked, Ending::Good(None))
+    }
+
+    /// So many bots of one program, each from a rented machine of its own, one every 100 ms. How many got in.
+    fn attack(&mut self, count: u32) -> u32 {
+        self.attack_with(0..count)
+    }
+
+    fn attack_with(&mut self, bots: std::ops::Range<u32>) -> u32 {
+        let mut admitted = 0;
+        for bot in bots {
+            let decision = self.ask(asks(ROOM, bot_at(bot), "curl/8.0"));
+            admitted += u32::from(decision.verdict() == Verdict::Allow);
+            self.wait(100);
+        }
+        admitted
+    }
+
+    fn sum(&self) -> f64 {
+        let rooms = self.engine.viewbot().alarmed_rooms(self.policy.viewbot(), self.now);
+        rooms.iter().find(|room| room.room == ROOM).map_or(0.0, |room| room.sum)
+    }
+}
+
+/// Spread over subnets.
+fn honest(person: u32) -> u32 {
+    0x0a00_0000 | person.wrapping_mul(2_654_435_761) >> 8
+}
+
+/// Three to a /24, two /24s of each /16.
+fn bot_at(bot: u32) -> u32 {
+    0xc612_0000 + (bot % 40) * 256 + bot / 40 + 1
+}
+
+fn rung(decision: &Decision) -> Option<Rung> {
+    match decision.refusal.as_ref()?.first() {
+        Reason::Viewbot(against) => Some(against.rung),
+        Reason::Banned(_) => Some(Rung::Banned),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_naive_burst_is_stopped_and_its_proxies_are_denied() {
+    let mut world = World::warm("enforce");
+    let admitted = world.attack(600);
+    assert!(admitted <= 16, "{admitted} got in");
+    let bans = world.engine.viewbot().bans().list(world.now);
+    assert!(bans.len() > 100, "{}", bans.len());
+    assert!(bans.iter().all(|ban| ban.room == ROOM && ban.evidence.score() >= 3.2));
+    // Its proxies are denied elsewhere as well, with identities that nobody saw before.
+    let address = bans.iter().find_map(|ban| match ban.target {
+        super::bans::Target::Address(address) => Some(address.number() as u32),
+        _ => None,
+    });
+    let decision = world.ask(asks(Room::Id(55), address.unwrap(), "somebody new"));
+    assert_eq!(rung(&decision), Some(Rung::Banned));
+}
+
+#[test]
+fn a_flash_crowd_is_left_alone_however_large_it_is() {
+    let mut world = World::warm("enforce");
+    for person in 0..3_000u32 {
+        // Four in ten were here before; the rest is as ordinary, and new.
+        let who = if person % 10 < 4 { person } else { 100_000 + person };
+        let decision = world.ask(asks(ROOM, honest(who), AGENTS[who as usize % 9 % 5]));
+        assert_eq!(decision.verdict(), Verdict::Allow, "{person}: {:?}", decision.refusal);
+        world.wait(50);
+    }
+    assert!(world.sum() > 10.0, "it is noticed");
+    assert_eq!(world.engine.viewbot().bans().len(), 0);
+}
+
+#[test]
+fn a_cold_gateway_throttles_at_most() {
+    let mut world = World::new("enforce");
+    for bot in 0..500 {
+        let decision = world.ask(asks(ROOM, bot_at(bot), "curl/8.0"));
+        assert_ne!(decision.verdict(), Verdict::Deny, "{:?}", decision.refusal);
+        world.wait(100);
+    }
+    assert!(world.engine.viewbot().is_cold(world.now));
+    assert_eq!(world.engine.viewbot().bans().len(), 0);
+}
+
+#[test]
+fn shadow_decides_and_does_not_act_and_a_change_of_mode_makes_nothing_real() {
+    let mut world = World::warm("shadow");
+    let mut would = 0;
+    for bot in 0..300 {
+        let decision = world.ask(asks(ROOM, bot_at(bot), "curl/8.0"));
+        assert_eq!(decision.verdict(), Verdict::Allow);
+        would += u32::from(decision.shadow_verdict() == Verdict::Deny);
+        world.wait(100);
+    }
+    assert!(would > 250, "{would}");
+    let viewbot = world.engine.viewbot();
+    assert_eq!(viewbot.bans().len(), 0);
+    assert!(viewbot.shadow_bans().len() > 100);
+    assert!(
+        viewbot.counts().of_rung(ViewbotMode::Shadow, Rung::Banned) > 0
+            || viewbot.counts().of_rung(ViewbotMode::Shadow, Rung::Convicted) > 0
+    );
+    assert!(viewbot.counts().of_evidence(ViewbotMode::Shadow, Kind::Network) > 100);
+
+    // In earnest from now on, in a room that is calm: whoever was convicted in shadow gets in.
+    world.policy = policy("enforce", "");
+    let other = asks(Room::Id(77), bot_at(250), "curl/8.0");
+    assert_eq!(world.ask(other).verdict(), Verdict::Allow);
+    // Promoted by hand, it is denied.
+    let ban = world.engine.viewbot().shadow_bans().list(world.now);
+    let whole =
+        ban.iter().find(|ban| ban.target.word() == "address").expect("some address was banned as a whole");
+    let super::bans::Target::Address(address) = whole.target else { unreachable!() };
+    world.engine.viewbot().promote(whole.id, world.now).unwrap();
+    let from: u32 = address.number() as u32;
+    world.wait(1_000);
+    let decision = world.ask(asks(Room::Id(78), from, "somebody new"));
+    assert_eq!(rung(&decision), Some(Rung::Banned));
+}
+
+#[test]
+fn throttle_denies_nobody() {
+    let mut world = World::warm("throttle");
+    let mut waited = 0;
+    for bot in 0..300 {
+        let decision = world.ask(asks(ROOM, bot_at(bot), "curl/8.0"));
+        assert_ne!(decision.verdict(), Verdict::Deny);
+        waited +=
+            u32::from(decision.verdict() == Verdict::Throttle && decision.shadow_verdict() == Verdict::Deny);
+        world.wait(100);
+    }
+    assert!(waited > 250, "{waited}");
+    assert_eq!(world.engine.viewbot().bans().len(), 0);
+}
+
+#[test]
+fn what_is_refused_for_anything_else_or_gets_no_good_answer_counts_nothing() {
+    let quota = "[[quota]]\nname = \"q\"\nscope = \"room\"\nlimits = { hour = 3 }\n";
+    let mut world = World::with("enforce", quota, 1);
+    for bot in 0..200 {
+        world.ask(asks(ROOM, bot_at(bot), "curl/8.0"));
+        world.wait(10);
+    }
+    assert_eq!(world.sum().to_bits(), 0.0f64.to_bits(), "three viewers alarm nobody");
+
+    let mut world = World::warm("enforce");
+    for bot in 0..400 {
+        let ending = if bot % 2 == 0 { Ending::Refunded } else { Ending::Charged };
+        let decision = world.ask_ending(asks(ROOM, bot_at(bot), "curl/8.0"), ending);
+        assert_eq!(decision.verdict(), Verdict::Allow, "{bot}");
+        world.wait(10);
+    }
+    assert_eq!(world.attack(10), 10, "nothing is left of what was taken back");
+}
+
+#[test]
+fn a_request_that_is_stopped_costs_no_quota() {
+    let quota = "[[quota]]\nname = \"q\"\nscope = \"total\"\nlimits = { day = 1000000 }\n\
+                 [[rate]]\nname = \"r\"\nscope = \"total\"\nrate = \"1000/s\"\nburst = 100000\n\
+                 [[distinct]]\nname = \"d\"\ncount = \"room\"\nscope = \"proxy\"\nlimits = { day = 100 }\n";
+    let mut world = World::with("enforce", quota, 1);
+    world.warm_up();
+    let left = |world: &World| {
+        let facts = World::facts(&asks(ROOM, bot_at(1), "curl/8.0"));
+        world.engine.standings(&world.policy, &facts, world.now)[0].remaining
+    };
+    let before = left(&world);
+    let admitted = world.attack(300);
+    assert_eq!(left(&world), before - admitted);
+}
+
+#[test]
+fn one_client_in_a_loop_is_throttled_and_never_convicted() {
+    let mut world = World::warm("enforce");
+    let mut throttled = 0;
+    for _ in 0..600 {
+        let decision = world.ask(asks(ROOM, honest(9), AGENTS[0]));
+        assert_ne!(decision.verdict(), Verdict::Deny);
+        throttled += u32::from(rung(&decision) == Some(Rung::Repeats));
+        world.wait(1_000);
+    }
+    assert!(throttled > 500, "{throttled}");
+    assert_eq!(world.sum().to_bits(), 0.0f64.to_bits());
+}
+
+#[test]
+fn a_pardon_drops_the_excess_and_everything_derived_from_it() {
+    let mut world = World::warm("enforce");
+    world.attack(300);
+    assert!(world.engine.viewbot().bans().len() > 0);
+    world.engine.viewbot().pardon(ROOM, Duration::from_secs(3_600), world.now);
+    assert_eq!(world.engine.viewbot().bans().len(), 0);
+    assert_eq!(world.attack(300), 300);
+    world.wait(3_600_000);
+    assert!(world.attack_with(300..600) < 30, "a pardon ends");
+}
+
+#[test]
+fn a_lifted_ban_leaves_a_probation() {
+    let mut world = World::warm("enforce");
+    world.attack(300);
+    let bans = world.engine.viewbot().bans().list(world.now);
+    let ban = bans.iter().find(|ban| ban.target.word() == "viewer-in-room").unwrap().clone();
+    let super::bans::Target::ViewerInRoom(viewer, _) = ban.target else { unreachable!() };
+    for ban in bans.iter().filter(|ban| {
+        matches!(ban.target, super::bans::Target::ViewerInRoom(other, _) if other.address == viewer.address)
+            || matches!(ban.target, super::bans::Target::Address(other) | super::bans::Target::Profile(other, _) if other == viewer.address)
+    }) {
+        assert!(world.engine.viewbot().lift(ban.id, world.now).is_some());
+    }
+    let bot = asks(ROOM, viewer.address.number() as u32, "curl/8.0");
+    let decision = world.ask(bot);
+    // Its subnet may still be denied in the room, for what its neighbours did; it itself only waits.
+    assert!(matches!(rung(&decision), Some(Rung::Lenient | Rung::Banned)), "{:?}", decision.refusal);
+    assert!(!world.engine.viewbot().bans().list(world.now).iter().any(|other| other.target == ban.target));
+}
+
+#[test]
+fn an_allowlist_exempts_from_detection() {
+    let allow = "[[allowlist]]\nname = \"launch\"\nuser-agents = [\"curl/*\"]\nexempt = [\"viewbot\"]\n";
+    let mut world = World::with("enforce", allow, 1);
+    world.warm_up();
+    assert_eq!(world.attack(300), 300);
+    assert_eq!(world.sum().to_bits(), 0.0f64.to_bits());
+}
+
+#[test]
+fn a_room_is_one_room_however_it_is_named_and_requests_do_not_teach() {
+    let mut world = World::warm("enforce");
+    let name = Room::parse("@streamer").unwrap();
+    let giant = Room::Id(1_001);
+    // A request that names another room teaches nothing, whatever it says; nor does an answer that was none.
+    world.ask_ending(asks(name, bot_at(1), "curl/8.0"), Ending::Refunded);
+    world.ask_ending(asks(giant, bot_at(2), "curl/8.0"), Ending::Good(Some(ROOM)));
+    assert_eq!(world.engine.viewbot().canonical(name, world.now), name);
+    assert_eq!(world.engine.viewbot().canonical(giant, world.now), giant);
+    // The answer does.
+    world.ask_ending(asks(name, bot_at(3), "curl/8.0"), Ending::Good(Some(ROOM)));
+    assert_eq!(world.engine.viewbot().canonical(name, world.now), ROOM);
+    // Half under the one name, half under the other: one attack.
+    let mut admitted = 0;
+    for bot in 10..310 {
+        let room = if bot % 2 == 0 { name } else { ROOM };
+        admitted += u32::from(world.ask(asks(room, bot_at(bot), "curl/8.0")).verdict() == Verdict::Allow);
+        world.wait(100);
+    }
+    assert!(admitted <= 16, "{admitted}");
+}
+
+#[test]
+fn the_same_trace_gives_the_same_decisions_under_any_seed() {
+    let run = |seed: u64| {
+        let mut world = World::with("enforce", "", seed);
+        world.warm_up();
+        let mut decisions = Vec::new();
+        for n in 0..900u32 {
+            let asked = match n % 3 {
+                0 => asks(ROOM, bot_at(n), "curl/8.0"),
+                1 => asks(ROOM, honest(200_000 + n), AGENTS[n as usize % 5]),
+                _ => asks(Room::Id(1_000 + u64::from(n) % 7), bot_at(n / 3), "wget"),
+            };
+            decisions.push(format!("{:?}", world.ask(asked).refusal));
+            world.wait(77);
+        }
+        decisions
+    };
+    assert_eq!(run(1), run(2));
+}
+
+#[test]
+fn what_is_remembered_across_a_restart_makes_a_warm_gateway() {
+    let mut world = World::warm("enforce");
+    let memory = world.engine.viewbot().memory();
+    assert!(memory.viewers.len() > 3_000, "{}", memory.viewers.len());
+    let mut next = World::new("enforce");
+    next.now = world.now;
+    next.engine.viewbot().recall(&memory, next.now);
+    assert!(!next.engine.viewbot().is_cold(next.now));
+    assert_eq!(next.engine.viewbot().memory(), memory);
+    let (here, there) = (world.attack(300), next.attack(300));
+    assert!(there <= 16 && here.abs_diff(there) <= 2, "{here} {there}");
+}
+
+#[test]
+fn a_warm_calm_request_allocates_nothing() {
+    let mut world = World::warm("enforce");
+    let asked = asks(Room::Id(1_001), honest(1), AGENTS[1]);
+    let facts = World::facts(&asked);
+    let mut once = || {
+        let assessment = world.engine.assess(&world.policy, &facts, world.now);
+        let charge = world.engine.charge(&world.policy, &assessment, world.now);
+        let (decision, receipt) = world.engine.conclude(&world.policy, assessment, charge, world.now);
+        assert!(decision.refusal.is_none());
+        world.engine.observe(&world.policy, &receipt.unwrap(), Ending::Good(None), world.now);
+        world.now = world.now + Duration::from_secs(120);
+    };
+    once();
+    assert_eq!(allocation_counter::measure(once).count_total, 0);
+}

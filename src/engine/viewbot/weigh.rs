@@ -1,0 +1,162 @@
+//! The score: all evidence about one request to an alarmed room, and what it comes to.
+//!
+//! Evidence is added up in bits, each kind up to its cap; kinds that see the same thing share one slot. Not naive Bayes, which
+//! counts the same thing twice; not points without units, which nobody can argue about or test.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::policy::viewbot::ViewbotSettings;
+
+use super::cohort::{Alarm, HALF_LIFE_SECS};
+use super::evidence::{Evidence, Finding, Kind};
+use super::ordinary::Ordinary;
+use super::people::{Met, Surroundings};
+use super::repeats::RECONNECTS;
+use super::rooms::Booked;
+use super::sighting::{Sighting, Viewer};
+use super::{Rung, carried, chain, churn, fan_in, free_key, known, network, profile, strangers};
+
+/// A whole cohort is convicted with one of it where its profile alone weighs as much as denies, and the room's excess is
+/// this many times `min-excess`.
+const RETRO_EXCESS: f64 = 1.5;
+
+/// What is denied elsewhere waits so long in the mode that only throttles.
+pub(super) const DENIED_WAIT: Duration = Duration::from_secs(900);
+
+/// What a request is weighed against.
+pub(super) struct Scene<'s> {
+    pub(super) sighting: &'s Sighting,
+    pub(super) met: &'s Met,
+    pub(super) around: &'s Surroundings,
+    pub(super) booked: &'s Booked,
+    pub(super) ordinary: &'s Ordinary,
+    pub(super) usual_known: f64,
+    pub(super) onset: u32,
+    /// Throttle at most.
+    pub(super) is_lenient: bool,
+    /// The shares of ordinary crowds are guesses still: throttle only where it would deny.
+    pub(super) is_untaught: bool,
+    pub(super) settings: &'s ViewbotSettings,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Admit,
+    Throttle(Rung, Duration),
+    Deny,
+}
+
+pub(super) struct Weighed {
+    pub(super) verdict: Verdict,
+    pub(super) evidence: Arc<Evidence>,
+    /// To be convicted as well.
+    pub(super) cohort: Vec<Viewer>,
+    /// At how many addresses of the room its key was seen, where the key is nobody's app.
+    pub(super) key_addresses: Option<f64>,
+    /// Admitted without suspicion.
+    pub(super) is_clean: bool,
+}
+
+/// Weighs a request to an alarmed room.
+pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighed {
+    let Scene { sighting, met, around, booked, ordinary, usual_known, settings, .. } = *scene;
+    let caps = &settings.evidence;
+    if let Some(cohort) = alarm.profiles.get_mut(&sighting.profile)
+        && cohort.label.is_none()
+    {
+        cohort.label = Some(sighting.label);
+    }
+    profile::measure(alarm, ordinary, usual_known);
+    let alarm_now = &*alarm;
+
+    let mut evidence = Evidence::of_crowd(alarm.crowd.size, alarm.known + alarm.strangers, alarm.known);
+    let min_excess = f64::from(settings.min_excess);
+    let mut of_profile =
+        profile::finding(alarm_now, ordinary, sighting.profile, usual_known, caps.profile, min_excess);
+    let of_network = network::finding(alarm_now, ordinary, sighting, around, usual_known, caps.network);
+    let of_churn = churn::finding(alarm_now, ordinary, sighting, around, caps.identity_churn);
+    let speaks = |finding: &Option<Finding>| finding.is_some_and(|finding| finding.centibits > 0);
+    let mut of_key = fan_in::finding(alarm_now, ordinary, sighting, caps.key_fan_in);
+    let is_novel = profile::is_novel(ordinary, sighting.profile)
+        && speaks(&of_profile)
+        && !speaks(&of_network)
+        && !speaks(&of_churn);
+    if is_novel {
+        (of_profile, of_key) = (None, None);
+    }
+    let of_chain = chain::finding(alarm_now, met.chain, caps.pool_chain);
+    let is_known = met.is_known && !speaks(&of_chain) && booked.repeats < RECONNECTS;
+    for finding in [
+        of_profile,
+        of_network,
+        of_churn,
+        of_key,
+        free_key::finding(alarm_now, ordinary, sighting, caps.shared_free_key),
+        of_chain,
+        carried::finding(around, met.is_known, caps.carried),
+        known::finding(is_known, speaks(&of_chain), around.address_first, scene.onset, caps.known_viewer),
+    ] {
+        evidence.add(finding);
+    }
+    let of_strangers = strangers::finding(alarm_now, &settings.strangers);
+    let is_strange = of_strangers.is_some();
+    if let Some(finding) = of_strangers {
+        evidence.note(finding);
+    }
+
+    let score = evidence.score();
+    let ladder = &settings.ladder;
+    let wait = patience(score - ladder.throttle_bits);
+    let (mut cohort, mut key_addresses) = (Vec::new(), None);
+    let verdict = if score >= ladder.deny_bits {
+        if !is_strange && !is_novel && !evidence.has_second(caps.pool_chain[1]) {
+            Verdict::Throttle(Rung::OneKind, wait)
+        } else if scene.is_lenient {
+            Verdict::Throttle(Rung::Lenient, wait)
+        } else {
+            if evidence.bits_of(Kind::Profile) >= ladder.deny_bits
+                && alarm.crowd.excess >= RETRO_EXCESS * min_excess
+                && let Some(convicted) = alarm.profiles.get_mut(&sighting.profile)
+            {
+                cohort = std::mem::take(&mut convicted.members);
+            }
+            key_addresses = sighting
+                .key
+                .filter(|key| !ordinary.is_app(*key))
+                .and_then(|key| alarm.keys.get(&key))
+                .map(|key| key.addresses);
+            Verdict::Deny
+        }
+    } else if score >= ladder.throttle_bits && !scene.is_untaught {
+        Verdict::Throttle(Rung::Suspicion, wait)
+    } else if (is_strange || is_novel) && booked.is_stranger {
+        // The budget is for those against whom nothing else speaks.
+        if score >= 0.5 * ladder.throttle_bits && !scene.is_untaught {
+            return Weighed {
+                verdict: Verdict::Throttle(Rung::Suspicion, wait),
+                evidence: Arc::new(evidence),
+                cohort,
+                key_addresses,
+                is_clean: false,
+            };
+        }
+        match strangers::take(alarm, &settings.strangers, now_ms) {
+            Ok(()) => Verdict::Admit,
+            Err(wait) => Verdict::Throttle(if is_novel { Rung::Novel } else { Rung::Strangers }, wait),
+        }
+    } else {
+        Verdict::Admit
+    };
+    let is_clean =
+        verdict == Verdict::Admit && !is_strange && !is_novel && score < 0.5 * ladder.throttle_bits;
+    Weighed { verdict, evidence: Arc::new(evidence), cohort, key_addresses, is_clean }
+}
+
+/// How long until so many bits are forgotten if nobody else comes: a half-life each. Told in round numbers: the exact one would
+/// tell where the thresholds lie.
+fn patience(bits: f64) -> Duration {
+    const TOLD_SECS: [u64; 4] = [60, 120, 300, 600];
+    let secs = bits.max(0.0) * HALF_LIFE_SECS;
+    Duration::from_secs(TOLD_SECS.into_iter().find(|told| *told as f64 >= secs).unwrap_or(900))
+}

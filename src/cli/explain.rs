@@ -4,6 +4,7 @@
 //! asks it, which books nothing. Exit codes: 0 where the request is admitted, 1 where it is refused, 2 where it cannot be
 //! found or read.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -99,15 +100,10 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     };
     let mut input = args.input.clone();
     if input.is_empty() && args.request_id.is_some() {
-        let path = match settings
-            .context("the deployment file names the access record; `--input` does without it")?
-            .record
-            .to
-        {
-            config::RecordTo::File(path) => path,
-            _ => {
-                bail!("the deployment file says that no access record is kept in a file: name the `--input`")
-            }
+        let settings =
+            settings.context("the deployment file names the access record; `--input` does without it")?;
+        let config::RecordTo::File(path) = settings.record.to else {
+            bail!("the deployment file says that no access record is kept in a file: name the `--input`");
         };
         input = record_files(&path)
             .with_context(|| format!("cannot look for the access record `{}`", path.display()))?;
@@ -117,7 +113,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     }
     let explainer = Explainer { policy: &policy, output: Output::new(args.format) };
     match wanted {
-        Some(wanted) => explainer.of_record(&input, wanted),
+        Some(wanted) => explainer.of_record(&input, &wanted),
         None => explainer.of_request(args, &input),
     }
 }
@@ -141,14 +137,14 @@ struct About<'a> {
 
 impl Explainer<'_> {
     /// A record: the state is what the records decided before it left.
-    fn of_record(&self, input: &[PathBuf], wanted: Wanted) -> anyhow::Result<ExitCode> {
+    fn of_record(&self, input: &[PathBuf], wanted: &Wanted) -> anyhow::Result<ExitCode> {
         let mut feed = Feed::open(input, OnBroken::Skip)?;
         feed.look_for(wanted.clone());
         let mut course = Course::new(self.policy, 0);
         let mut progress = Progress::new();
         let mut before = 0;
         let found = loop {
-            let Some(record) = feed.next()? else { break None };
+            let Some(record) = feed.next_record()? else { break None };
             if record.wanted {
                 break Some(record);
             }
@@ -160,7 +156,7 @@ impl Explainer<'_> {
             }
         };
         progress.done();
-        let Some(record) = found else { return Err(not_found(&wanted, before)) };
+        let Some(record) = found else { return Err(not_found(wanted, before)) };
         if !record.policy().is_empty() && record.policy() != self.policy.digest().to_string() {
             eprintln!(
                 "warning: it was decided by policy {}, and is explained by policy {}",
@@ -206,7 +202,7 @@ impl Explainer<'_> {
         let mut feed = Feed::open(input, OnBroken::Skip)?;
         let mut progress = Progress::new();
         let mut before = 0;
-        while let Some(record) = feed.next()? {
+        while let Some(record) = feed.next_record()? {
             if said.time.is_some_and(|until| record.time > until) {
                 break;
             }
@@ -335,7 +331,8 @@ impl About<'_> {
         if let Some(verdict) = self.record.and_then(|record| record.verdict) {
             let rule = self.record.map(Record::rule).unwrap_or_default();
             let by = if rule.is_empty() { String::new() } else { format!(" (`{rule}`)") };
-            text.push_str(&format!("   the record says: {}{by}\n", verdict.word()));
+            // Writing into a text does not fail.
+            let _ = writeln!(text, "   the record says: {}{by}", verdict.word());
         }
         text
     }

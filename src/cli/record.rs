@@ -73,18 +73,15 @@ fn net(text: &str) -> Result<IpNet, String> {
 /// Does it.
 pub fn run(verb: &RecordVerb) -> anyhow::Result<ExitCode> {
     let RecordVerb::Purge(args) = verb;
-    let path = match &args.path {
-        Some(path) => path.clone(),
-        None => {
-            let loaded = config::load(args.gateway.config(), &Flags::default())
-                .context("the deployment file names the access record; `--path` does without it")?;
-            match loaded.settings.record.to {
-                RecordTo::File(path) => path,
-                _ => bail!(
-                    "the deployment file says that no access record is kept in a file: name its `--path`"
-                ),
-            }
-        }
+    let path = if let Some(path) = &args.path {
+        path.clone()
+    } else {
+        let loaded = config::load(args.gateway.config(), &Flags::default())
+            .context("the deployment file names the access record; `--path` does without it")?;
+        let RecordTo::File(path) = loaded.settings.record.to else {
+            bail!("the deployment file says that no access record is kept in a file: name its `--path`");
+        };
+        path
     };
     if !args.stopped && !args.dry_run {
         let answered = args.gateway.ask("POST", "/record/rotate").context(

@@ -30,7 +30,7 @@ pub struct ReplayArgs {
     /// files, in any order: they are merged by the times of their records
     #[arg(long, value_name = "FILE", required = true)]
     input: Vec<PathBuf>,
-    /// Write what is decided of each record to FILE, one JSON object a line; `-` is stdout, and the report goes to stderr then
+    /// Write what is decided of each record to FILE, one JSON object a line in the order of the decisions; `-` is stdout, and the report goes to stderr then
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
     /// Compare with this policy directory, which is in force now: who would newly be refused, who freed

@@ -53,10 +53,14 @@ pub struct Feed {
     sources: Vec<Option<Source>>,
     names: Vec<PathBuf>,
     order: Order,
+    #[expect(clippy::vec_box, reason = "records go from here to the window and back in their boxes")]
     spare: Vec<Box<Record>>,
     on_broken: OnBroken,
     wanted: Option<Wanted>,
     window: Duration,
+    /// The policy of the last record, and of how many before it without a break.
+    policy: String,
+    same_policy: u64,
     bytes: BytesRead,
     size: Option<u64>,
     /// What was noticed so far.
@@ -96,6 +100,8 @@ impl Feed {
             on_broken,
             wanted: None,
             window: WINDOW,
+            policy: String::new(),
+            same_policy: 0,
             bytes,
             size,
             noticed,
@@ -128,13 +134,16 @@ impl Feed {
     }
 
     /// The next record. Give it [back](Self::give_back), to be used again.
-    pub fn next(&mut self) -> Result<Option<Box<Record>>, InputError> {
+    pub fn next_record(&mut self) -> Result<Option<Box<Record>>, InputError> {
         loop {
             let behind = self.furthest_behind();
             if let Some(record) = self.order.pop(behind.map(|(_, reached)| reached), self.window) {
                 return Ok(Some(record));
             }
-            let Some((file, _)) = behind else { return Ok(None) };
+            let Some((file, _)) = behind else {
+                self.noticed.note_policies(&self.policy, std::mem::take(&mut self.same_policy));
+                return Ok(None);
+            };
             self.read_line(file)?;
         }
     }
@@ -167,7 +176,11 @@ impl Feed {
                 self.noticed.lines += 1;
                 return Ok(());
             }
-            Read1::Line => serde_json::from_slice::<Line<'_>>(source.line()).map_err(|error| worded(&error)),
+            // Looked at once as text: the parser need not look at each of its texts again.
+            Read1::Line => match std::str::from_utf8(source.line()) {
+                Ok(text) => serde_json::from_str::<Line<'_>>(text).map_err(|error| worded(&error)),
+                Err(error) => Err(format!("not UTF-8 from byte {} on", error.valid_up_to() + 1)),
+            },
         };
         self.noticed.lines += 1;
         let place = Place { file: file as u16, line: source.number() };
@@ -182,14 +195,19 @@ impl Feed {
                 let time = line.time.0;
                 let filled = match &line.event {
                     Some(event) => {
-                        note(&mut self.noticed.events, event);
+                        note(&mut self.noticed.events, event, 1);
                         Ok(false)
                     }
                     None => record.fill(&line, place).map(|()| true).map_err(|why| why.to_string()),
                 };
                 if filled == Ok(true) {
                     if let Some(policy) = &line.policy {
-                        note(&mut self.noticed.policies, policy);
+                        if *self.policy == **policy {
+                            self.same_policy += 1;
+                        } else {
+                            self.noticed.note_policies(&self.policy, self.same_policy);
+                            (self.policy, self.same_policy) = (policy.to_string(), 1);
+                        }
                     }
                     self.noticed.cut_addresses += u64::from(line.client_prefix.is_some());
                     self.noticed.sampled += u64::from(line.share.is_some());
@@ -221,13 +239,21 @@ impl Feed {
     }
 }
 
+impl Noticed {
+    fn note_policies(&mut self, policy: &str, count: u64) {
+        if count > 0 {
+            note(&mut self.policies, policy, count);
+        }
+    }
+}
+
 /// Counts a word, as long as there are not too many.
-fn note(words: &mut BTreeMap<String, u64>, word: &str) {
+fn note(words: &mut BTreeMap<String, u64>, word: &str, times: u64) {
     const WORD_BYTES_MAX: usize = 64;
     if let Some(count) = words.get_mut(word) {
-        *count += 1;
+        *count += times;
     } else if words.len() < WORDS_MAX && word.len() <= WORD_BYTES_MAX {
-        words.insert(word.to_owned(), 1);
+        words.insert(word.to_owned(), times);
     }
 }
 

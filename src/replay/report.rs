@@ -25,6 +25,9 @@ pub struct Report<'a> {
     pub rows_max: usize,
 }
 
+type Measure = fn(&Row) -> u64;
+type Why = fn(&Row) -> &[(u16, u64)];
+
 /// `1,204,311`.
 #[derive(Debug, Clone, Copy)]
 pub struct Count(pub u64);
@@ -170,8 +173,6 @@ impl Report<'_> {
             Share(total.newly_freed, total.asked),
             Count(difference.refused_otherwise),
         );
-        type Measure = fn(&Row) -> u64;
-        type Why = fn(&Row) -> &[(u16, u64)];
         let kinds: [(&str, Measure, Why); 2] = [
             ("newly refused, by account", |row| row.newly_refused, |row| &row.why),
             ("newly freed, by account", |row| row.newly_freed, |row| &row.why_freed),
@@ -215,7 +216,7 @@ impl Report<'_> {
             "unknown_tiers": unknown_tiers,
             "rules": rules(Row::refused),
             "shadow_rules": rules(|row| row.in_shadow),
-            "accounts": self.rows(&tally.accounts, &tally.words, "account", name_or_null),
+            "accounts": self.rows(&tally.accounts, &tally.words, "account", |name| name_or_null(name)),
             "rooms": self.rows(&tally.rooms, &tally.words, "room", |room| room.to_string().into()),
             "addresses": self.rows(&tally.proxies, &tally.words, "address", |prefix| prefix.to_string().into()),
             "difference": difference.as_ref().map(|difference| self.difference_json(difference)),
@@ -268,8 +269,8 @@ impl Report<'_> {
     }
 }
 
-fn name_or_null(name: &String) -> Value {
-    if name.is_empty() { Value::Null } else { name.as_str().into() }
+fn name_or_null(name: &str) -> Value {
+    if name.is_empty() { Value::Null } else { name.into() }
 }
 
 fn by_rule(why: &[(u16, u64)], words: &Words) -> Value {

@@ -57,7 +57,7 @@ pub fn run(
     let mut outcome = Outcome { difference: against.map(|_| Difference::default()), ..Outcome::default() };
     let names: Vec<String> = feed.names().iter().map(|name| name.display().to_string()).collect();
     let (mut decisions, mut lines) = (decisions, Vec::with_capacity(2 * WRITE_BYTES));
-    while let Some(record) = feed.next()? {
+    while let Some(record) = feed.next_record()? {
         let request = record.request();
         let said = course.decide(&record, &request);
         let room = record.room().or_else(|| request.as_ref().ok()?.room());

@@ -5,7 +5,7 @@
 //! must be admitted, so that nothing is refused by the way.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -33,13 +33,26 @@ struct Expected {
     line: u64,
     verdict: Option<String>,
     shadow: Option<String>,
-    /// `Some(None)` where it is `null`.
-    #[serde(default, deserialize_with = "given")]
-    rule: Option<Option<String>>,
+    #[serde(default)]
+    rule: Rule,
 }
 
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(Some)
+/// Which rule is expected to decide.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Rule {
+    /// Any, or none: the line does not say.
+    #[default]
+    Any,
+    /// None: `null`.
+    None,
+    /// This one.
+    Named(String),
+}
+
+impl<'de> Deserialize<'de> for Rule {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map_or(Self::None, Self::Named))
+    }
 }
 
 /// Why a scenario cannot be run.
@@ -110,7 +123,7 @@ pub fn play(policy: &PolicySet, directory: &Path) -> Result<Played, ScenarioErro
     feed.sort_all();
     let mut course = Course::new(policy, 0);
     let mut played = Played { requests: 0, refused: 0, misses: Vec::new() };
-    while let Some(record) = feed.next()? {
+    while let Some(record) = feed.next_record()? {
         let request = record.request();
         let said = course.decide(&record, &request);
         played.requests += 1;
@@ -166,7 +179,11 @@ fn agrees(wanted: Option<&Expected>, said: &Said<'_>, policy: &PolicySet) -> boo
     let Some(wanted) = wanted else { return said.verdict() == Verdict::Allow };
     let same =
         |word: &Option<String>, verdict: Verdict| word.as_ref().is_none_or(|word| word == verdict.word());
-    let rule = wanted.rule.as_ref().is_none_or(|rule| rule.as_deref() == rule_of(said, policy));
+    let rule = match &wanted.rule {
+        Rule::Any => true,
+        Rule::None => rule_of(said, policy).is_none(),
+        Rule::Named(rule) => rule_of(said, policy) == Some(rule),
+    };
     rule && same(&wanted.verdict, said.verdict()) && same(&wanted.shadow, said.shadow_verdict())
 }
 
@@ -174,9 +191,9 @@ impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.verdict.as_deref().unwrap_or("any verdict"))?;
         match &self.rule {
-            Some(Some(rule)) => write!(f, " by `{rule}`")?,
-            Some(None) => f.write_str(" by no rule")?,
-            None => {}
+            Rule::Named(rule) => write!(f, " by `{rule}`")?,
+            Rule::None => f.write_str(" by no rule")?,
+            Rule::Any => {}
         }
         match &self.shadow {
             Some(shadow) => write!(f, ", with every shadow rule {shadow}"),
@@ -186,17 +203,18 @@ impl fmt::Display for Expected {
 }
 
 fn decided(said: &Said<'_>, policy: &PolicySet) -> String {
+    // Writing into a text does not fail.
     let mut text = said.verdict().word().to_owned();
     if let Some(rule) = rule_of(said, policy) {
-        text.push_str(&format!(" by `{rule}`"));
+        let _ = write!(text, " by `{rule}`");
     }
     if said.shadow_verdict() != said.verdict() {
-        text.push_str(&format!(", with every shadow rule {}", said.shadow_verdict().word()));
+        let _ = write!(text, ", with every shadow rule {}", said.shadow_verdict().word());
     }
     if let Said::Decision(decision) = said
         && let Some(refusal) = &decision.refusal
     {
-        text.push_str(&format!(": {}", refusal.first().describe(policy)));
+        let _ = write!(text, ": {}", refusal.first().describe(policy));
     }
     text
 }

@@ -67,7 +67,7 @@ fn every_line_is_taken_by_replay() {
         std::fs::write(&path, bytes).unwrap();
         let mut feed = Feed::open(&[&path], OnBroken::Stop).unwrap();
         let mut course = Course::new(&policy, 0);
-        while let Some(record) = feed.next().unwrap() {
+        while let Some(record) = feed.next_record().unwrap() {
             let request = record.request();
             let said = course.decide(&record, &request);
             let place = record.place.line as usize;

@@ -2,6 +2,7 @@
 //! refused by every row, with outcomes of every kind, each compared.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -99,9 +100,10 @@ fn accounts() -> String {
     let mut text = String::new();
     for (account, tier, more, key) in KEYS {
         let hash = KeyHash::of(key.as_bytes());
-        text.push_str(&format!(
-            "[[account]]\nid = \"{account}\"\ntier = \"{tier}\"\n[[key]]\nid = \"k_{account}\"\nhash = \"{hash}\"\naccount = \"{account}\"\n{more}\n"
-        ));
+        let _ = writeln!(
+            text,
+            "[[account]]\nid = \"{account}\"\ntier = \"{tier}\"\n[[key]]\nid = \"k_{account}\"\nhash = \"{hash}\"\naccount = \"{account}\"\n{more}"
+        );
     }
     text
 }
@@ -144,7 +146,7 @@ fn ask(client: &mut Client, dice: &mut Dice) -> Answer {
     };
     let mut query = String::from("client=ttlive-node");
     match (key, dice.roll(3)) {
-        (Some(key), 0) => query.push_str(&format!("&apiKey={key}")),
+        (Some(key), 0) => query = format!("{query}&apiKey={key}"),
         (Some(key), 1) => headers.push(format!("X-Api-Key: {key}")),
         (Some(key), _) => headers.push(format!("Authorization: Bearer {key}")),
         (None, _) => {}

@@ -3,6 +3,7 @@
 //! A scenario is a folder with `traffic.jsonl`, `expected.jsonl`, and a policy of its own, or none: then the directory that is
 //! checked decides.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -48,11 +49,12 @@ fn tell(output: &Output, name: &str, played: &Played) {
                 return format!("{name}: as expected, {requests} requests of which {refused} are refused");
             }
             let mut text = format!("{name}: {} differences in {requests} requests", misses.len());
+            // Writing into a text does not fail.
             for miss in misses.iter().take(MISSES_MAX) {
-                text.push_str(&format!("\n  {miss}"));
+                let _ = write!(text, "\n  {miss}");
             }
             if misses.len() > MISSES_MAX {
-                text.push_str(&format!("\n  and {} more", misses.len() - MISSES_MAX));
+                let _ = write!(text, "\n  and {} more", misses.len() - MISSES_MAX);
             }
             text
         },

@@ -3,7 +3,11 @@
 //! A worker writes an [`AccessRecord`] into its [`Recorder`]'s own buffer without allocating or waiting; full buffers go
 //! to one writer thread over a bounded queue. Where that thread falls behind, lines are lost and counted, and requests
 //! are not held up. Secrets cannot get in: the target is redacted as it is written ([`redact_target`]), keys and
-//! sessions come as their public ids and hashes. Read [`AccessRecord`] first.
+//! sessions come as their public ids and hashes.
+//!
+//! **Of people** a line holds the client's address, account and key id, room, user agent, device id, session hash, and what
+//! was decided. A file is removed after `keep`; addresses can be cut earlier (`rotation`), and lines taken out (`rewrite`, for
+//! `signgate record purge`). Read [`AccessRecord`] first.
 
 mod json;
 mod recorder;

@@ -179,7 +179,7 @@ impl<'w> Exchange<'w> {
     /// Decides: charges what the assessment planned and concludes. True where the request is admitted.
     pub fn decide(&mut self, assessment: Assessment) -> bool {
         let engine = &self.worker.shared.engine;
-        (self.plan, self.room) = (assessment.plan, assessment.room);
+        self.plan = assessment.plan;
         let charge = engine.charge(&self.live.policy, &assessment, self.now);
         let (decision, receipt) = engine.conclude(&self.live.policy, assessment, charge, self.now);
         self.receipt = receipt;
@@ -188,8 +188,8 @@ impl<'w> Exchange<'w> {
 
     /// Decides without charging: for a request that is refused before its body is read, and for one that costs nothing.
     pub fn decide_free(&mut self, assessment: Assessment) -> bool {
-        let Assessment { caller, refusal, shadow, plan, room, .. } = assessment;
-        (self.plan, self.room) = (plan, room);
+        let Assessment { caller, refusal, shadow, plan, .. } = assessment;
+        self.plan = plan;
         self.concluded(Decision { caller, refusal, shadow })
     }
 

@@ -19,11 +19,11 @@ use super::decision::{Caller, Matcher, Reason, Refusal, Shadow};
 use super::facts::{Credential, Facts, TargetClaim};
 use super::viewbot::bans::Ban;
 use super::viewbot::evidence::Evidence;
+use super::viewbot::operator::Whom;
 use super::viewbot::sighting::Sighting;
 use super::viewbot::{Against, Rung, Viewbot};
 use crate::base::room::Room;
 use crate::policy::viewbot::ViewbotMode;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What was found, before anything is charged.
@@ -39,12 +39,8 @@ pub struct Assessment {
     pub shadow_exempts: bool,
     /// What the request would be charged to; empty where it is refused.
     pub plan: Plan,
-    /// The room in its one form.
-    pub room: Option<Room>,
     /// The room as the request named it.
     pub(super) named: Option<Room>,
-    /// Where the request came from.
-    pub(super) client: IpAddr,
     /// What view-bot detection is to count and to weigh; `None` where it is off, exempt, refused already, or no viewer.
     pub(super) sighting: Option<Sighting>,
     /// The ban that stands against it, in the book of the mode.
@@ -82,6 +78,17 @@ pub fn assess(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: Tim
     if facts.session.is_some() && policy.sessions() == crate::policy::set::SessionMode::Refuse {
         findings.add(Reason::SessionRefused, true, true);
     }
+    let identity = match (facts.credential, who.key) {
+        (Credential::Recorded { id, account, .. }, _) => AccountId::new(account).zip(KeyId::new(id)),
+        (_, Some(key)) => Some((policy.account(key.account).id.clone(), key.id.clone())),
+        _ => None,
+    };
+    // Row 5: what the operator bans by hand, and what was convicted.
+    let (account, key) = identity.as_ref().map(|(account, key)| (account, key)).unzip();
+    let whom = Whom { account, key, asn: facts.asn, room, proxy: Prefix::proxy(facts.client) };
+    if let Some(ban) = viewbot.operator_bans().standing(whom, now) {
+        findings.add(Reason::BannedByOperator(ban), true, true);
+    }
     let mode = policy.viewbot().mode;
     let (mut sighting, mut banned) = (None, None);
     if mode != ViewbotMode::Off && !exempt.viewbot && findings.enforced.is_none() {
@@ -103,11 +110,6 @@ pub fn assess(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: Tim
         let shadow = findings.with_shadow.is_none() && !shadow_exempt.quota;
         plan(policy, facts, &who, room, facts.operation, |mode| shadow || mode != Mode::Shadow)
     };
-    let identity = match (facts.credential, who.key) {
-        (_, Some(key)) => Some((policy.account(key.account).id.clone(), key.id.clone())),
-        (Credential::Recorded { id, account, .. }, None) => AccountId::new(account).zip(KeyId::new(id)),
-        _ => None,
-    };
     Assessment {
         caller: Caller { tier: who.tier, identity },
         shadow: match findings.with_shadow {
@@ -119,9 +121,7 @@ pub fn assess(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: Tim
         shadow_exempts: shadow_exempt.quota && !plan.is_empty(),
         refusal: findings.enforced,
         plan,
-        room,
         named: facts.room,
-        client: facts.client,
         sighting,
         banned,
         shadow_exempts_viewbot: shadow_exempt.viewbot,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::viewbot::bans::Ban;
 use super::viewbot::evidence::Evidence;
+use super::viewbot::operator::OperatorBan;
 use super::viewbot::{Against, words};
 use crate::base::id::{AccountId, KeyId};
 use crate::base::rate::LengthText;
@@ -179,6 +180,8 @@ pub enum Reason {
     SessionRefused,
     /// A ban stands: what view-bot detection convicted.
     Banned(Arc<Ban>),
+    /// The operator bans it by hand.
+    BannedByOperator(Arc<OperatorBan>),
     /// View-bot detection stops it.
     Viewbot(Against),
     /// A window is used up: of a quota, or of a distinct quota.
@@ -265,7 +268,7 @@ impl Reason {
             | Self::KeyProxy
             | Self::KeyRoom => 3,
             Self::TargetNotListed | Self::SessionRefused => 4,
-            Self::Banned(_) => 5,
+            Self::Banned(_) | Self::BannedByOperator(_) => 5,
             Self::Viewbot(_) => 6,
             Self::Quota { .. } | Self::Rate { .. } | Self::Concurrency { .. } => 7,
         }
@@ -313,7 +316,7 @@ impl Reason {
             Self::KeyRoom => "key-room",
             Self::TargetNotListed => "target-not-listed",
             Self::SessionRefused => "session-refused",
-            Self::Banned(_) => "ban",
+            Self::Banned(_) | Self::BannedByOperator(_) => "ban",
             Self::Viewbot(_) => "viewbot",
             Self::Quota { .. } => "quota",
             Self::Rate { .. } => "rate",
@@ -342,7 +345,7 @@ impl Reason {
             Self::KeyRoom => "key_room",
             Self::TargetNotListed => "target_not_listed",
             Self::SessionRefused => "session_refused",
-            Self::Banned(_) => "banned",
+            Self::Banned(_) | Self::BannedByOperator(_) => "banned",
             Self::Viewbot(Against { wait: None, .. }) => "viewbot_denied",
             Self::Viewbot(Against { wait: Some(_), .. }) => "viewbot_throttled",
         }
@@ -385,6 +388,7 @@ impl fmt::Display for Described<'_> {
                 f.write_str("this sign service takes no session credentials; send the request without session id and cookies")
             }
             Reason::Banned(ban) => words::banned(f, ban),
+            Reason::BannedByOperator(ban) => words::banned_by_operator(f, ban),
             Reason::Viewbot(against) => words::against(f, against),
             Reason::Quota { max, different: Some(scope), window, wait, .. } => write!(
                 f,

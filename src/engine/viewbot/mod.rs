@@ -33,6 +33,7 @@ pub mod known;
 pub mod ladder;
 pub mod memory;
 pub mod network;
+pub mod operator;
 mod ordinary;
 mod pairs;
 mod people;
@@ -63,6 +64,7 @@ use bans::{Ban, Book, Conviction, PROBATION_SECS};
 use counts::Counts;
 use evidence::Evidence;
 use ladder::KeyInRoom;
+use operator::OperatorBans;
 use ordinary::{Learning, Ordinary};
 use pairs::Pairs;
 use people::People;
@@ -107,6 +109,7 @@ pub struct Viewbot {
     usual_known: AtomicU64,
     /// Convicted in earnest, and in shadow.
     books: [Book; 2],
+    operator: OperatorBans,
     pairs: Mutex<Pairs>,
     counts: Counts,
     /// Milliseconds since 1970 of the first request; 0 before.
@@ -193,6 +196,18 @@ pub(super) struct Counted {
     is_clean: bool,
 }
 
+/// Who is convicted, and for what.
+#[derive(Clone, Copy)]
+struct Guilty<'g> {
+    sighting: &'g Sighting,
+    /// The admitted rest of its cohort.
+    cohort: &'g [Viewer],
+    evidence: &'g Arc<Evidence>,
+    /// Since when the room has its excess.
+    onset: u32,
+    key: Option<KeyInRoom>,
+}
+
 impl Viewbot {
     /// With nothing remembered. `seed` seeds hash tables, on which nothing hangs.
     pub fn new(caps: Caps, seed: u64) -> Self {
@@ -206,6 +221,7 @@ impl Viewbot {
             usual_known: AtomicU64::new(0),
             books: std::array::from_fn(|_| Book::new(caps.viewers / 2, seed)),
             pairs: Mutex::new(Pairs::new(caps.rooms / 8, seed)),
+            operator: OperatorBans::default(),
             counts: Counts::default(),
             started: AtomicU64::new(0),
         }
@@ -280,7 +296,6 @@ impl Viewbot {
         &self,
         settings: &ViewbotSettings,
         sighting: &Sighting,
-        is_hosting: impl FnOnce() -> bool,
         now: Timestamp,
     ) -> (Option<Against>, Counted) {
         let (now_ms, now_secs) = (now.as_millis(), secs(now));
@@ -327,7 +342,6 @@ impl Viewbot {
         }
 
         // An alarmed room.
-        counted.sighting.is_hosting = is_hosting();
         let sighting = &counted.sighting;
         let around = self.people(sighting.viewer).surroundings(sighting, now_secs);
         let ordinary = self.ordinary.load();
@@ -370,7 +384,8 @@ impl Viewbot {
             Verdict::Deny => {
                 let key = sighting.key.zip(key_addresses);
                 let key = key.map(|(key, addresses)| KeyInRoom { key, addresses, onset });
-                self.convict(settings, sighting, &cohort, &evidence, key, now);
+                let guilty = Guilty { sighting, cohort: &cohort, evidence: &evidence, onset, key };
+                self.convict(settings, &guilty, now);
                 self.counts.rung(settings.mode, Rung::Convicted);
                 self.counts.evidence(settings.mode, &evidence);
                 Some(Against { wait: None, rung: Rung::Convicted, evidence })
@@ -405,21 +420,19 @@ impl Viewbot {
     }
 
     /// Convicts the viewer, and the admitted rest of its cohort.
-    fn convict(
-        &self,
-        settings: &ViewbotSettings,
-        sighting: &Sighting,
-        cohort: &[Viewer],
-        evidence: &Arc<Evidence>,
-        key: Option<KeyInRoom>,
-        now: Timestamp,
-    ) {
+    fn convict(&self, settings: &ViewbotSettings, guilty: &Guilty<'_>, now: Timestamp) {
+        let Guilty { sighting, cohort, evidence, onset, key } = *guilty;
         let book = self.book(settings.mode);
         for (place, viewer) in std::iter::once(&sighting.viewer).chain(cohort).enumerate() {
             if place > 0 && *viewer == sighting.viewer {
                 continue;
             }
-            let crowded = self.people(*viewer).crowded(viewer.address, sighting.profile);
+            let people = self.people(*viewer);
+            if place > 0 && people.is_bystander(viewer.address, sighting.profile, onset) {
+                continue;
+            }
+            let crowded = people.crowded(viewer.address, sighting.profile);
+            drop(people);
             let conviction = Conviction {
                 viewer: *viewer,
                 profile: sighting.profile,
@@ -472,6 +485,11 @@ impl Viewbot {
     /// The book of bans in earnest.
     pub fn bans(&self) -> &Book {
         &self.books[0]
+    }
+
+    /// What the operator bans by hand.
+    pub fn operator_bans(&self) -> &OperatorBans {
+        &self.operator
     }
 
     /// The book of what would have been banned.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::bans::{Ban, Target};
 use super::evidence::{Evidence, Kind};
+use super::operator::{Banned, OperatorBan};
 use super::{Against, Rung};
 use crate::base::time::Wait;
 
@@ -24,11 +25,22 @@ pub(in crate::engine) fn banned(f: &mut fmt::Formatter<'_>, ban: &Ban) -> fmt::R
     write!(f, "{whom}: {}; {APPEAL}", why(&ban.evidence))
 }
 
+pub(in crate::engine) fn banned_by_operator(f: &mut fmt::Formatter<'_>, ban: &OperatorBan) -> fmt::Result {
+    let what = match ban.whom {
+        Banned::Account(_) => "account",
+        Banned::Key(_) => "API key",
+        Banned::Asn(_) => "network",
+        Banned::Room(_) => "room",
+        Banned::Prefix(_) => "address",
+    };
+    write!(f, "this {what} is banned: {}; {APPEAL}", ban.reason)
+}
+
 pub(in crate::engine) fn against(f: &mut fmt::Formatter<'_>, against: &Against) -> fmt::Result {
     let Against { wait, rung, evidence } = against;
     match rung {
         Rung::Repeats => {
-            f.write_str("this client asks for the same room again and again, as a broken reconnect does")?
+            f.write_str("this client asks for the same room again and again, as a broken reconnect does")?;
         }
         Rung::Strangers | Rung::Novel => f.write_str(
             "this room suddenly gets far more new viewers than usual, so new ones are let in a few at a time",

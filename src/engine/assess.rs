@@ -39,6 +39,8 @@ pub struct Assessment {
     pub shadow_exempts: bool,
     /// What the request would be charged to; empty where it is refused.
     pub plan: Plan,
+    /// The room in its one form.
+    pub room: Option<Room>,
     /// The room as the request named it.
     pub(super) named: Option<Room>,
     /// What view-bot detection is to count and to weigh; `None` where it is off, exempt, refused already, or no viewer.
@@ -51,7 +53,8 @@ pub struct Assessment {
 
 /// Assesses a request against everything that counts nothing: lists, key, target, session, bans.
 pub fn assess(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: Timestamp) -> Assessment {
-    let room = facts.room.map(|room| viewbot.canonical(room, now));
+    let facts = &resolved(viewbot, facts, now);
+    let room = facts.resolved;
     let who = identify(policy, facts);
     let (exempt, shadow_exempt) = exemptions(policy, facts, &who, now);
     let mut findings = Findings::default();
@@ -121,11 +124,18 @@ pub fn assess(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: Tim
         shadow_exempts: shadow_exempt.quota && !plan.is_empty(),
         refusal: findings.enforced,
         plan,
+        room,
         named: facts.room,
         sighting,
         banned,
         shadow_exempts_viewbot: shadow_exempt.viewbot,
     }
+}
+
+/// The facts with the room resolved: by the record, else by what good answers have taught.
+pub(super) fn resolved<'r>(viewbot: &Viewbot, facts: &Facts<'r>, now: Timestamp) -> Facts<'r> {
+    let taught = || facts.room.map(|room| viewbot.canonical(room, now));
+    Facts { resolved: facts.resolved.or_else(taught), ..*facts }
 }
 
 /// What a ban is where nobody is denied.
@@ -136,12 +146,12 @@ fn throttled(ban: &Ban, now: Timestamp) -> Reason {
 
 /// What the caller's quotas are, for the limits answer: those that a connect would be charged to.
 pub fn quotas_of(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: Timestamp) -> Plan {
+    let facts = &resolved(viewbot, facts, now);
     let who = identify(policy, facts);
     if exemptions(policy, facts, &who, now).0.quota {
         return Plan::default();
     }
-    let room = facts.room.map(|room| viewbot.canonical(room, now));
-    plan(policy, facts, &who, room, Operation::Connect, |_| true)
+    plan(policy, facts, &who, facts.resolved, Operation::Connect, |_| true)
 }
 
 /// Who asks, as far as the policy knows.
@@ -221,7 +231,9 @@ pub(super) fn key_reason(facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Op
         (_, Some(key)) => match key.expires {
             Some(at) if at <= now => Some(Reason::KeyExpired { at }),
             _ if !key.allows_address(facts.client) => Some(Reason::KeyProxy),
-            _ if !key.allows_room(facts.room.as_ref()) => Some(Reason::KeyRoom),
+            _ if !(key.allows_room(facts.room.as_ref()) || key.allows_room(facts.resolved.as_ref())) => {
+                Some(Reason::KeyRoom)
+            }
             _ => None,
         },
     }
@@ -266,8 +278,11 @@ pub(super) fn for_each_match(
     facts.asn.map_or(&[][..], |asn| lists.of_asn(asn)).iter().for_each(|rule| each(*rule, Matcher::Asn));
     lists.of_user_agent(facts.user_agent).for_each(|rule| each(rule, Matcher::UserAgent));
     lists.of_library(facts.library).for_each(|rule| each(rule, Matcher::Library));
-    let room = facts.room.as_ref();
-    room.map_or(&[][..], |room| lists.of_room(room)).iter().for_each(|rule| each(*rule, Matcher::Room));
+    // By either name: whoever is listed by one is not let go, or refused, for being asked for by the other.
+    let of_room = |room: Option<Room>| room.map_or(&[][..], |room| lists.of_room(&room));
+    let (named, resolved) = (of_room(facts.room), of_room(facts.resolved));
+    named.iter().for_each(|rule| each(*rule, Matcher::Room));
+    resolved.iter().filter(|rule| !named.contains(rule)).for_each(|rule| each(*rule, Matcher::Room));
     who.account
         .map_or(&[][..], |account| lists.of_account(account))
         .iter()

@@ -185,7 +185,7 @@ impl<'w> Exchange<'w> {
     pub fn decide(&mut self, mut assessment: Assessment) -> bool {
         let engine = &self.worker.shared.engine;
         let charge = engine.charge(&self.live.policy, &assessment, self.now);
-        self.plan = std::mem::take(&mut assessment.plan);
+        (self.plan, self.room) = (std::mem::take(&mut assessment.plan), assessment.room);
         let (decision, receipt) = engine.conclude(&self.live.policy, assessment, charge, self.now);
         self.receipt = receipt;
         self.concluded(decision)
@@ -193,8 +193,8 @@ impl<'w> Exchange<'w> {
 
     /// Decides without charging: for a request that is refused before its body is read, and for one that costs nothing.
     pub fn decide_free(&mut self, assessment: Assessment) -> bool {
-        let Assessment { caller, refusal, shadow, plan, .. } = assessment;
-        self.plan = plan;
+        let Assessment { caller, refusal, shadow, plan, room, .. } = assessment;
+        (self.plan, self.room) = (plan, room);
         self.concluded(Decision { caller, refusal, shadow })
     }
 

@@ -95,6 +95,7 @@ impl World {
 
     fn facts<'a>(asked: &Asks<'a>) -> Facts<'a> {
         Facts {
+            resolved: None,
             operation: Operation::Connect,
             client: asked.from,
             credential: match asked.key {

@@ -59,6 +59,13 @@ fn readiness_json(state: &readiness::State) -> Value {
         "rolled_back": state.rolled_back,
         "reload_error": reload_error,
         "generators": generators.collect::<Value>(),
+        "viewbot": state.viewbot.map(|warmth| json!({
+            "is_cold": warmth.is_cold,
+            "strangers": warmth.strangers.round(),
+            "strangers_needed": warmth.strangers_needed,
+            "learning_for_s": warmth.learning_for.as_secs(),
+            "learning_needed_s": warmth.time_needed.as_secs(),
+        })),
     })
 }
 

@@ -93,6 +93,14 @@ fn readiness_is_told_with_what_it_rests_on() {
     shown.readiness.generators(vec![generator("main", "euler", true), generator("spare", "stand-in", false)]);
     shown.readiness.policy_in_force(InForce { digest: Digest([7; 8]), generation: 3, since: at }, false);
     shown.readiness.reload_failed(ReloadError { at, message: "unknown scope `proxies`".into() });
+    let time = std::time::Duration::from_secs(900);
+    shown.readiness.viewbot(Some(crate::engine::viewbot::view::Warmth {
+        strangers: 512.0,
+        strangers_needed: 2_000,
+        learning_for: time / 2,
+        time_needed: time,
+        is_cold: true,
+    }));
     shown.readiness.enter(Phase::Ready);
     tell();
     shown.readiness.policy_in_force(InForce { digest: Digest([8; 8]), generation: 4, since: at }, true);

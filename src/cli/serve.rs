@@ -203,9 +203,10 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     // Beside it.
     let reloader = thread::Builder::new().name("policies".into()).spawn(move || reloader.run(&asked))?;
     let (sweep, swept) = mpsc::channel();
-    let for_sweeper = Arc::clone(&shared);
-    let sweeper =
-        thread::Builder::new().name("sweeper".into()).spawn(move || sweeper::run(&for_sweeper, &swept))?;
+    let (for_sweeper, told) = (Arc::clone(&shared), readiness.clone());
+    let sweeper = thread::Builder::new()
+        .name("sweeper".into())
+        .spawn(move || sweeper::run(&for_sweeper, &told, &swept))?;
 
     // Whoever reads that it is ready may signal at once.
     let signals = Signals::listen()?;

@@ -12,7 +12,10 @@ use crate::base::room::Room;
 
 /// Counts are halved in this time: an attack of yesterday convicts nobody today, and one that pauses for a minute is not
 /// forgotten.
-pub(super) const HALF_LIFE_SECS: f64 = 600.0;
+pub(super) const HALF_LIFE_SECS: f64 = HALF_LIFE as f64;
+
+/// The same in whole seconds.
+pub(super) const HALF_LIFE: u32 = 600;
 
 /// One alarmed room counts at most so many different things of a kind.
 const ENTRIES_MAX: usize = 16_384;

@@ -112,7 +112,7 @@ impl Gate {
 
     /// What it is worth to remember it: how much was learned.
     pub(super) fn worth(&self) -> u64 {
-        whole_of(self.learned * 16.0).into()
+        whole_of((self.learned - 1.0) * 16.0).into()
     }
 }
 

@@ -155,15 +155,19 @@ impl People {
         let (place, is_new) = self.places.entry(
             viewer.address,
             || Place { first: now, ..Place::default() },
-            |_, place| u64::from(place.viewers),
+            |_, place| u64::from(place.viewers.saturating_sub(1)),
         );
         place.viewers += 1;
         if is_new {
-            let addresses = |_: &Subnet, subnet: &Neighbourhood| u64::from(subnet.addresses);
+            let addresses =
+                |_: &Subnet, subnet: &Neighbourhood| u64::from(subnet.addresses.saturating_sub(1));
             self.subnets.entry(sighting.subnet, Neighbourhood::default, addresses).0.addresses += 1;
         }
         let party = (viewer.address, sighting.profile.number());
-        self.parties.entry(party, Party::default, |_, party| u64::from(party.viewers)).0.viewers += 1;
+        self.parties
+            .entry(party, Party::default, |_, party| u64::from(party.viewers.saturating_sub(1)))
+            .0
+            .viewers += 1;
         Met { is_first: true, is_known: false, is_suspect, chain }
     }
 
@@ -225,7 +229,11 @@ impl People {
     /// Notes bits that did not convict.
     pub(super) fn carry(&mut self, sighting: &Sighting, bits: f64, now: u32) {
         let key = (sighting.viewer.address, sighting.profile.number());
-        let (carried, _) = self.carried.entry(key, Carried::default, |_, carried| u64::from(carried.at));
+        let (carried, _) = self.carried.entry(
+            key,
+            || Carried { at: now, ..Carried::default() },
+            |_, carried| carried.at.into(),
+        );
         let fade = super::arith::halved(f64::from(now.saturating_sub(carried.at)), CARRIED_HALF_LIFE_SECS);
         for (_, bits) in &mut carried.rooms {
             *bits = (f64::from(*bits) * fade) as f32;

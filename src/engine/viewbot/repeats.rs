@@ -4,7 +4,7 @@
 //!
 //! **Formula.** From the 13th time on it is throttled; so many for each tool where several share a key, up to four. Its repeats are
 //! no new viewers, and it is never convicted for them. Only where four and more addresses that came with the excess repeat
-//! themselves do repeats beyond the fourth count as new viewers: then it is no broken client but a farm that saves on
+//! themselves do repeats beyond the twelfth count as new viewers: then it is no broken client but a farm that saves on
 //! identities. Whoever was admitted before the excess is never part of that.
 //!
 //! **Why.** A broken retry loop is a fault, not a crowd: counting it would raise an alarm over one creator's overlay.
@@ -18,10 +18,7 @@ use super::sighting::Address;
 /// In this time.
 pub(super) const WINDOW_SECS: u32 = 300;
 
-/// Repeats up to here are a client that reconnects.
-pub(super) const RECONNECTS: u8 = 4;
-
-/// Beyond this one client is throttled: more than one in 25 seconds, for five minutes.
+/// Up to here it is a client that reconnects, or polls twice a minute; beyond it one client is throttled.
 pub(super) const LOOP: u8 = 12;
 
 /// A creator runs so many tools at a time under one key; each reconnects for itself.

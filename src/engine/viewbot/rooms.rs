@@ -5,10 +5,10 @@
 //! cost nothing. Only an alarmed room has [cohorts](super::cohort).
 
 use super::bounded::Bounded;
-use super::cohort::{Alarm, Newcomer};
+use super::cohort::{Alarm, HALF_LIFE, Newcomer};
 use super::gate::Gate;
 use super::people::Met;
-use super::repeats::{LOOP, RECONNECTS, Repeaters, TOOLS_MAX, WINDOW_SECS};
+use super::repeats::{LOOP, Repeaters, TOOLS_MAX, WINDOW_SECS};
 use super::sighting::{Sighting, Viewer};
 use crate::base::room::Room;
 use crate::base::subject::Subject;
@@ -38,6 +38,8 @@ pub(super) struct Seat {
     first: u32,
     window_at: u32,
     counted_at: u32,
+    /// When it was counted among the newcomers last.
+    newcomer_at: u32,
     times: u8,
     /// One bit for each eighth of all fingerprints that asked in the window.
     tools: u8,
@@ -160,8 +162,15 @@ impl Rooms {
         let key = (state.number, sighting.viewer);
         let tool = 1u8 << (sighting.profile.fingerprint.0 % 8);
         let seat_before = self.seats.get(&key).copied();
-        let fresh =
-            Seat { first: now, window_at: now, counted_at: now, times: 1, tools: tool, is_admitted: false };
+        let fresh = Seat {
+            first: now,
+            window_at: now,
+            counted_at: now,
+            newcomer_at: now,
+            times: 1,
+            tools: tool,
+            is_admitted: false,
+        };
         let (mut is_new, mut repeats, mut seat) = (true, 0, fresh);
         let mut loops = false;
         let is_established = seat_before
@@ -175,7 +184,7 @@ impl Rooms {
             seat.tools |= tool;
             // Several tools of one creator share a key, and each reconnects for itself.
             let tools = (seat.tools.count_ones() as u8).min(TOOLS_MAX);
-            is_new = seat.times > RECONNECTS * tools;
+            is_new = seat.times > LOOP * tools;
             repeats = (seat.times - 1) / tools;
             if is_new {
                 // Whoever was here before the excess is no part of it, however often it asks.
@@ -183,7 +192,7 @@ impl Rooms {
                     && (sighting.has_device
                         || state.repeaters.get_or_insert_default().note(sighting.viewer.address));
                 if !farm {
-                    loops = seat.times > LOOP * tools;
+                    loops = true;
                     (is_new, repeats) = (false, 0);
                 }
             }
@@ -195,10 +204,11 @@ impl Rooms {
             logged: 0,
             newcomer: None,
             repeats,
-            is_stranger: !met.is_known || repeats >= RECONNECTS,
+            is_stranger: !met.is_known || repeats >= LOOP,
             is_quiet: false,
             has_audience: state.viewers >= AUDIENCE_MIN,
         };
+        let mut is_newcomer = false;
         if loops && !is_pardoned {
             self.sit(key, seat);
             return (Arrival::Loops(seat.times), booked);
@@ -207,7 +217,14 @@ impl Rooms {
             && !seat.is_admitted
             && now.saturating_sub(seat.counted_at) > REFUSED_AGAIN_SECS
         {
+            // It still wants in: that keeps the excess up. It is no further viewer, until what it counted for has faded.
+            is_newcomer |= is_new || now.saturating_sub(seat.newcomer_at) > HALF_LIFE;
             (is_new, seat.counted_at) = (true, now);
+        } else {
+            is_newcomer |= is_new;
+        }
+        if is_newcomer {
+            seat.newcomer_at = now;
         }
         if is_established && !is_new {
             self.sit(key, seat);
@@ -223,7 +240,7 @@ impl Rooms {
         let mut too_many = false;
         if is_new && !is_pardoned {
             too_many = state.gate.count(&settings.gate);
-            booked.newcomer = Some(newcomer);
+            booked.newcomer = is_newcomer.then_some(newcomer);
         }
         if is_pardoned || state.alarm.is_none() && !too_many {
             let is_suspect = is_new && booked.is_stranger && !is_pardoned && met.is_suspect;
@@ -405,13 +422,13 @@ impl Rooms {
         if booked.seat_before.is_none() {
             state.viewers = state.viewers.saturating_sub(1);
         }
-        if let Some(newcomer) = booked.newcomer {
+        if booked.is_new {
             state.gate.uncount();
-            if let Some(alarm) = &mut state.alarm {
-                let before = alarm.entries();
-                alarm.remove(&newcomer);
-                self.entries = self.entries.saturating_sub(before - alarm.entries());
-            }
+        }
+        if let (Some(newcomer), Some(alarm)) = (booked.newcomer, &mut state.alarm) {
+            let before = alarm.entries();
+            alarm.remove(&newcomer);
+            self.entries = self.entries.saturating_sub(before - alarm.entries());
         }
     }
 

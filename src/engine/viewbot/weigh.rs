@@ -12,7 +12,7 @@ use super::cohort::{Alarm, HALF_LIFE_SECS};
 use super::evidence::{Evidence, Finding, Kind};
 use super::ordinary::Ordinary;
 use super::people::{Met, Surroundings};
-use super::repeats::RECONNECTS;
+use super::repeats::LOOP;
 use super::rooms::Booked;
 use super::sighting::{Sighting, Viewer};
 use super::{Rung, carried, chain, churn, fan_in, free_key, known, network, profile, strangers};
@@ -86,7 +86,7 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
         (of_profile, of_key) = (None, None);
     }
     let of_chain = chain::finding(alarm_now, met.chain, caps.pool_chain);
-    let is_known = met.is_known && !speaks(&of_chain) && booked.repeats < RECONNECTS;
+    let is_known = met.is_known && !speaks(&of_chain) && booked.repeats < LOOP;
     for finding in [
         of_profile,
         of_network,

@@ -163,6 +163,7 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         door: Arc::new(Door::new(tokens(settings), shared.clock.clone())),
         record: Arc::clone(&record),
         clock: shared.clock.clone(),
+        gateway: Arc::clone(&shared),
     };
     let admin_thread = admin::start(admin_listener, admin_socket, shown)?;
 
@@ -351,7 +352,7 @@ fn admin_socket(settings: &Settings) -> anyhow::Result<Option<AdminSocket>> {
         }
         Err(error) => {
             let source = &error.source;
-            tracing::warn!(%source, "{error}, so `signgate reload` and `rollback` need a token: {}", error.help());
+            tracing::warn!(%source, "{error}, so `signgate reload`, `rollback` and `bans` need a token: {}", error.help());
             Ok(None)
         }
     }
@@ -498,7 +499,7 @@ fn screen(
     };
     let plural = if workers == 1 { "thread" } else { "threads" };
     line("clients", &format!("http://{address}, {workers} {plural}"));
-    line("operator", &format!("http://{admin}  /metrics /healthz /readyz /policies"));
+    line("operator", &format!("http://{admin}  /metrics /healthz /readyz /policies /bans /viewbot/rooms"));
     line("settings", &file.map_or("defaults and flags".to_owned(), |file| file.display().to_string()));
     line("policies", policies);
     for (place, generator) in settings.generators.iter().enumerate() {

@@ -199,6 +199,7 @@ impl<'a> Limits<'a> {
             | Reason::TargetNotListed
             | Reason::SessionRefused
             | Reason::Banned(_)
+            | Reason::BannedByOperator(_)
             | Reason::Viewbot(_) => None,
         }
     }

@@ -254,6 +254,7 @@ const fn status_of(reason: &Reason) -> StatusCode {
         | Reason::TargetNotListed
         | Reason::SessionRefused
         | Reason::Banned(_)
+        | Reason::BannedByOperator(_)
         | Reason::Viewbot(Against { wait: None, .. }) => StatusCode::FORBIDDEN,
         Reason::KeyUnknown | Reason::KeyExpired { .. } | Reason::KeyDisabled => StatusCode::UNAUTHORIZED,
         Reason::KeyAttempts { .. }

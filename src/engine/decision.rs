@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::operator::OperatorBan;
 use super::viewbot::bans::Ban;
 use super::viewbot::evidence::Evidence;
 use super::viewbot::{Against, words};
@@ -179,6 +180,8 @@ pub enum Reason {
     SessionRefused,
     /// A ban stands: what view-bot detection convicted.
     Banned(Arc<Ban>),
+    /// The operator bans it.
+    BannedByOperator(Arc<OperatorBan>),
     /// View-bot detection stops it.
     Viewbot(Against),
     /// A window is used up: of a quota, or of a distinct quota.
@@ -265,7 +268,7 @@ impl Reason {
             | Self::KeyProxy
             | Self::KeyRoom => 3,
             Self::TargetNotListed | Self::SessionRefused => 4,
-            Self::Banned(_) => 5,
+            Self::Banned(_) | Self::BannedByOperator(_) => 5,
             Self::Viewbot(_) => 6,
             Self::Quota { .. } | Self::Rate { .. } | Self::Concurrency { .. } => 7,
         }
@@ -314,6 +317,7 @@ impl Reason {
             Self::TargetNotListed => "target-not-listed",
             Self::SessionRefused => "session-refused",
             Self::Banned(_) => "ban",
+            Self::BannedByOperator(_) => "operator-ban",
             Self::Viewbot(_) => "viewbot",
             Self::Quota { .. } => "quota",
             Self::Rate { .. } => "rate",
@@ -342,7 +346,7 @@ impl Reason {
             Self::KeyRoom => "key_room",
             Self::TargetNotListed => "target_not_listed",
             Self::SessionRefused => "session_refused",
-            Self::Banned(_) => "banned",
+            Self::Banned(_) | Self::BannedByOperator(_) => "banned",
             Self::Viewbot(Against { wait: None, .. }) => "viewbot_denied",
             Self::Viewbot(Against { wait: Some(_), .. }) => "viewbot_throttled",
         }
@@ -385,6 +389,12 @@ impl fmt::Display for Described<'_> {
                 f.write_str("this sign service takes no session credentials; send the request without session id and cookies")
             }
             Reason::Banned(ban) => words::banned(f, ban),
+            Reason::BannedByOperator(ban) => write!(
+                f,
+                "this {} is banned: {}; if you think this is a mistake, give the operator of this sign service the request id",
+                ban.target.matcher().word(),
+                ban.reason
+            ),
             Reason::Viewbot(against) => words::against(f, against),
             Reason::Quota { max, different: Some(scope), window, wait, .. } => write!(
                 f,

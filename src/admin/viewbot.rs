@@ -110,7 +110,7 @@ fn learning(mode: ViewbotMode, warmth: Warmth) -> Value {
             LengthText(Duration::from_secs(warmth.learning_for.as_secs())),
         ),
     };
-    json!({ "is_cold": warmth.is_cold, "detail": detail })
+    json!({ "is_cold": warmth.is_cold && mode != ViewbotMode::Off, "detail": detail })
 }
 
 /// For `/readyz`: a cold gateway serves, so it is ready.

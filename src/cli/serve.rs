@@ -43,7 +43,7 @@ use crate::policy::PolicySet;
 use crate::policy::diagnostic::render;
 use crate::telemetry::access_log::{Destination, RecordLog, RecordSettings, Share};
 use crate::telemetry::logging;
-use crate::telemetry::metrics::{ListenerTotals, Metrics};
+use crate::telemetry::metrics::{ListenerTotals, Metrics, ViewbotNumbers};
 use crate::telemetry::readiness::{GeneratorState, Phase, Readiness};
 
 /// How the gateway is run; what is said here wins over the file.
@@ -200,6 +200,13 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     }
     metrics.workers(counts.len());
     metrics.read_listener(move || totals(&counts));
+    // The gateway holds the metrics: the other way round it only looks.
+    let for_metrics = Arc::downgrade(&shared);
+    metrics.read_viewbot(move || {
+        let shared = for_metrics.upgrade()?;
+        let live = shared.live.load();
+        Some(ViewbotNumbers::read(&shared.engine, live.policy.viewbot(), shared.clock.now()))
+    });
 
     // Beside it.
     let reloader = thread::Builder::new().name("policies".into()).spawn(move || reloader.run(&asked))?;

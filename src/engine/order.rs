@@ -100,6 +100,9 @@ impl Order {
     }
 }
 
+/// The words of events that are orders.
+pub const WORDS: [&str; 4] = ["ban", "lift", "promote", "pardon"];
+
 /// The year 2554, where nanoseconds in 64 bits end.
 const MILLIS_MAX: u64 = u64::MAX / 1_000_000;
 
@@ -183,6 +186,7 @@ mod tests {
         ];
         for order in orders {
             assert_eq!(Order::parse(order.word(), &order.to_string()).as_ref(), Some(&order), "{order}");
+            assert!(WORDS.contains(&order.word()));
         }
         for (word, bad) in [
             ("ban", "prefix x 1 y"),

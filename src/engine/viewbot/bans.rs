@@ -257,7 +257,12 @@ impl Book {
             let of = |place: Place| rooms.get(&(room, place)).and_then(|file| file.ban.clone());
             places.into_iter().flatten().filter_map(of).find(|ban| ban.until > now)
         };
-        found.filter(|ban| first() >= ban.spares_before)
+        let found = found.filter(|ban| first() >= ban.spares_before)?;
+        // Whoever was freed since is not denied for what its neighbours did.
+        let freed_at = self.shard(viewer.address).get(&viewer.address).map_or(0, |file| {
+            if u64::from(file.probation_until) > now.as_secs() { file.probation_until - PROBATION_SECS } else { 0 }
+        });
+        (freed_at == 0 || found.made.as_secs() < u64::from(freed_at)).then_some(found)
     }
 
     /// Whether the same evidence only throttles: the address was freed a while ago.
@@ -460,6 +465,19 @@ impl Book {
         bans.retain(|ban| ban.until > now);
         bans.sort_by_key(|ban| ban.id);
         bans
+    }
+
+    /// How many stand. Looks at each.
+    pub fn standing_count(&self, now: Timestamp) -> usize {
+        let mut count = 0;
+        if self.bans.load(Ordering::Relaxed) > 0 {
+            for shard in &self.shards {
+                let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                count += shard.iter().flat_map(|(_, file)| &file.bans).filter(|ban| ban.until > now).count();
+            }
+        }
+        let of_rooms = |file: &&RoomFile| file.ban.as_ref().is_some_and(|ban| ban.until > now);
+        count + self.rooms().values().filter(of_rooms).count()
     }
 
     /// How many there are.

@@ -1,10 +1,11 @@
-//! What the operator reads and changes: `/metrics`, `/healthz`, `/readyz`, `/policies`, `/record/rotate`, on a listener and a thread of their own.
+//! What the operator reads and changes: `/metrics`, `/healthz`, `/readyz`, `/policies`, `/bans`, `/viewbot`, `/record/rotate`, on a listener and a thread of their own.
 //!
 //! A thread of its own, so that neither a flood of clients delays a scrape nor a scrape a client. Numbers and readiness are
 //! for whoever reaches the listener; whatever changes something takes a token, or the socket on the gateway's own machine
 //! ([`door`]). Bound in size, count and time like everything that reads from outside, for a scraper that hangs must not
 //! lock the operator out. Read [`serve`](serve()) first.
 
+mod bans;
 pub mod door;
 mod pages;
 mod policies;
@@ -13,6 +14,7 @@ mod serve;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod viewbot;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use tokio::sync::oneshot;
 
 use crate::base::time::Clock;
 use crate::control::desk::Desk;
+use crate::gateway::Shared;
 use crate::telemetry::access_log::RecordLog;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::Readiness;
@@ -45,6 +48,8 @@ pub struct Shown {
     pub record: Arc<RecordLog>,
     /// When that is done.
     pub clock: Clock,
+    /// What `/bans` and `/viewbot` show and change.
+    pub gateway: Arc<Shared>,
 }
 
 /// An address that cannot be listened on.

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use super::{Shown, policies, record};
+use super::{Shown, bans, policies, record, viewbot};
 use crate::telemetry::readiness::{self, Phase};
 
 /// The text format of Prometheus.
@@ -23,6 +23,12 @@ pub(super) fn router(shown: Shown) -> Router {
         .route("/policies", get(policies::overview))
         .route("/policies/reload", post(policies::reload).fallback(post_only))
         .route("/policies/rollback", post(policies::rollback).fallback(post_only))
+        .route("/bans", get(bans::list))
+        .route("/bans/add", post(bans::add).fallback(post_only))
+        .route("/bans/lift", post(bans::lift).fallback(post_only))
+        .route("/bans/promote", post(bans::promote).fallback(post_only))
+        .route("/viewbot/rooms", get(viewbot::rooms))
+        .route("/viewbot/pardon", post(viewbot::pardon).fallback(post_only))
         .route("/record/rotate", post(record::rotate).fallback(post_only))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
@@ -42,7 +48,9 @@ async fn healthz() -> Response {
 async fn readyz(State(shown): State<Shown>) -> Response {
     let state = shown.readiness.state();
     let status = if state.phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    page(status, &readiness_json(&state))
+    let mut body = readiness_json(&state);
+    body["viewbot"] = viewbot::readiness(&shown);
+    page(status, &body)
 }
 
 fn readiness_json(state: &readiness::State) -> Value {
@@ -59,13 +67,6 @@ fn readiness_json(state: &readiness::State) -> Value {
         "rolled_back": state.rolled_back,
         "reload_error": reload_error,
         "generators": generators.collect::<Value>(),
-        "viewbot": state.viewbot.map(|warmth| json!({
-            "is_cold": warmth.is_cold,
-            "strangers": warmth.strangers.round(),
-            "strangers_needed": warmth.strangers_needed,
-            "learning_for_s": warmth.learning_for.as_secs(),
-            "learning_needed_s": warmth.time_needed.as_secs(),
-        })),
     })
 }
 
@@ -84,8 +85,9 @@ async fn post_only() -> Response {
 async fn unknown_path() -> Response {
     error(
         StatusCode::NOT_FOUND,
-        "no such page; there are `/metrics`, `/healthz`, `/readyz`, `/policies`, and `/policies/reload`, \
-         `/policies/rollback` and `/record/rotate` to POST to",
+        "no such page; there are `/metrics`, `/healthz`, `/readyz`, `/policies`, `/bans`, `/viewbot/rooms`, and \
+         `/policies/reload`, `/policies/rollback`, `/bans/add`, `/bans/lift`, `/bans/promote`, `/viewbot/pardon` and \
+         `/record/rotate` to POST to",
     )
 }
 

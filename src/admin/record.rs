@@ -37,6 +37,7 @@ pub(super) async fn rotate(
                 seq: 0,
                 event: "record-rotated",
                 policy: None,
+                order: None,
                 detail: Some(&by),
             });
             page(StatusCode::OK, &json!({ "result": "rotated" }))

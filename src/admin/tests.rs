@@ -10,7 +10,7 @@ use crate::policy::set::Digest;
 use crate::telemetry::readiness::{GeneratorState, InForce, Phase, ReloadError};
 
 /// With nobody at the desk: what `/policies` does is tested with a whole gateway.
-fn shown() -> Shown {
+pub(super) fn shown() -> Shown {
     Shown {
         metrics: Arc::new(Metrics::new(Timestamp::from_secs(1))),
         readiness: Readiness::new(),
@@ -18,7 +18,23 @@ fn shown() -> Shown {
         door: Arc::new(Door::new(Vec::new(), Clock::manual(Timestamp::from_secs(1)))),
         record: Arc::new(nothing_recorded()),
         clock: Clock::manual(Timestamp::from_secs(1)),
+        gateway: Arc::new(gateway(
+            "format = 1\n[tier.anonymous]\nclass = \"none\"\n",
+            Clock::manual(Timestamp::from_secs(1)),
+        )),
     }
+}
+
+/// What a data path would share, with nobody on it.
+pub(super) fn gateway(policy: &str, clock: Clock) -> Shared {
+    let mut sources = crate::policy::Sources::new("");
+    sources.insert("p.toml", policy);
+    let policy =
+        crate::policy::compile(&sources, clock.now()).unwrap_or_else(|wrong| panic!("{wrong:?}")).set;
+    let metrics = Arc::new(Metrics::new(clock.now()));
+    let live = crate::gateway::Live::new(policy, &metrics, 1);
+    let engine = crate::engine::Engine::new(10_000, 1);
+    Shared::new(engine, live, clock, metrics, crate::gateway::Settings::default(), [0; 32])
 }
 
 fn nothing_recorded() -> RecordLog {
@@ -33,14 +49,14 @@ fn anywhere() -> SocketAddr {
 }
 
 /// A gateway's admin thread, and where it is.
-fn started(shown: &Shown) -> (AdminThread, SocketAddr) {
+pub(super) fn started(shown: &Shown) -> (AdminThread, SocketAddr) {
     let listener = bind(anywhere()).unwrap();
     let address = listener.local_addr().unwrap();
     (start(listener, None, shown.clone()).unwrap(), address)
 }
 
 /// The whole answer to one request, as it came.
-fn ask(address: SocketAddr, request: &str) -> String {
+pub(super) fn ask(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     write!(stream, "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
@@ -93,14 +109,6 @@ fn readiness_is_told_with_what_it_rests_on() {
     shown.readiness.generators(vec![generator("main", "euler", true), generator("spare", "stand-in", false)]);
     shown.readiness.policy_in_force(InForce { digest: Digest([7; 8]), generation: 3, since: at }, false);
     shown.readiness.reload_failed(ReloadError { at, message: "unknown scope `proxies`".into() });
-    let time = std::time::Duration::from_secs(900);
-    shown.readiness.viewbot(Some(crate::engine::viewbot::view::Warmth {
-        strangers: 512.0,
-        strangers_needed: 2_000,
-        learning_for: time / 2,
-        time_needed: time,
-        is_cold: true,
-    }));
     shown.readiness.enter(Phase::Ready);
     tell();
     shown.readiness.policy_in_force(InForce { digest: Digest([8; 8]), generation: 4, since: at }, true);

@@ -148,6 +148,10 @@ impl Explainer<'_> {
             if record.wanted {
                 break Some(record);
             }
+            if course.follow(&record) {
+                feed.give_back(record);
+                continue;
+            }
             course.decide(&record, &record.request());
             feed.give_back(record);
             before += 1;
@@ -205,6 +209,10 @@ impl Explainer<'_> {
         while let Some(record) = feed.next_record()? {
             if said.time.is_some_and(|until| record.time > until) {
                 break;
+            }
+            if course.follow(&record) {
+                feed.give_back(record);
+                continue;
             }
             course.decide(&record, &record.request());
             feed.give_back(record);

@@ -2,11 +2,13 @@
 //!
 //! stdout is for data, stderr for talk. Exit codes: 0 yes, 1 a well-formed no, 2 could not do it.
 
+pub mod bans;
 pub mod check;
 pub mod explain;
 pub mod keys;
 pub mod keys_file;
 pub mod operate;
+pub mod pardon;
 mod progress;
 pub mod record;
 pub mod reload;
@@ -54,6 +56,14 @@ enum Verb {
     /// The files on disk stay as they are, and are passed over until a policy file changes (a feed alone does not count)
     /// or `signgate reload` asks for them. Ten former policies are kept.
     Rollback(rollback::RollbackArgs),
+    /// Bans of a running gateway: list them with their evidence, make your own, lift, make convictions in shadow real
+    #[command(subcommand)]
+    Bans(bans::BansVerb),
+    /// Pardon a room in a running gateway: a large crowd that you know of, and no attack
+    ///
+    /// Its excess and everything derived from it is dropped, bans and strikes too, and view-bot detection looks away from
+    /// the room for a while. For a known event do it before it begins; what you banned yourself stays banned.
+    Pardon(pardon::PardonArgs),
     /// Decide recorded traffic again with a policy: who would be refused, by which rule, and what changes against another
     ///
     /// The input is the access record of a gateway (`data/access.jsonl` and the files that were set aside), or any traffic
@@ -94,6 +104,8 @@ pub fn run() -> ExitCode {
         None => serve::run(cli.serve),
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Check(args)) => check::run(&args),
+        Some(Verb::Bans(verb)) => bans::run(&verb),
+        Some(Verb::Pardon(args)) => pardon::run(&args),
         Some(Verb::Replay(args)) => replay::run(&args),
         Some(Verb::Explain(args)) => explain::run(&args),
         Some(Verb::Record(verb)) => record::run(&verb),

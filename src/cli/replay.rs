@@ -15,6 +15,7 @@ use super::progress::Progress;
 use crate::base::time::Clock;
 use crate::control::place::LoadError;
 use crate::control::reload::PolicyPlace;
+use crate::engine::order;
 use crate::policy::PolicySet;
 use crate::replay::feed::{Feed, Noticed, OnBroken};
 use crate::replay::report::{Count, Report};
@@ -148,6 +149,11 @@ fn tell(feed: &Feed, outcome: &Outcome, policy: &PolicySet) {
     }
     for (event, count) in events {
         let event: String = event.chars().filter(|c| !c.is_control()).collect();
-        eprintln!("{count} events `{event}` in the record; the policy stays the same throughout");
+        let what = if order::WORDS.contains(&event.as_str()) {
+            "followed where they find what they are about"
+        } else {
+            "the policy stays the same throughout"
+        };
+        eprintln!("{count} events `{event}` in the record; {what}");
     }
 }

@@ -43,7 +43,7 @@ use crate::policy::PolicySet;
 use crate::policy::diagnostic::render;
 use crate::telemetry::access_log::{Destination, RecordLog, RecordSettings, Share};
 use crate::telemetry::logging;
-use crate::telemetry::metrics::{ListenerTotals, Metrics};
+use crate::telemetry::metrics::{ListenerTotals, Metrics, ViewbotNumbers};
 use crate::telemetry::readiness::{GeneratorState, Phase, Readiness};
 
 /// How the gateway is run; what is said here wins over the file.
@@ -163,6 +163,7 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         door: Arc::new(Door::new(tokens(settings), shared.clock.clone())),
         record: Arc::clone(&record),
         clock: shared.clock.clone(),
+        gateway: Arc::clone(&shared),
     };
     let admin_thread = admin::start(admin_listener, admin_socket, shown)?;
 
@@ -199,14 +200,20 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     }
     metrics.workers(counts.len());
     metrics.read_listener(move || totals(&counts));
+    // The gateway holds the metrics: the other way round it only looks.
+    let for_metrics = Arc::downgrade(&shared);
+    metrics.read_viewbot(move || {
+        let shared = for_metrics.upgrade()?;
+        let live = shared.live.load();
+        Some(ViewbotNumbers::read(&shared.engine, live.policy.viewbot(), shared.clock.now()))
+    });
 
     // Beside it.
     let reloader = thread::Builder::new().name("policies".into()).spawn(move || reloader.run(&asked))?;
     let (sweep, swept) = mpsc::channel();
-    let (for_sweeper, told) = (Arc::clone(&shared), readiness.clone());
-    let sweeper = thread::Builder::new()
-        .name("sweeper".into())
-        .spawn(move || sweeper::run(&for_sweeper, &told, &swept))?;
+    let for_sweeper = Arc::clone(&shared);
+    let sweeper =
+        thread::Builder::new().name("sweeper".into()).spawn(move || sweeper::run(&for_sweeper, &swept))?;
 
     // Whoever reads that it is ready may signal at once.
     let signals = Signals::listen()?;
@@ -352,7 +359,7 @@ fn admin_socket(settings: &Settings) -> anyhow::Result<Option<AdminSocket>> {
         }
         Err(error) => {
             let source = &error.source;
-            tracing::warn!(%source, "{error}, so `signgate reload` and `rollback` need a token: {}", error.help());
+            tracing::warn!(%source, "{error}, so `signgate reload`, `rollback` and `bans` need a token: {}", error.help());
             Ok(None)
         }
     }
@@ -499,7 +506,7 @@ fn screen(
     };
     let plural = if workers == 1 { "thread" } else { "threads" };
     line("clients", &format!("http://{address}, {workers} {plural}"));
-    line("operator", &format!("http://{admin}  /metrics /healthz /readyz /policies"));
+    line("operator", &format!("http://{admin}  /metrics /healthz /readyz /policies /bans /viewbot/rooms"));
     line("settings", &file.map_or("defaults and flags".to_owned(), |file| file.display().to_string()));
     line("policies", policies);
     for (place, generator) in settings.generators.iter().enumerate() {

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use crate::engine::usage::Usage;
 use crate::gateway::Shared;
-use crate::policy::viewbot::ViewbotMode;
-use crate::telemetry::readiness::Readiness;
 
 /// How often a part is swept.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
@@ -17,10 +15,9 @@ const SWEEP_EVERY: Duration = Duration::from_millis(250);
 const PARTS: usize = 20;
 
 /// Sweeps until the sender is gone.
-pub fn run(shared: &Arc<Shared>, readiness: &Readiness, stop: &Receiver<()>) {
+pub fn run(shared: &Arc<Shared>, stop: &Receiver<()>) {
     let mut part = 0;
     let mut round = Round::begin(shared);
-    tell_warmth(shared, readiness);
     while stop.recv_timeout(SWEEP_EVERY) == Err(RecvTimeoutError::Timeout) {
         let book = shared.engine.book();
         let now = shared.clock.now();
@@ -33,7 +30,6 @@ pub fn run(shared: &Arc<Shared>, readiness: &Readiness, stop: &Receiver<()>) {
         if part == 0 {
             shared.key_attempts.sweep(now);
             std::mem::replace(&mut round, Round::begin(shared)).tell(shared);
-            tell_warmth(shared, readiness);
         }
     }
 }
@@ -60,10 +56,4 @@ impl Round {
             live.rules.used(&self.usage);
         }
     }
-}
-
-/// Tells whether view-bot detection has seen enough to convict anybody.
-fn tell_warmth(shared: &Shared, readiness: &Readiness) {
-    let is_on = shared.live.load().policy.viewbot().mode != ViewbotMode::Off;
-    readiness.viewbot(is_on.then(|| shared.engine.viewbot().warmth(shared.clock.now())));
 }

@@ -17,9 +17,9 @@ use crate::policy::set::{
 use super::book::Plan;
 use super::decision::{Caller, Matcher, Reason, Refusal, Shadow};
 use super::facts::{Credential, Facts, TargetClaim};
+use super::operator::{Asking, OperatorBans};
 use super::viewbot::bans::Ban;
 use super::viewbot::evidence::Evidence;
-use super::viewbot::operator::Whom;
 use super::viewbot::sighting::Sighting;
 use super::viewbot::{Against, Rung, Viewbot};
 use crate::base::room::Room;
@@ -45,14 +45,20 @@ pub struct Assessment {
     pub(super) named: Option<Room>,
     /// What view-bot detection is to count and to weigh; `None` where it is off, exempt, refused already, or no viewer.
     pub(super) sighting: Option<Sighting>,
-    /// The ban that stands against it, in the book of the mode.
-    pub(super) banned: Option<Arc<Ban>>,
+    /// The ban that stands against it, and the mode that it counts under: in the book of the mode, or promoted by the operator.
+    pub(super) banned: Option<(Arc<Ban>, ViewbotMode)>,
     /// Whether an allowlist in shadow mode would exempt it from view-bot detection.
     pub(super) shadow_exempts_viewbot: bool,
 }
 
 /// Assesses a request against everything that counts nothing: lists, key, target, session, bans.
-pub fn assess(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: Timestamp) -> Assessment {
+pub fn assess(
+    policy: &PolicySet,
+    viewbot: &Viewbot,
+    operator_bans: &OperatorBans,
+    facts: &Facts<'_>,
+    now: Timestamp,
+) -> Assessment {
     let facts = &resolved(viewbot, facts, now);
     let room = facts.resolved;
     let who = identify(policy, facts);
@@ -86,18 +92,21 @@ pub fn assess(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: Tim
         (_, Some(key)) => Some((policy.account(key.account).id.clone(), key.id.clone())),
         _ => None,
     };
-    // Row 5: what the operator bans by hand, and what was convicted.
-    let (account, key) = identity.as_ref().map(|(account, key)| (account, key)).unzip();
-    let whom = Whom { account, key, asn: facts.asn, room, proxy: Prefix::proxy(facts.client) };
-    if let Some(ban) = viewbot.operator_bans().standing(whom, now) {
-        findings.add(Reason::BannedByOperator(ban), true, true);
+    if !exempt.blocklist {
+        operator_bans.each(&asking(policy, facts, &who, room), now, |ban| {
+            findings.add(Reason::BannedByOperator(Arc::clone(ban)), true, !shadow_exempt.blocklist);
+        });
     }
     let mode = policy.viewbot().mode;
     let (mut sighting, mut banned) = (None, None);
     if mode != ViewbotMode::Off && !exempt.viewbot && findings.enforced.is_none() {
         sighting = Sighting::of(policy, facts, &who, room);
-        banned = sighting.as_ref().and_then(|sighting| viewbot.standing(sighting, mode, now));
-        if let Some(ban) = &banned {
+        banned = sighting.as_ref().and_then(|sighting| {
+            let promoted = viewbot.promoted(sighting, now).map(|ban| (ban, ViewbotMode::Enforce));
+            promoted.or_else(|| viewbot.standing(sighting, mode, now).map(|ban| (ban, mode)))
+        });
+        if let Some((ban, mode)) = &banned {
+            let mode = *mode;
             sighting = None;
             let denied = Reason::Banned(Arc::clone(ban));
             if mode == ViewbotMode::Throttle {
@@ -136,6 +145,16 @@ pub fn assess(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: Tim
 pub(super) fn resolved<'r>(viewbot: &Viewbot, facts: &Facts<'r>, now: Timestamp) -> Facts<'r> {
     let taught = || facts.room.map(|room| viewbot.canonical(room, now));
     Facts { resolved: facts.resolved.or_else(taught), ..*facts }
+}
+
+/// What the operator's bans are looked up by.
+fn asking<'a>(policy: &'a PolicySet, facts: &Facts<'a>, who: &Who<'a>, room: Option<Room>) -> Asking<'a> {
+    let (account, key) = match (facts.credential, who.key) {
+        (_, Some(key)) => (Some(policy.account(key.account).id.as_str()), Some(key.id.as_str())),
+        (Credential::Recorded { id, account, .. }, None) => (Some(account), Some(id)),
+        _ => (None, None),
+    };
+    Asking { client: facts.client, asn: facts.asn, account, key, rooms: [facts.room, room] }
 }
 
 /// What a ban is where nobody is denied.

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::operator::OperatorBan;
 use super::viewbot::bans::Ban;
 use super::viewbot::evidence::Evidence;
-use super::viewbot::operator::OperatorBan;
 use super::viewbot::{Against, words};
 use crate::base::id::{AccountId, KeyId};
 use crate::base::rate::LengthText;
@@ -180,7 +180,7 @@ pub enum Reason {
     SessionRefused,
     /// A ban stands: what view-bot detection convicted.
     Banned(Arc<Ban>),
-    /// The operator bans it by hand.
+    /// The operator bans it.
     BannedByOperator(Arc<OperatorBan>),
     /// View-bot detection stops it.
     Viewbot(Against),
@@ -316,7 +316,8 @@ impl Reason {
             Self::KeyRoom => "key-room",
             Self::TargetNotListed => "target-not-listed",
             Self::SessionRefused => "session-refused",
-            Self::Banned(_) | Self::BannedByOperator(_) => "ban",
+            Self::Banned(_) => "ban",
+            Self::BannedByOperator(_) => "operator-ban",
             Self::Viewbot(_) => "viewbot",
             Self::Quota { .. } => "quota",
             Self::Rate { .. } => "rate",
@@ -388,7 +389,12 @@ impl fmt::Display for Described<'_> {
                 f.write_str("this sign service takes no session credentials; send the request without session id and cookies")
             }
             Reason::Banned(ban) => words::banned(f, ban),
-            Reason::BannedByOperator(ban) => words::banned_by_operator(f, ban),
+            Reason::BannedByOperator(ban) => write!(
+                f,
+                "this {} is banned: {}; if you think this is a mistake, give the operator of this sign service the request id",
+                ban.target.matcher().word(),
+                ban.reason
+            ),
             Reason::Viewbot(against) => words::against(f, against),
             Reason::Quota { max, different: Some(scope), window, wait, .. } => write!(
                 f,

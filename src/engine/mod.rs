@@ -18,6 +18,8 @@ pub mod book;
 pub mod decision;
 pub mod explain;
 pub mod facts;
+pub mod operator;
+pub mod order;
 mod record;
 mod seen;
 mod shard;
@@ -36,6 +38,7 @@ use assess::Assessment;
 use book::{Book, Charge, Plan, Receipt};
 use decision::{Decision, Reason, Refusal, Shadow, Standing};
 use facts::Facts;
+use operator::OperatorBans;
 use viewbot::Viewbot;
 
 /// All state that decisions hang on, and the four steps.
@@ -43,6 +46,7 @@ use viewbot::Viewbot;
 pub struct Engine {
     book: Book,
     viewbot: Viewbot,
+    operator_bans: OperatorBans,
 }
 
 /// How a request that was admitted ended, as far as its counts are concerned.
@@ -60,12 +64,16 @@ pub enum Ending {
 impl Engine {
     /// With no counts. `strangers_max` caps the records that anybody can make at will; `seed` seeds the hash tables.
     pub fn new(strangers_max: usize, seed: u64) -> Self {
-        Self { book: Book::new(strangers_max, seed), viewbot: Viewbot::new(viewbot::Caps::default(), seed) }
+        Self {
+            book: Book::new(strangers_max, seed),
+            viewbot: Viewbot::new(viewbot::Caps::default(), seed),
+            operator_bans: OperatorBans::default(),
+        }
     }
 
     /// The first step. Writes nothing; called again when a body has told the room or the target.
     pub fn assess(&self, policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessment {
-        assess::assess(policy, &self.viewbot, facts, now)
+        assess::assess(policy, &self.viewbot, &self.operator_bans, facts, now)
     }
 
     /// The second step: books what the assessment planned, all or none.
@@ -86,8 +94,8 @@ impl Engine {
         now: Timestamp,
     ) -> (Decision, Option<Receipt>) {
         let settings = policy.viewbot();
-        if let Some(ban) = &assessment.banned {
-            self.viewbot.count_banned(settings.mode, ban);
+        if let Some((ban, mode)) = &assessment.banned {
+            self.viewbot.count_banned(*mode, ban);
         }
         let (Some(sighting), Charge::Booked { .. }) = (assessment.sighting, &charge) else {
             return Self::concluded(assessment, charge);
@@ -165,6 +173,11 @@ impl Engine {
     /// View-bot detection: for the operator and for metrics.
     pub fn viewbot(&self) -> &Viewbot {
         &self.viewbot
+    }
+
+    /// What the operator bans by hand.
+    pub fn operator_bans(&self) -> &OperatorBans {
+        &self.operator_bans
     }
 
     /// The book of counts: for the sweeper and for metrics.

@@ -615,7 +615,8 @@ fn eight_threads_never_admit_more_than_the_limit_in_any_window() {
 }
 
 fn plan_of(policy: &PolicySet, client: IpAddr) -> Plan {
-    super::assess::assess(policy, &no_viewbot(), &facts(client, Credential::Absent), START).plan
+    let bans = super::operator::OperatorBans::default();
+    super::assess::assess(policy, &no_viewbot(), &bans, &facts(client, Credential::Absent), START).plan
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub mod feed;
 pub mod file;
 pub mod lists;
 pub mod networks;
-mod ranges;
+pub(crate) mod ranges;
 pub mod reader;
 pub mod reference;
 pub mod set;

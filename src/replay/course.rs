@@ -89,6 +89,14 @@ impl<'p> Course<'p> {
         }
     }
 
+    /// Follows an operator's order, where the record is one. A ban that there is not with this policy is not missed.
+    pub fn follow(&mut self, record: &Record) -> bool {
+        let Some(order) = &record.order else { return false };
+        self.advance(record.time);
+        let _ = self.engine.obey(order, self.now);
+        true
+    }
+
     /// The facts of a record, with what this policy's networks say of its address.
     pub fn facts<'f>(&self, record: &'f Record, request: &'f Request<'_>) -> Option<Facts<'f>> {
         let recorded = record.recorded()?;

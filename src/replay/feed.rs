@@ -9,6 +9,7 @@ use super::line::Line;
 use super::order::{Order, WINDOW};
 use super::record::{Place, Record};
 use crate::base::time::Timestamp;
+use crate::engine::order;
 use crate::telemetry::access_log::RECORD_FORMAT;
 
 /// So many broken lines are told one by one; the others are counted.
@@ -196,11 +197,18 @@ impl Feed {
                 let filled = match &line.event {
                     Some(event) => {
                         note(&mut self.noticed.events, event, 1);
-                        Ok(false)
+                        match line.order.as_deref().map(|order| order::Order::parse(event, order)) {
+                            None => Ok(false),
+                            Some(None) => Err("`order` is no order of an operator".to_owned()),
+                            Some(Some(order)) => {
+                                record.fill_order(&line, order, place);
+                                Ok(true)
+                            }
+                        }
                     }
                     None => record.fill(&line, place).map(|()| true).map_err(|why| why.to_string()),
                 };
-                if filled == Ok(true) {
+                if filled == Ok(true) && record.order.is_none() {
                     if let Some(policy) = &line.policy {
                         if *self.policy == **policy {
                             self.same_policy += 1;

@@ -26,6 +26,8 @@ pub(super) struct Line<'a> {
     #[serde(default, borrow)]
     pub event: Option<Text<'a>>,
     #[serde(default, borrow)]
+    pub order: Option<Text<'a>>,
+    #[serde(default, borrow)]
     pub policy: Option<Text<'a>>,
     #[serde(default, borrow)]
     pub request_id: Option<Text<'a>>,

@@ -10,6 +10,7 @@ use crate::base::time::{Timestamp, Wait};
 use crate::dialect::recorded::{Recorded, RecordedKey};
 use crate::dialect::{Fault, Request};
 use crate::engine::decision::Verdict;
+use crate::engine::order::Order;
 use crate::telemetry::outcome::Outcome;
 
 /// No request takes longer: what a line says beyond that is cut.
@@ -51,6 +52,8 @@ pub struct Record {
     pub wanted: bool,
     /// Whether the gateway refused it by itself, before any policy was asked: no policy can change that.
     pub by_gateway: bool,
+    /// What an operator ordered: then it is no request, and nothing else of it is set.
+    pub order: Option<Order>,
     text: String,
     client: Option<IpAddr>,
     room: Option<Room>,
@@ -103,12 +106,7 @@ pub(super) enum Broken {
 impl Record {
     /// Takes in a line.
     pub(super) fn fill(&mut self, line: &Line<'_>, place: Place) -> Result<(), Broken> {
-        self.text.clear();
-        self.headers.clear();
-        self.place = place;
-        self.time = line.time.0 + Duration::from_nanos(line.nanos.unwrap_or_default().min(999_999).into());
-        self.seq = line.seq.unwrap_or_default();
-        self.wanted = false;
+        self.begin(line, place);
         self.by_gateway = line.by.as_deref() == Some("gateway");
         self.verdict = match line.verdict.as_deref() {
             None => None,
@@ -166,6 +164,22 @@ impl Record {
             self.headers.push(header);
         }
         Ok(())
+    }
+
+    /// Takes in the line of an operator's order.
+    pub(super) fn fill_order(&mut self, line: &Line<'_>, order: Order, place: Place) {
+        self.begin(line, place);
+        self.order = Some(order);
+    }
+
+    fn begin(&mut self, line: &Line<'_>, place: Place) {
+        self.text.clear();
+        self.headers.clear();
+        self.place = place;
+        self.time = line.time.0 + Duration::from_nanos(line.nanos.unwrap_or_default().min(999_999).into());
+        self.seq = line.seq.unwrap_or_default();
+        self.wanted = false;
+        self.order = None;
     }
 
     fn keep(&mut self, text: Option<&str>) -> Span {

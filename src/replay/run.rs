@@ -58,6 +58,13 @@ pub fn run(
     let names: Vec<String> = feed.names().iter().map(|name| name.display().to_string()).collect();
     let (mut decisions, mut lines) = (decisions, Vec::with_capacity(2 * WRITE_BYTES));
     while let Some(record) = feed.next_record()? {
+        if course.follow(&record) {
+            if let Some(other) = &mut other {
+                other.follow(&record);
+            }
+            feed.give_back(record);
+            continue;
+        }
         let request = record.request();
         let said = course.decide(&record, &request);
         let room = record.room().or_else(|| request.as_ref().ok()?.room());

@@ -124,6 +124,10 @@ pub fn play(policy: &PolicySet, directory: &Path) -> Result<Played, ScenarioErro
     let mut course = Course::new(policy, 0);
     let mut played = Played { requests: 0, refused: 0, misses: Vec::new() };
     while let Some(record) = feed.next_record()? {
+        if course.follow(&record) {
+            feed.give_back(record);
+            continue;
+        }
         let request = record.request();
         let said = course.decide(&record, &request);
         played.requests += 1;

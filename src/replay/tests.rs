@@ -357,6 +357,42 @@ fn events_are_no_requests() {
     assert_eq!(replayed.noticed.events["reload"], 2);
 }
 
+/// In the order of their times, whatever order they stand in, and with both policies.
+#[test]
+fn an_operators_orders_are_followed() {
+    let order = |millis: u64, event: &str, order: &str| json!({ "time": START + millis, "seq": 0, "event": event, "order": order, "detail": "token works" });
+    let until = START + 60_000;
+    let lines = [
+        asked(0),
+        asked(2_000),
+        asked(4_000),
+        asked(90_000),
+        order(3_000, "lift", "prefix 203.0.113.0/24"),
+        order(1_000, "ban", &format!("prefix 203.0.113.0/24 {until} rented, and more")),
+        order(5_000, "ban", &format!("room 7300000000000000001 {until} x")),
+        order(6_000, "lift", "shadow address 203.0.113.7"),
+        order(7_000, "pardon", "@streamer 1h"),
+    ];
+    let replayed = replay(&policy(""), &lines);
+    assert_eq!(
+        replayed.verdicts(),
+        "adaa",
+        "the second is banned, the third is lifted, the fourth outlasts it all"
+    );
+    assert_eq!(replayed.noticed.events["lift"], 2);
+    let files = Files::new();
+    let both =
+        replay_files(&policy(""), Some(&policy("")), 1, &[files.of("a.jsonl", &lines)], OnBroken::Stop);
+    assert_eq!(
+        both.unwrap().outcome.difference.unwrap().total.newly_refused,
+        0,
+        "the other policy follows them too"
+    );
+    let broken = order(1_000, "ban", "planet mars");
+    let replayed = replay(&policy(""), &[broken, asked(0)]);
+    assert_eq!((replayed.noticed.broken, replayed.outcome.tally.total.asked), (1, 1));
+}
+
 /// Lines of a few clients, accounts and rooms, with every outcome, out of order.
 fn traffic() -> impl Strategy<Value = Vec<Value>> {
     let line = (0u64..90_000, 0u8..4, 0u8..4, 0u8..3, 0u16..900, 0usize..4, any::<bool>());

@@ -3,7 +3,6 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::base::time::Timestamp;
-use crate::engine::viewbot::view::Warmth;
 use crate::policy::set::Digest;
 
 /// A handle on one shared state; clones see the same.
@@ -23,8 +22,6 @@ pub struct State {
     pub reload_error: Option<ReloadError>,
     /// The generators, in the order of `signgate.toml`.
     pub generators: Vec<GeneratorState>,
-    /// Whether view-bot detection has seen enough to convict anybody; `None` where it is off.
-    pub viewbot: Option<Warmth>,
 }
 
 /// Where the gateway stands.
@@ -109,11 +106,6 @@ impl Readiness {
     /// What the generators are, or have become.
     pub fn generators(&self, generators: Vec<GeneratorState>) {
         self.change(|state| state.generators = generators);
-    }
-
-    /// What view-bot detection has seen.
-    pub fn viewbot(&self, warmth: Option<Warmth>) {
-        self.change(|state| state.viewbot = warmth);
     }
 
     /// What is known now.

@@ -1,6 +1,7 @@
 //! Everything that needs the gateway as a whole, or a socket.
 
 mod addresses;
+mod bans;
 mod bodies;
 mod bounds;
 mod charges;

@@ -12,8 +12,8 @@ use crate::dialect::example::{
     request_id, standing,
 };
 use crate::engine::decision::{Matcher, Standing};
+use crate::engine::operator::{BanTarget, OperatorBan};
 use crate::engine::viewbot::bans::Ban;
-use crate::engine::viewbot::operator::{Banned, OperatorBan};
 use crate::engine::viewbot::{Against, Rung};
 
 const PYTHON: &str = "TikTokLive.py/7.0.1";
@@ -75,10 +75,10 @@ fn reasons() -> Vec<Reason> {
         Reason::Banned(Arc::new(Ban::example())),
         Reason::BannedByOperator(Arc::new(OperatorBan {
             id: 3,
-            whom: Banned::Asn(64_500),
+            target: BanTarget::Asn(64_500),
             reason: "sells viewers".into(),
             made: NOW,
-            until: None,
+            until: NOW,
         })),
         viewbot(Rung::Convicted, None),
         viewbot(Rung::Suspicion, Some(120)),

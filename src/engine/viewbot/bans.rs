@@ -49,7 +49,7 @@ impl Target {
         }
     }
 
-    fn address(&self) -> Option<Address> {
+    pub(super) fn address(&self) -> Option<Address> {
         match self {
             Self::ViewerInRoom(viewer, _) => Some(viewer.address),
             Self::ProfileInRoom(address, ..) | Self::Profile(address, _) | Self::Address(address) => {
@@ -143,6 +143,7 @@ struct RoomFile {
     addresses: Vec<Address>,
     ban: Option<Arc<Ban>>,
     last: u32,
+    probation_until: u32,
 }
 
 /// So many addresses of a subnet or key are remembered by themselves: all of a /24.
@@ -167,6 +168,8 @@ pub struct Book {
     rooms: Mutex<BTreeMap<(Room, Place), RoomFile>>,
     bans: AtomicUsize,
     room_bans: AtomicUsize,
+    /// When the last probation of a subnet or key in a room ends, in seconds since 1970.
+    room_probations_until: AtomicU64,
     next: AtomicU64,
 }
 
@@ -195,6 +198,7 @@ impl Book {
             rooms: Mutex::default(),
             bans: AtomicUsize::new(0),
             room_bans: AtomicUsize::new(0),
+            room_probations_until: AtomicU64::new(0),
             next: AtomicU64::new(1),
         }
     }
@@ -253,12 +257,37 @@ impl Book {
             let of = |place: Place| rooms.get(&(room, place)).and_then(|file| file.ban.clone());
             places.into_iter().flatten().filter_map(of).find(|ban| ban.until > now)
         };
-        found.filter(|ban| first() >= ban.spares_before)
+        let found = found.filter(|ban| first() >= ban.spares_before)?;
+        // Whoever was freed since is not denied for what its neighbours did.
+        let freed_at = self.shard(viewer.address).get(&viewer.address).map_or(0, |file| {
+            if u64::from(file.probation_until) > now.as_secs() {
+                file.probation_until - PROBATION_SECS
+            } else {
+                0
+            }
+        });
+        (freed_at == 0 || found.made.as_secs() < u64::from(freed_at)).then_some(found)
     }
 
     /// Whether the same evidence only throttles: the address was freed a while ago.
     pub(super) fn is_on_probation(&self, address: Address, now: u32) -> bool {
         self.shard(address).get(&address).is_some_and(|file| file.probation_until > now)
+    }
+
+    /// The same for the viewer's subnet and key in a room.
+    pub(super) fn is_on_probation_in(
+        &self,
+        room: Room,
+        subnet: Subnet,
+        key: Option<KeyNumber>,
+        now: u32,
+    ) -> bool {
+        if self.room_probations_until.load(Ordering::Relaxed) <= u64::from(now) {
+            return false;
+        }
+        let rooms = self.rooms();
+        let freed = |place| rooms.get(&(room, place)).is_some_and(|file| file.probation_until > now);
+        freed(Place::Subnet(subnet)) || key.is_some_and(|key| freed(Place::Key(key)))
     }
 
     /// Adds a strike, and a ban of the viewer in the room; tells how the address stands now. `None` where that viewer was
@@ -442,17 +471,40 @@ impl Book {
         bans
     }
 
+    /// How many stand. Looks at each.
+    pub fn standing_count(&self, now: Timestamp) -> usize {
+        let mut count = 0;
+        if self.bans.load(Ordering::Relaxed) > 0 {
+            for shard in &self.shards {
+                let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                count += shard.iter().flat_map(|(_, file)| &file.bans).filter(|ban| ban.until > now).count();
+            }
+        }
+        let of_rooms = |file: &&RoomFile| file.ban.as_ref().is_some_and(|ban| ban.until > now);
+        count + self.rooms().values().filter(of_rooms).count()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.bans.load(Ordering::Relaxed) + self.room_bans.load(Ordering::Relaxed)
     }
 
-    /// Lifts a ban: with it go the strikes that led to it, and its address is on probation for a while. Gives what was
-    /// lifted.
+    /// The ban of that number.
+    pub(super) fn find(&self, id: u64, now: Timestamp) -> Option<Arc<Ban>> {
+        self.list(now).into_iter().find(|ban| ban.id == id)
+    }
+
+    /// Lifts a ban: with it go the strikes that led to it, and its address, subnet or key is on probation for a while.
+    /// Gives what was lifted.
     pub(super) fn lift(&self, id: u64, now: Timestamp) -> Option<Arc<Ban>> {
-        let ban = self.list(now).into_iter().find(|ban| ban.id == id)?;
+        let ban = self.find(id, now)?;
         self.drop_where(&ban.target, now, |other| other.id == id, true);
         Some(ban)
+    }
+
+    /// Clears the strikes against whom another book's ban was about, for that was lifted; bans of this book stay.
+    pub(super) fn put_on_probation(&self, target: &Target, now: Timestamp) {
+        self.drop_where(target, now, |_| false, true);
     }
 
     /// Drops all bans that go back to a room, and the strikes that it gave; nobody is on probation for it. How many.
@@ -473,17 +525,28 @@ impl Book {
     fn drop_where(&self, target: &Target, now: Timestamp, goes: impl Fn(&Ban) -> bool, probation: bool) {
         let secs = now.as_secs() as u32;
         let Some(address) = target.address() else {
-            let place = match target {
-                Target::SubnetInRoom(subnet, room) => (*room, Place::Subnet(*subnet)),
-                Target::KeyInRoom(key, room) => (*room, Place::Key(*key)),
-                _ => return,
-            };
-            if self.rooms().remove(&place).is_some_and(|file| file.ban.is_some()) {
+            let Some(place) = target.room_file() else { return };
+            let mut rooms = self.rooms();
+            if probation {
+                rooms.entry(place).or_default().last = secs;
+            }
+            let Some(file) = rooms.get_mut(&place) else { return };
+            if file.ban.as_ref().is_some_and(|ban| goes(ban)) {
+                file.ban = None;
                 self.room_bans.fetch_sub(1, Ordering::Relaxed);
+            }
+            file.addresses.clear();
+            if probation {
+                file.probation_until = secs + PROBATION_SECS;
+                self.room_probations_until.fetch_max(file.probation_until.into(), Ordering::Relaxed);
             }
             return;
         };
         let mut shard = self.shard(address);
+        if probation {
+            // Also where nothing is on file yet: it must not be convicted here for what it was freed of elsewhere.
+            shard.entry(address, File::default, |_, file| u64::from(file.last)).0.last = secs;
+        }
         let Some(file) = shard.get_mut(&address) else { return };
         let before = file.bans.len();
         file.bans.retain(|ban| !goes(ban));
@@ -517,6 +580,7 @@ impl Book {
                 let (file, _) =
                     shard.entry(conviction.viewer.address, File::default, |_, file| u64::from(file.last));
                 file.last = now.as_secs() as u32;
+                self.forget_over(file, now);
                 if !file.bans.iter().any(|other| other.target == target) {
                     self.add(file, &conviction, target, ban.until, ban.spares_before, now);
                 }

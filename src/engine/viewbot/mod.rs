@@ -33,7 +33,6 @@ pub mod known;
 pub mod ladder;
 pub mod memory;
 pub mod network;
-pub mod operator;
 mod ordinary;
 mod pairs;
 mod people;
@@ -42,6 +41,7 @@ pub mod repeats;
 mod rooms;
 pub mod sighting;
 pub mod strangers;
+mod target;
 pub mod view;
 mod weigh;
 pub(super) mod words;
@@ -64,7 +64,6 @@ use bans::{Ban, Book, Conviction, PROBATION_SECS};
 use counts::Counts;
 use evidence::Evidence;
 use ladder::KeyInRoom;
-use operator::OperatorBans;
 use ordinary::{Learning, Ordinary};
 use pairs::Pairs;
 use people::People;
@@ -93,6 +92,24 @@ impl Default for Caps {
 const PEOPLE_SHARDS: usize = 64;
 const ROOM_SHARDS: usize = 64;
 
+/// What is convicted, by where it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shelf {
+    /// Convicted while the mode was `enforce`.
+    Enforced,
+    /// What would have been; acts on nobody.
+    Shadow,
+    /// Out of the shadow by the operator: acts in every mode but `off`.
+    Promoted,
+}
+
+impl Shelf {
+    /// All of them.
+    pub const ALL: [Self; BOOKS] = [Self::Enforced, Self::Shadow, Self::Promoted];
+}
+
+const BOOKS: usize = 3;
+
 /// A gateway that has learned from fewer calm strangers is cold: it throttles, and convicts nobody.
 pub const COLD_STRANGERS: u32 = 2_000;
 
@@ -107,9 +124,8 @@ pub struct Viewbot {
     ordinary: ArcSwap<Ordinary>,
     /// The bits of the share of known viewers that is usual these minutes.
     usual_known: AtomicU64,
-    /// Convicted in earnest, and in shadow.
-    books: [Book; 2],
-    operator: OperatorBans,
+    /// Convicted in earnest; in shadow; and in shadow, but promoted by the operator.
+    books: [Book; BOOKS],
     pairs: Mutex<Pairs>,
     counts: Counts,
     /// Milliseconds since 1970 of the first request; 0 before.
@@ -221,7 +237,6 @@ impl Viewbot {
             usual_known: AtomicU64::new(0),
             books: std::array::from_fn(|_| Book::new(caps.viewers / 2, seed)),
             pairs: Mutex::new(Pairs::new(caps.rooms / 8, seed)),
-            operator: OperatorBans::default(),
             counts: Counts::default(),
             started: AtomicU64::new(0),
         }
@@ -279,6 +294,16 @@ impl Viewbot {
     ) -> Option<Arc<Ban>> {
         let book = self.book(mode);
         if mode == ViewbotMode::Off || book.is_empty() {
+            return None;
+        }
+        let first = || self.people(sighting.viewer).first(&sighting.viewer).unwrap_or(secs(now));
+        book.standing(sighting.viewer, sighting.profile, sighting.key, sighting.room, first, now)
+    }
+
+    /// The ban out of the shadow that the operator promoted, whatever the mode.
+    pub(super) fn promoted(&self, sighting: &Sighting, now: Timestamp) -> Option<Arc<Ban>> {
+        let book = self.shelf(Shelf::Promoted);
+        if book.is_empty() {
             return None;
         }
         let first = || self.people(sighting.viewer).first(&sighting.viewer).unwrap_or(secs(now));
@@ -345,8 +370,10 @@ impl Viewbot {
         let sighting = &counted.sighting;
         let around = self.people(sighting.viewer).surroundings(sighting, now_secs);
         let ordinary = self.ordinary.load();
-        let is_lenient =
-            self.is_cold(now) || self.book(settings.mode).is_on_probation(sighting.viewer.address, now_secs);
+        let book = self.book(settings.mode);
+        let is_lenient = self.is_cold(now)
+            || book.is_on_probation(sighting.viewer.address, now_secs)
+            || book.is_on_probation_in(sighting.room, sighting.subnet, sighting.key, now_secs);
         let is_untaught = ordinary.strangers() < f64::from(COLD_STRANGERS);
         let mut rooms = self.room(sighting.subject);
         let Some(state) = rooms.state_mut(sighting.subject) else { return (None, counted) };
@@ -424,7 +451,13 @@ impl Viewbot {
         let Guilty { sighting, cohort, evidence, onset, key } = *guilty;
         let book = self.book(settings.mode);
         for (place, viewer) in std::iter::once(&sighting.viewer).chain(cohort).enumerate() {
-            if place > 0 && *viewer == sighting.viewer {
+            let is_freed = || {
+                let (address, now) = (viewer.address, secs(now));
+                book.is_on_probation(address, now)
+                    || book.is_on_probation_in(sighting.room, address.subnet(), None, now)
+            };
+            // Whoever was freed lately is not convicted for what another did, either.
+            if place > 0 && (*viewer == sighting.viewer || is_freed()) {
                 continue;
             }
             let people = self.people(*viewer);
@@ -487,11 +520,6 @@ impl Viewbot {
         &self.books[0]
     }
 
-    /// What the operator bans by hand.
-    pub fn operator_bans(&self) -> &OperatorBans {
-        &self.operator
-    }
-
     /// The book of what would have been banned.
     pub fn shadow_bans(&self) -> &Book {
         &self.books[1]
@@ -502,26 +530,48 @@ impl Viewbot {
         &self.counts
     }
 
-    /// Lifts a ban in earnest: with it go the strikes that led to it, and for an hour the same evidence only throttles.
-    pub fn lift(&self, id: u64, now: Timestamp) -> Option<Arc<Ban>> {
-        self.books[0].lift(id, now)
+    /// The book of a shelf.
+    pub fn shelf(&self, shelf: Shelf) -> &Book {
+        &self.books[shelf as usize]
     }
 
-    /// Makes a ban of the shadow book real.
-    pub fn promote(&self, id: u64, now: Timestamp) -> Option<Arc<Ban>> {
-        let ban = self.books[1].list(now).into_iter().find(|ban| ban.id == id)?;
-        self.books[0].adopt(&ban, now);
+    /// Lifts a ban in earnest: with it go the strikes that led to it, and for an hour the same evidence only throttles.
+    pub fn lift(&self, id: u64, now: Timestamp) -> Option<Arc<Ban>> {
+        self.lift_from(Shelf::Enforced, id, now)
+    }
+
+    /// Lifts a ban of any book. The strikes go in all of them, and so does probation hold in all of them; what another book
+    /// says of the same stays.
+    pub fn lift_from(&self, shelf: Shelf, id: u64, now: Timestamp) -> Option<Arc<Ban>> {
+        let ban = self.shelf(shelf).lift(id, now)?;
+        for other in Shelf::ALL.into_iter().filter(|other| *other != shelf) {
+            self.shelf(other).put_on_probation(&ban.target, now);
+        }
         Some(ban)
+    }
+
+    /// Makes a ban of the shadow book real, in every mode but `off`. Gives it as it stands now, with its new number.
+    pub fn promote(&self, id: u64, now: Timestamp) -> Option<Arc<Ban>> {
+        let shadow = self.shelf(Shelf::Shadow).find(id, now)?;
+        let promoted = self.shelf(Shelf::Promoted);
+        promoted.adopt(&shadow, now);
+        promoted.list(now).into_iter().find(|ban| ban.target == shadow.target)
     }
 
     /// Pardons a room: its excess and everything derived from it is dropped, and for `length` the room is not looked at.
     /// Gives how many bans went with it.
     pub fn pardon(&self, room: Room, length: Duration, now: Timestamp) -> usize {
-        let room = self.canonical(room, now);
+        let canonical = self.canonical(room, now);
         let until = secs(now + length);
-        self.room(crate::base::subject::Subject::room(&room))
-            .pardon(crate::base::subject::Subject::room(&room), until);
-        self.books.iter().map(|book| book.pardon(room, now)).sum()
+        // What was counted before the number of a named room was known stands under its name.
+        let names = if canonical == room { &[canonical][..] } else { &[canonical, room] };
+        let mut dropped = 0;
+        for room in names {
+            let subject = crate::base::subject::Subject::room(room);
+            self.room(subject).pardon(subject, until);
+            dropped += self.books.iter().map(|book| book.pardon(*room, now)).sum::<usize>();
+        }
+        dropped
     }
 }
 

@@ -45,6 +45,17 @@ pub struct AlarmedRoom {
     pub subnets: Vec<(Subnet, f64)>,
 }
 
+/// All alarmed rooms together.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct AlarmTotals {
+    /// How many there are.
+    pub rooms: usize,
+    /// Strangers beyond an ordinary crowd, over all.
+    pub excess: f64,
+    /// Of the room that has most.
+    pub excess_most: f64,
+}
+
 /// What has been learned, and whether it is enough.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Warmth {
@@ -104,6 +115,20 @@ impl Viewbot {
         }
         found.sort_by(|one, other| other.excess.total_cmp(&one.excess).then(one.room.cmp(&other.room)));
         found
+    }
+
+    /// The alarmed rooms in three numbers.
+    pub fn alarm_totals(&self, settings: &ViewbotSettings, now: Timestamp) -> AlarmTotals {
+        let mut totals = AlarmTotals::default();
+        for shard in &self.rooms {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.alarms(settings, now.as_millis(), |_, alarm| {
+                totals.rooms += 1;
+                totals.excess += alarm.crowd.excess.max(0.0);
+                totals.excess_most = totals.excess_most.max(alarm.crowd.excess);
+            });
+        }
+        totals
     }
 
     /// Whether enough ordinary traffic has been seen.

@@ -5,7 +5,6 @@ use std::fmt;
 
 use super::bans::{Ban, Target};
 use super::evidence::{Evidence, Kind};
-use super::operator::{Banned, OperatorBan};
 use super::{Against, Rung};
 use crate::base::time::Wait;
 
@@ -23,17 +22,6 @@ pub(in crate::engine) fn banned(f: &mut fmt::Formatter<'_>, ban: &Ban) -> fmt::R
         Target::KeyInRoom(..) => "new clients with this API key are denied this room for a while",
     };
     write!(f, "{whom}: {}; {APPEAL}", why(&ban.evidence))
-}
-
-pub(in crate::engine) fn banned_by_operator(f: &mut fmt::Formatter<'_>, ban: &OperatorBan) -> fmt::Result {
-    let what = match ban.whom {
-        Banned::Account(_) => "account",
-        Banned::Key(_) => "API key",
-        Banned::Asn(_) => "network",
-        Banned::Room(_) => "room",
-        Banned::Prefix(_) => "address",
-    };
-    write!(f, "this {what} is banned: {}; {APPEAL}", ban.reason)
 }
 
 pub(in crate::engine) fn against(f: &mut fmt::Formatter<'_>, against: &Against) -> fmt::Result {

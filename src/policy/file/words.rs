@@ -32,7 +32,7 @@ fn name<T>(value: Value<'_>, what: &str, new: fn(&str) -> Option<T>) -> Option<T
 
 /// Names that no rule may have: metrics and records put these words where a rule's name stands, for what no rule decided.
 /// The last three are kept for rows of the order of checks that have no rule either.
-pub const RULE_NAMES_RESERVED: [&str; 12] = [
+pub const RULE_NAMES_RESERVED: [&str; 13] = [
     "none",
     "key-unknown",
     "key-attempts",
@@ -43,6 +43,7 @@ pub const RULE_NAMES_RESERVED: [&str; 12] = [
     "target-not-listed",
     "session-refused",
     "ban",
+    "operator-ban",
     "viewbot",
     "shed",
 ];

@@ -49,6 +49,9 @@ const USER_AGENT_BYTES_MAX: usize = 1024;
 /// What is said of an event is kept up to so many bytes.
 const DETAIL_BYTES_MAX: usize = 256;
 
+/// An operator's order is kept up to so many bytes; none is longer.
+const ORDER_BYTES_MAX: usize = 512;
+
 /// Other texts of strangers are kept up to so many bytes; they are shorter in all that we have seen.
 const WORD_BYTES_MAX: usize = 64;
 
@@ -359,10 +362,12 @@ pub struct Event<'a> {
     pub time: Timestamp,
     /// Its place among the decisions of that moment.
     pub seq: u64,
-    /// What happened, in one word: `start`, `reload`, `stop`.
+    /// What happened, in one word: `start`, `reload`, `stop`, `ban`.
     pub event: &'static str,
     /// The policy in force from then on.
     pub policy: Option<Digest>,
+    /// What the operator ordered, as replay reads it.
+    pub order: Option<&'a str>,
     /// What more there is to say of it; bounded, and never a secret.
     pub detail: Option<&'a str>,
 }
@@ -378,6 +383,9 @@ impl Event<'_> {
         line.text(key!("event"), self.event);
         if let Some(Digest(bytes)) = self.policy {
             json::hex(line.field(key!("policy")), &bytes);
+        }
+        if let Some(order) = self.order {
+            json::string_bounded(line.field(key!("order")), order, ORDER_BYTES_MAX);
         }
         if let Some(detail) = self.detail {
             json::string_bounded(line.field(key!("detail")), detail, DETAIL_BYTES_MAX);

@@ -15,6 +15,7 @@ mod rules;
 pub mod series;
 #[cfg(test)]
 mod tests;
+mod viewbot;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub use generators::GeneratorMetrics;
 pub use listener::ListenerTotals;
 pub use reference::reference;
 pub use rules::RuleMetrics;
+pub use viewbot::ViewbotNumbers;
 
 /// Everything that is counted, in one registry of its own: no globals, so that tests and several gateways in one
 /// process do not see each other's numbers.
@@ -59,6 +61,7 @@ pub struct Metrics {
     feed_written: IntGaugeVec,
     record: RecordCounts,
     listener: Mutex<Option<listener::Source>>,
+    viewbot: Mutex<Option<viewbot::Source>>,
 }
 
 /// The operations, and one place for requests that were refused before theirs was known.
@@ -116,6 +119,7 @@ impl Metrics {
             feed_written: series::FEED_WRITTEN.gauges(&registry),
             record: RecordCounts::new(&registry),
             listener: Mutex::new(None),
+            viewbot: Mutex::new(None),
             registry,
         }
     }
@@ -187,6 +191,12 @@ impl Metrics {
             Some(listener::Source(Box::new(read)));
     }
 
+    /// What view-bot detection counts is read by `read` each time the page is asked for; `None` where there is no engine any
+    /// more.
+    pub fn read_viewbot(&self, read: impl Fn() -> Option<ViewbotNumbers> + Send + 'static) {
+        *self.viewbot.lock().unwrap_or_else(PoisonError::into_inner) = Some(viewbot::Source(Box::new(read)));
+    }
+
     /// A policy set came into force: its digest is shown, and the series of rules that it lacks disappear. Resolve
     /// [`RuleMetrics`] for it first, also when an older set comes back: its former handles may count into the void.
     pub fn policy_in_force(&self, policy: &PolicySet, generation: u64) {
@@ -231,6 +241,9 @@ impl Metrics {
         families.extend(process::families());
         if let Some(read) = &*self.listener.lock().unwrap_or_else(PoisonError::into_inner) {
             families.extend((read.0)().families());
+        }
+        if let Some(read) = &*self.viewbot.lock().unwrap_or_else(PoisonError::into_inner) {
+            families.extend((read.0)().iter().flat_map(ViewbotNumbers::families));
         }
         families.retain(|family| !family.get_metric().is_empty());
         families.sort_by(|one, other| one.name().cmp(other.name()));

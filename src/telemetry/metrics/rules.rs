@@ -19,7 +19,7 @@ use super::{Metrics, series};
 const NO_RULE: &str = "none";
 
 /// What refuses without a rule ([`Reason::word`]), and how: shown at 0 from the start, so that a first increase is seen.
-const WITHOUT_RULE: [(&str, Verdict); 11] = [
+const WITHOUT_RULE: [(&str, Verdict); 12] = [
     ("key-unknown", Verdict::Deny),
     ("key-attempts", Verdict::Throttle),
     ("key-expired", Verdict::Deny),
@@ -29,6 +29,7 @@ const WITHOUT_RULE: [(&str, Verdict); 11] = [
     ("target-not-listed", Verdict::Deny),
     ("session-refused", Verdict::Deny),
     ("ban", Verdict::Deny),
+    ("operator-ban", Verdict::Deny),
     ("viewbot", Verdict::Deny),
     ("viewbot", Verdict::Throttle),
 ];
@@ -323,6 +324,13 @@ mod tests {
 
         let wait = Duration::ZERO;
         let ban = || std::sync::Arc::new(crate::engine::viewbot::bans::Ban::example());
+        let ordered = || crate::engine::operator::OperatorBan {
+            id: 1,
+            target: crate::engine::operator::BanTarget::Asn(1),
+            reason: "x".into(),
+            made: crate::base::time::Timestamp::EPOCH,
+            until: crate::base::time::Timestamp::EPOCH,
+        };
         let against = |wait| Against { wait, rung: Rung::Convicted, evidence: ban().evidence.clone() };
         // The first of each pair leads to the next: a new reason does not compile until it is put in here.
         let next = |reason: &Reason| match reason {
@@ -336,10 +344,10 @@ mod tests {
             Reason::KeyRoom => Some(Reason::TargetNotListed),
             Reason::TargetNotListed => Some(Reason::SessionRefused),
             Reason::SessionRefused => Some(Reason::Banned(ban())),
-            Reason::Banned(_) => Some(Reason::Viewbot(against(None))),
+            Reason::Banned(_) => Some(Reason::BannedByOperator(std::sync::Arc::new(ordered()))),
+            Reason::BannedByOperator(_) => Some(Reason::Viewbot(against(None))),
             Reason::Viewbot(Against { wait: None, .. }) => Some(Reason::Viewbot(against(Some(wait)))),
             Reason::Viewbot(Against { wait: Some(_), .. })
-            | Reason::BannedByOperator(_)
             | Reason::Blocked { .. }
             | Reason::Quota { .. }
             | Reason::Rate { .. }

@@ -13,8 +13,12 @@ use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeV
 use crate::base::operation::Operation;
 use crate::engine::decision::Verdict;
 use crate::engine::usage::FillBand;
+use crate::engine::viewbot::bans::RUNGS;
 use crate::policy::set::Mode;
+use crate::policy::viewbot::ViewbotMode;
 use crate::telemetry::outcome::Outcome;
+
+use super::viewbot;
 
 pub use super::bounds::Bounds;
 
@@ -188,6 +192,17 @@ const OPERATION: Label = Label { name: "operation", values: Values::Closed(&OPER
 const OPERATION_OR_NONE: Label =
     Label { name: "operation", values: Values::Closed(&OPERATION_OR_NONE_WORDS) };
 const VERDICT: Label = Label { name: "verdict", values: Values::Closed(&VERDICT_WORDS) };
+const VIEWBOT_MODE_WORDS: [&str; ViewbotMode::WORDS.len()] = {
+    let mut words = [""; ViewbotMode::WORDS.len()];
+    let mut place = 0;
+    while place < words.len() {
+        words[place] = ViewbotMode::WORDS[place].0;
+        place += 1;
+    }
+    words
+};
+
+const COUNTED_MODE: Label = Label { name: "mode", values: Values::Closed(&viewbot::MODE_WORDS) };
 const RULE: Label = Label { name: "rule", values: Values::Names(Named::Rule) };
 const RULE_OR_WORD: Label = Label { name: "rule", values: Values::Names(Named::RuleOrWord) };
 const FEED_RULE: Label = Label { name: "rule", values: Values::Names(Named::Feed) };
@@ -294,6 +309,32 @@ series! {
         "Bytes received from clients.";
     SENT = Counter Bytes "signgate_sent_bytes_total" []
         "Bytes sent to clients.";
+    VIEWBOT_REQUESTS = Counter Count "signgate_viewbot_requests_total"
+        [COUNTED_MODE, Label { name: "rung", values: Values::Closed(&viewbot::RUNG_WORDS) }]
+        "Requests that view-bot detection stopped in that mode, or would have in shadow, by what was done: convicted and \
+         banned are denied, the rest is throttled.";
+    VIEWBOT_EVIDENCE = Counter Count "signgate_viewbot_evidence_total"
+        [COUNTED_MODE, Label { name: "heuristic", values: Values::Closed(&viewbot::HEURISTIC_WORDS) }]
+        "The same requests by each heuristic that had something to say of them; known-viewer speaks for them.";
+    VIEWBOT_BANS_MADE = Counter Count "signgate_viewbot_bans_made_total"
+        [COUNTED_MODE, Label { name: "kind", values: Values::Closed(&RUNGS) }]
+        "Convictions by the width of the ban that they led to; those of shadow act on nobody.";
+    BANS = Gauge Count "signgate_bans"
+        [Label { name: "of", values: Values::Closed(&viewbot::BAN_WORDS) }]
+        "Bans that stand: convicted in earnest, in shadow, in shadow but promoted by the operator, and the operator's own.";
+    VIEWBOT_MODE = Gauge Count "signgate_viewbot_mode"
+        [Label { name: "mode", values: Values::Closed(&VIEWBOT_MODE_WORDS) }]
+        "1 for the mode of view-bot detection that is in force.";
+    VIEWBOT_ROOMS_ALARMED = Gauge Count "signgate_viewbot_rooms_alarmed" []
+        "Rooms that get far more new viewers than is usual for them: attacks, and crowds too.";
+    VIEWBOT_EXCESS = Gauge Count "signgate_viewbot_excess_viewers" []
+        "So many strangers more than an ordinary crowd would have, over all alarmed rooms; halved every ten minutes.";
+    VIEWBOT_EXCESS_MOST = Gauge Count "signgate_viewbot_excess_viewers_most" []
+        "The same of the room that has most.";
+    VIEWBOT_LEARNED = Gauge Count "signgate_viewbot_learned_strangers" []
+        "Strangers of calm rooms that it has learned from; it takes some to convict anybody.";
+    VIEWBOT_COLD = Gauge Count "signgate_viewbot_cold" []
+        "1 while too little ordinary traffic has been seen: nobody is convicted, throttled at most.";
     POLICY_INFO = Gauge Count "signgate_policy_info" [Label { name: "digest", values: Values::Names(Named::One) }]
         "1 for the policy set in force, named by its digest.";
     POLICY_GENERATION = Gauge Count "signgate_policy_generation" []

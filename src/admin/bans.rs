@@ -1,0 +1,409 @@
+//! `/bans`: who is denied, why and until when; and the operator's word in it.
+//!
+//! A ban is named by a letter and a number: `b` for what was convicted, `s` for what would have been (shadow), `p` for what an
+//! operator promoted out of it, `o` for the operator's own. Numbers count from the start of the gateway.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Extension, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::Shown;
+use super::door::{Role, Through};
+use super::pages::{error, page};
+use crate::base::net::Prefix;
+use crate::base::rate::parse_length;
+use crate::base::room::Room;
+use crate::base::time::Timestamp;
+use crate::engine::operator::{BanTarget, OperatorBan};
+use crate::engine::order::{Disobeyed, Obeyed, Order};
+use crate::engine::viewbot::bans::{Ban, Target};
+use crate::engine::viewbot::sighting::{Address, KeyNumber};
+use crate::engine::viewbot::{PROBATION, Shelf};
+use crate::policy::PolicySet;
+use crate::policy::viewbot::ViewbotMode;
+use crate::telemetry::access_log::Event;
+
+#[cfg(test)]
+mod tests;
+
+/// So many are listed at most; filters find the rest.
+const LISTED_MAX: usize = 5_000;
+
+/// Said wherever something is banned: nobody should learn it by a restart.
+pub(super) const IN_MEMORY: &str = "in memory alone: it ends with the gateway, if not before; what must outlast it belongs into a blocklist of a policy file";
+
+/// The fields of a query, decoded.
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Reads a query; every field must be one of `known`, and stand once.
+    pub(super) fn read(query: Option<&str>, known: &[&str]) -> Result<Self, Response> {
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            if !known.contains(&&*name) {
+                let expected: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+                return Err(bad(&format!("expected nothing but {} in the query", expected.join(", "))));
+            }
+            if fields.iter().any(|(other, _)| *other == name) {
+                return Err(bad(&format!("`{name}` stands twice in the query")));
+            }
+            fields.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Self(fields))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn room(&self) -> Result<Option<Room>, Response> {
+        let read = |text: &str| {
+            Room::parse(text).map_err(|error| {
+                bad(&format!("`{text}`: {error}; a streamer's unique id is written with its `@`"))
+            })
+        };
+        self.get("room").map(read).transpose()
+    }
+
+    fn proxy(&self) -> Result<Option<IpAddr>, Response> {
+        let read = |text: &str| {
+            let bare = text.split_once('/').map_or(text, |(address, _)| address);
+            bare.parse().map_err(|_| bad(&format!("`{text}` is no address, such as `203.0.113.7`")))
+        };
+        self.get("proxy").map(read).transpose()
+    }
+
+    /// A length of time of more than nothing.
+    pub(super) fn length(&self, name: &str) -> Result<Option<Duration>, Response> {
+        let read = |text: &str| {
+            parse_length(text).map_err(|error| bad(&format!("`{name}`: {error}, such as `2h` or `30m`")))
+        };
+        self.get(name).map(read).transpose()
+    }
+}
+
+pub(super) fn bad(message: &str) -> Response {
+    error(StatusCode::BAD_REQUEST, message)
+}
+
+/// Who is denied.
+pub(super) async fn list(
+    State(shown): State<Shown>,
+    Extension(through): Extension<Through>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(denied) = shown.door.admit(through, &headers, Role::Viewer) {
+        return denied.into_response();
+    }
+    listed(&shown, query.as_deref()).unwrap_or_else(|refused| refused)
+}
+
+fn listed(shown: &Shown, query: Option<&str>) -> Result<Response, Response> {
+    let fields = Fields::read(query, &["room", "proxy"])?;
+    let (room, proxy) = (fields.room()?, fields.proxy()?);
+    let (engine, now) = (&shown.gateway.engine, shown.clock.now());
+    let live = shown.gateway.live.load();
+    let room = room.map(|room| [room, engine.viewbot().canonical(room, now)]);
+    let is_asked =
+        |other: Option<Room>| room.is_none_or(|rooms| other.is_some_and(|other| rooms.contains(&other)));
+    let mut bans: Vec<Value> = Vec::new();
+    let mut count = 0;
+    let mut take = |ban: &dyn Fn() -> Value| {
+        count += 1;
+        if bans.len() < LISTED_MAX {
+            bans.push(ban());
+        }
+    };
+    for ban in engine.operator_bans().list(now) {
+        let of_room = match &ban.target {
+            BanTarget::Room(room) => Some(*room),
+            _ => None,
+        };
+        let holds =
+            |proxy: IpAddr| matches!(&ban.target, BanTarget::Prefix(prefix) if prefix.contains(&proxy));
+        if is_asked(of_room) && proxy.is_none_or(holds) {
+            take(&|| of_operator(&ban));
+        }
+    }
+    for shelf in [Shelf::Promoted, Shelf::Enforced, Shelf::Shadow] {
+        for ban in engine.viewbot().shelf(shelf).list(now) {
+            let holds = |proxy: IpAddr| ban.target.holds(Address::of(Prefix::proxy(proxy)));
+            if is_asked(Some(ban.room)) && proxy.is_none_or(holds) {
+                take(&|| of_viewbot(shelf, &ban, &live.policy));
+            }
+        }
+    }
+    let body = json!({
+        "mode": live.policy.viewbot().mode.word(),
+        "bans": bans,
+        "left_out": count - bans.len(),
+    });
+    Ok(page(StatusCode::OK, &body))
+}
+
+/// As an operator reads it.
+fn of_operator(ban: &OperatorBan) -> Value {
+    json!({
+        "id": format!("o{}", ban.id),
+        "kind": ban.target.word(),
+        "whom": ban.target.to_string(),
+        "room": match &ban.target { BanTarget::Room(room) => Some(room.to_string()), _ => None },
+        "origin": "operator",
+        "evidence": &*ban.reason,
+        "since": ban.made.to_string(),
+        "until": ban.until.to_string(),
+        "state": "enforced",
+    })
+}
+
+fn of_viewbot(shelf: Shelf, ban: &Ban, policy: &PolicySet) -> Value {
+    json!({
+        "id": format!("{}{}", letter(shelf), ban.id),
+        "kind": ban.target.word(),
+        "whom": whom(ban, policy),
+        "room": ban.room.to_string(),
+        "origin": if shelf == Shelf::Promoted { "heuristics, promoted by the operator" } else { "heuristics" },
+        "evidence": ban.evidence.to_string(),
+        "since": ban.made.to_string(),
+        "until": ban.until.to_string(),
+        "state": state(shelf, policy.viewbot().mode),
+    })
+}
+
+/// What it does as things stand: what was convicted in earnest rests while the mode is another.
+fn state(shelf: Shelf, mode: ViewbotMode) -> &'static str {
+    match (shelf, mode) {
+        (Shelf::Enforced, ViewbotMode::Enforce) => "enforced",
+        (Shelf::Promoted, mode) if mode != ViewbotMode::Off => "enforced",
+        (Shelf::Shadow, ViewbotMode::Throttle) => "throttled",
+        (Shelf::Shadow, _) => "shadow",
+        (Shelf::Enforced | Shelf::Promoted, _) => "at rest",
+    }
+}
+
+const fn letter(shelf: Shelf) -> char {
+    match shelf {
+        Shelf::Enforced => 'b',
+        Shelf::Shadow => 's',
+        Shelf::Promoted => 'p',
+    }
+}
+
+fn whom(ban: &Ban, policy: &PolicySet) -> String {
+    let agent = ban.label.as_str();
+    match &ban.target {
+        Target::ViewerInRoom(viewer, room) => {
+            format!("{} with {agent}, one viewer of {room}", viewer.address)
+        }
+        Target::ProfileInRoom(address, _, room) => format!("new ones with {agent} at {address}, in {room}"),
+        Target::Profile(address, _) => format!("new ones with {agent} at {address}"),
+        Target::Address(address) => format!("new ones at {address}"),
+        Target::SubnetInRoom(subnet, room) => format!("new ones of {subnet}, in {room}"),
+        Target::KeyInRoom(number, room) => {
+            let key = policy.keys().find(|key| KeyNumber::of(key.subject) == *number);
+            let key = key.map_or("a key of an earlier policy", |key| key.id.as_str());
+            format!("new ones with key {key}, in {room}")
+        }
+    }
+}
+
+/// Bans, in the operator's name.
+pub(super) async fn add(
+    State(shown): State<Shown>,
+    Extension(through): Extension<Through>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let by = match shown.door.admit(through, &headers, Role::Operator) {
+        Ok(by) => by,
+        Err(denied) => return denied.into_response(),
+    };
+    let now = shown.clock.now();
+    let order = match ban_order(query.as_deref(), now) {
+        Ok(order) => order,
+        Err(refused) => return refused,
+    };
+    match obey(&shown, &order, &by, now) {
+        Ok(Obeyed::Banned(ban, replaced)) => {
+            let asns_known = !shown.gateway.live.load().policy.networks().is_empty();
+            let note = (matches!(ban.target, BanTarget::Asn(_)) && !asns_known).then_some(
+                "no request has an autonomous system: the policy has no `[networks]` with a table, so this ban finds nobody",
+            );
+            page(
+                StatusCode::OK,
+                &json!({
+                    "result": "banned",
+                    "ban": of_operator(&ban),
+                    "replaced": replaced.map(|ban| format!("o{}", ban.id)),
+                    "kept": IN_MEMORY,
+                    "note": note,
+                }),
+            )
+        }
+        Ok(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "another order was obeyed"),
+        Err(refused) => refused,
+    }
+}
+
+fn ban_order(query: Option<&str>, now: Timestamp) -> Result<Order, Response> {
+    const KINDS: [&str; 5] = ["prefix", "asn", "account", "key", "room"];
+    let fields = Fields::read(query, &["prefix", "asn", "account", "key", "room", "reason", "for"])?;
+    let mut targets = KINDS.iter().filter_map(|kind| Some((*kind, fields.get(kind)?)));
+    let (Some((kind, text)), None) = (targets.next(), targets.next()) else {
+        return Err(bad("expected one of `prefix`, `asn`, `account`, `key`, `room`: whom to ban"));
+    };
+    let target = BanTarget::parse(kind, text).map_err(|why| bad(&why))?;
+    let (Some(reason), Some(length)) = (fields.get("reason"), fields.length("for")?) else {
+        return Err(bad("expected a `reason`, which the caller is told, and `for` how long"));
+    };
+    Ok(Order::Ban { target, until: now + length, reason: reason.trim().to_owned() })
+}
+
+/// Lifts bans: one by its id, or all about a proxy.
+pub(super) async fn lift(
+    State(shown): State<Shown>,
+    Extension(through): Extension<Through>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let by = match shown.door.admit(through, &headers, Role::Operator) {
+        Ok(by) => by,
+        Err(denied) => return denied.into_response(),
+    };
+    let now = shown.clock.now();
+    let orders = match lift_orders(&shown, query.as_deref(), now) {
+        Ok(orders) => orders,
+        Err(refused) => return refused,
+    };
+    let policy = shown.gateway.live.load();
+    let mut lifted = Vec::new();
+    for order in orders {
+        match obey(&shown, &order, &by, now) {
+            Ok(Obeyed::Lifted(ban)) => lifted.push(of_operator(&ban)),
+            Ok(Obeyed::Freed(ban)) => {
+                let shelf = if let Order::Free(shelf, _) = order { shelf } else { Shelf::Enforced };
+                lifted.push(of_viewbot(shelf, &ban, &policy.policy));
+            }
+            // Of several, one may have ended meanwhile.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    if lifted.is_empty() {
+        return error(StatusCode::NOT_FOUND, NO_SUCH_BAN);
+    }
+    let body = json!({ "result": "lifted", "bans": lifted, "probation_secs": PROBATION.as_secs() });
+    page(StatusCode::OK, &body)
+}
+
+const NO_SUCH_BAN: &str =
+    "there is no such ban: it has ended, or was lifted; `signgate bans list` tells those that stand";
+
+fn lift_orders(shown: &Shown, query: Option<&str>, now: Timestamp) -> Result<Vec<Order>, Response> {
+    let fields = Fields::read(query, &["id", "proxy"])?;
+    let engine = &shown.gateway.engine;
+    match (fields.get("id"), fields.proxy()?) {
+        (Some(id), None) => {
+            let (letter, number) = name(id)?;
+            if letter == 'o' {
+                let bans = engine.operator_bans().list(now);
+                let ban = bans.iter().find(|ban| ban.id == number);
+                return ban
+                    .map(|ban| vec![Order::Lift(ban.target.clone())])
+                    .ok_or_else(|| error(StatusCode::NOT_FOUND, NO_SUCH_BAN));
+            }
+            let shelf = shelf_of(letter);
+            let ban = find(shown, shelf, number, now)?;
+            Ok(vec![Order::Free(shelf, ban.target)])
+        }
+        (None, Some(proxy)) => {
+            let address = Address::of(Prefix::proxy(proxy));
+            let of_shelf = |shelf: Shelf| {
+                let bans = engine.viewbot().shelf(shelf).list(now).into_iter();
+                let about = bans.filter(move |ban| ban.target.holds(address));
+                about.map(move |ban| Order::Free(shelf, ban.target))
+            };
+            Ok(Shelf::ALL.into_iter().flat_map(of_shelf).collect())
+        }
+        _ => Err(bad("expected an `id`, such as `b12`, or a `proxy`")),
+    }
+}
+
+/// Makes a conviction in shadow real.
+pub(super) async fn promote(
+    State(shown): State<Shown>,
+    Extension(through): Extension<Through>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let by = match shown.door.admit(through, &headers, Role::Operator) {
+        Ok(by) => by,
+        Err(denied) => return denied.into_response(),
+    };
+    let now = shown.clock.now();
+    let order = Fields::read(query.as_deref(), &["id"]).and_then(|fields| {
+        let id = fields.get("id").ok_or_else(|| bad("expected an `id`, such as `s12`"))?;
+        let (letter, number) = name(id)?;
+        if letter != 's' {
+            return Err(bad(&format!("`{id}` is not in shadow: only what begins with `s` can be promoted")));
+        }
+        Ok(Order::Promote(find(&shown, Shelf::Shadow, number, now)?.target))
+    });
+    let obeyed = order.and_then(|order| obey(&shown, &order, &by, now));
+    match obeyed {
+        Ok(Obeyed::Promoted(ban)) => {
+            let live = shown.gateway.live.load();
+            let ban = of_viewbot(Shelf::Promoted, &ban, &live.policy);
+            page(StatusCode::OK, &json!({ "result": "promoted", "ban": ban, "kept": IN_MEMORY }))
+        }
+        Ok(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "another order was obeyed"),
+        Err(refused) => refused,
+    }
+}
+
+/// A letter and a number.
+fn name(id: &str) -> Result<(char, u64), Response> {
+    let mut letters = id.chars();
+    let named = letters.next().filter(|letter| "bspo".contains(*letter));
+    named.and_then(|letter| Some((letter, letters.as_str().parse().ok()?))).ok_or_else(|| {
+        bad(&format!("`{id}` names no ban: expected an id such as `b12`, as `signgate bans list` shows it"))
+    })
+}
+
+const fn shelf_of(letter: char) -> Shelf {
+    match letter {
+        's' => Shelf::Shadow,
+        'p' => Shelf::Promoted,
+        _ => Shelf::Enforced,
+    }
+}
+
+fn find(shown: &Shown, shelf: Shelf, number: u64, now: Timestamp) -> Result<Arc<Ban>, Response> {
+    let bans = shown.gateway.engine.viewbot().shelf(shelf).list(now);
+    bans.into_iter().find(|ban| ban.id == number).ok_or_else(|| error(StatusCode::NOT_FOUND, NO_SUCH_BAN))
+}
+
+/// Does what is ordered, and says so in log and record.
+pub(super) fn obey(shown: &Shown, order: &Order, by: &str, now: Timestamp) -> Result<Obeyed, Response> {
+    let obeyed = shown.gateway.engine.obey(order, now).map_err(|why| match why {
+        Disobeyed::NoSuchBan => error(StatusCode::NOT_FOUND, NO_SUCH_BAN),
+        Disobeyed::Untaken(why) => error(StatusCode::UNPROCESSABLE_ENTITY, &why.to_string()),
+    })?;
+    let text: Cow<'_, str> = order.to_string().into();
+    tracing::info!(by, order = %text, "the operator's {}", order.word());
+    shown.record.event(&Event {
+        time: now,
+        seq: 0,
+        event: order.word(),
+        policy: None,
+        order: Some(&text),
+        detail: Some(by),
+    });
+    Ok(obeyed)
+}

@@ -232,6 +232,7 @@ impl Case {
                 None => Credential::Absent,
             },
             room: Some(Room::Id(7_300_000_000_000_000_001)),
+            resolved: None,
             target: TargetClaim::None,
             session: None,
             user_agent: "TikTokLive.py/7.0.1",

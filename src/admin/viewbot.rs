@@ -113,13 +113,17 @@ fn learning(mode: ViewbotMode, warmth: Warmth) -> Value {
     json!({ "is_cold": warmth.is_cold && mode != ViewbotMode::Off, "detail": detail })
 }
 
-/// For `/readyz`: a cold gateway serves, so it is ready.
-pub(super) fn readiness(shown: &Shown) -> Value {
+/// For `/readyz`, where detection is not off. A cold gateway serves, so it is ready.
+pub(super) fn add_readiness(shown: &Shown, body: &mut Value) {
     let mode = shown.gateway.live.load().policy.viewbot().mode;
-    let warmth = shown.gateway.engine.viewbot().warmth(shown.clock.now());
-    let mut body = learning(mode, warmth);
-    body["mode"] = mode.word().into();
-    body
+    if mode == ViewbotMode::Off {
+        return;
+    }
+    let told = learning(mode, shown.gateway.engine.viewbot().warmth(shown.clock.now()));
+    for (name, value) in told.as_object().into_iter().flatten() {
+        body["viewbot"][name.as_str()] = value.clone();
+    }
+    body["viewbot"]["mode"] = mode.word().into();
 }
 
 /// Pardons a room.

@@ -19,6 +19,7 @@ impl Request<'_> {
             client: canonical(client),
             credential: self.key.map_or(Credential::Absent, Credential::Presented),
             room: self.room,
+            resolved: None,
             target: self.target_claim(),
             session: self.session.hash(),
             user_agent: self.user_agent,

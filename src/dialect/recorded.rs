@@ -17,7 +17,7 @@ pub struct Recorded<'r> {
     pub client: IpAddr,
     /// The key.
     pub key: RecordedKey<'r>,
-    /// The room as resolved at the decision. Trusted; without it the one that the target names.
+    /// The room as resolved at the decision. Trusted; without it the one that the target names, as good answers teach.
     pub room: Option<Room>,
     /// The session; without it the one that stands in target or headers.
     pub session: Option<SessionHash>,
@@ -78,7 +78,9 @@ impl<'r> Request<'r> {
             RecordedKey::Unknown => facts.credential = Credential::Unknown,
             RecordedKey::Barred(wait) => facts.credential = Credential::Unchecked(wait),
         }
-        facts.room = recorded.room.or(facts.room);
+        // Of our own records the target holds the name that the request used, wherever it stood.
+        facts.room = facts.room.or(recorded.room);
+        facts.resolved = recorded.room;
         facts.session = recorded.session.or(facts.session);
         if let Some((host, path)) = recorded.url {
             facts.target = TargetClaim::Url { host, path };

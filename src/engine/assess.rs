@@ -24,7 +24,6 @@ use super::viewbot::sighting::Sighting;
 use super::viewbot::{Against, Rung, Viewbot};
 use crate::base::room::Room;
 use crate::policy::viewbot::ViewbotMode;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What was found, before anything is charged.
@@ -44,8 +43,6 @@ pub struct Assessment {
     pub room: Option<Room>,
     /// The room as the request named it.
     pub(super) named: Option<Room>,
-    /// Where the request came from.
-    pub(super) client: IpAddr,
     /// What view-bot detection is to count and to weigh; `None` where it is off, exempt, refused already, or no viewer.
     pub(super) sighting: Option<Sighting>,
     /// The ban that stands against it, and the mode that it counts under: in the book of the mode, or promoted by the operator.
@@ -62,7 +59,8 @@ pub fn assess(
     facts: &Facts<'_>,
     now: Timestamp,
 ) -> Assessment {
-    let room = facts.room.map(|room| viewbot.canonical(room, now));
+    let facts = &resolved(viewbot, facts, now);
+    let room = facts.resolved;
     let who = identify(policy, facts);
     let (exempt, shadow_exempt) = exemptions(policy, facts, &who, now);
     let mut findings = Findings::default();
@@ -89,8 +87,17 @@ pub fn assess(
     if facts.session.is_some() && policy.sessions() == crate::policy::set::SessionMode::Refuse {
         findings.add(Reason::SessionRefused, true, true);
     }
+    let identity = match (facts.credential, who.key) {
+        (Credential::Recorded { id, account, .. }, _) => AccountId::new(account).zip(KeyId::new(id)),
+        (_, Some(key)) => Some((policy.account(key.account).id.clone(), key.id.clone())),
+        _ => None,
+    };
+    // Row 5: what the operator bans by hand, and what was convicted. What exempts from blocklists exempts from the former.
     if !exempt.blocklist {
-        operator_bans.each(&asking(policy, facts, &who, room), now, |ban| {
+        let (account, key) = identity.as_ref().map(|(account, key)| (account.as_str(), key.as_str())).unzip();
+        let rooms = [facts.room, room];
+        let asking = Asking { client: facts.client, asn: facts.asn, account, key, rooms };
+        operator_bans.each(&asking, now, |ban| {
             findings.add(Reason::BannedByOperator(Arc::clone(ban)), true, !shadow_exempt.blocklist);
         });
     }
@@ -119,11 +126,6 @@ pub fn assess(
         let shadow = findings.with_shadow.is_none() && !shadow_exempt.quota;
         plan(policy, facts, &who, room, facts.operation, |mode| shadow || mode != Mode::Shadow)
     };
-    let identity = match (facts.credential, who.key) {
-        (_, Some(key)) => Some((policy.account(key.account).id.clone(), key.id.clone())),
-        (Credential::Recorded { id, account, .. }, None) => AccountId::new(account).zip(KeyId::new(id)),
-        _ => None,
-    };
     Assessment {
         caller: Caller { tier: who.tier, identity },
         shadow: match findings.with_shadow {
@@ -137,21 +139,16 @@ pub fn assess(
         plan,
         room,
         named: facts.room,
-        client: facts.client,
         sighting,
         banned,
         shadow_exempts_viewbot: shadow_exempt.viewbot,
     }
 }
 
-/// What the operator's bans are looked up by.
-fn asking<'a>(policy: &'a PolicySet, facts: &Facts<'a>, who: &Who<'a>, room: Option<Room>) -> Asking<'a> {
-    let (account, key) = match (facts.credential, who.key) {
-        (_, Some(key)) => (Some(policy.account(key.account).id.as_str()), Some(key.id.as_str())),
-        (Credential::Recorded { id, account, .. }, None) => (Some(account), Some(id)),
-        _ => (None, None),
-    };
-    Asking { client: facts.client, asn: facts.asn, account, key, rooms: [facts.room, room] }
+/// The facts with the room resolved: by the record, else by what good answers have taught.
+pub(super) fn resolved<'r>(viewbot: &Viewbot, facts: &Facts<'r>, now: Timestamp) -> Facts<'r> {
+    let taught = || facts.room.map(|room| viewbot.canonical(room, now));
+    Facts { resolved: facts.resolved.or_else(taught), ..*facts }
 }
 
 /// What a ban is where nobody is denied.
@@ -162,12 +159,12 @@ fn throttled(ban: &Ban, now: Timestamp) -> Reason {
 
 /// What the caller's quotas are, for the limits answer: those that a connect would be charged to.
 pub fn quotas_of(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: Timestamp) -> Plan {
+    let facts = &resolved(viewbot, facts, now);
     let who = identify(policy, facts);
     if exemptions(policy, facts, &who, now).0.quota {
         return Plan::default();
     }
-    let room = facts.room.map(|room| viewbot.canonical(room, now));
-    plan(policy, facts, &who, room, Operation::Connect, |_| true)
+    plan(policy, facts, &who, facts.resolved, Operation::Connect, |_| true)
 }
 
 /// Who asks, as far as the policy knows.
@@ -247,7 +244,9 @@ pub(super) fn key_reason(facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Op
         (_, Some(key)) => match key.expires {
             Some(at) if at <= now => Some(Reason::KeyExpired { at }),
             _ if !key.allows_address(facts.client) => Some(Reason::KeyProxy),
-            _ if !key.allows_room(facts.room.as_ref()) => Some(Reason::KeyRoom),
+            _ if !(key.allows_room(facts.room.as_ref()) || key.allows_room(facts.resolved.as_ref())) => {
+                Some(Reason::KeyRoom)
+            }
             _ => None,
         },
     }
@@ -292,8 +291,11 @@ pub(super) fn for_each_match(
     facts.asn.map_or(&[][..], |asn| lists.of_asn(asn)).iter().for_each(|rule| each(*rule, Matcher::Asn));
     lists.of_user_agent(facts.user_agent).for_each(|rule| each(rule, Matcher::UserAgent));
     lists.of_library(facts.library).for_each(|rule| each(rule, Matcher::Library));
-    let room = facts.room.as_ref();
-    room.map_or(&[][..], |room| lists.of_room(room)).iter().for_each(|rule| each(*rule, Matcher::Room));
+    // By either name: whoever is listed by one is not let go, or refused, for being asked for by the other.
+    let of_room = |room: Option<Room>| room.map_or(&[][..], |room| lists.of_room(&room));
+    let (named, resolved) = (of_room(facts.room), of_room(facts.resolved));
+    named.iter().for_each(|rule| each(*rule, Matcher::Room));
+    resolved.iter().filter(|rule| !named.contains(rule)).for_each(|rule| each(*rule, Matcher::Room));
     who.account
         .map_or(&[][..], |account| lists.of_account(account))
         .iter()

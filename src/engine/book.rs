@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
+use smallvec::SmallVec;
 
 use super::decision::{Reason, Refusal, Shadow, Standing};
 use super::record::{Left, Record, RecordKey, Window};
@@ -30,55 +31,46 @@ use crate::policy::set::{
 const SHARDS: usize = 256;
 
 /// What a request would be charged to: the counters that apply, each with its subject.
-#[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    entries: [Planned; COUNTERS_PER_REQUEST_MAX],
-    length: usize,
-}
+#[derive(Debug, Clone, Default)]
+pub struct Plan(SmallVec<[Planned; USUAL_COUNTERS]>);
+
+/// Rarely do more counters apply to one request; where they do, a plan costs an allocation. All
+/// [`COUNTERS_PER_REQUEST_MAX`] in place would cost every request the copying of two kilobytes.
+const USUAL_COUNTERS: usize = 6;
 
 #[derive(Debug, Clone, Copy)]
 struct Planned {
     counter: u16,
+    /// The place of the shard that the subject's records live in.
+    shard: u16,
     subject: Subject,
     /// Of a distinct quota: what of its kind this request asks for.
     counted: Subject,
 }
 
-impl Planned {
-    const NOTHING: Self = Self { counter: 0, subject: Subject::TOTAL, counted: Subject::TOTAL };
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self { entries: [Planned::NOTHING; COUNTERS_PER_REQUEST_MAX], length: 0 }
-    }
-}
-
 impl Plan {
     /// Adds a counter. Compiled policies never apply more than [`COUNTERS_PER_REQUEST_MAX`] to one request.
     pub(super) fn add(&mut self, counter: u16, subject: Subject, counted: Subject) {
-        debug_assert!(self.length < COUNTERS_PER_REQUEST_MAX, "the compiler let too many counters apply");
-        if let Some(entry) = self.entries.get_mut(self.length) {
-            *entry = Planned { counter, subject, counted };
-            self.length += 1;
+        debug_assert!(self.0.len() < COUNTERS_PER_REQUEST_MAX, "the compiler let too many counters apply");
+        if self.0.len() < COUNTERS_PER_REQUEST_MAX {
+            self.0.push(Planned { counter, shard: shard_of(subject), subject, counted });
         }
     }
 
     /// Whether nothing is counted.
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.0.is_empty()
     }
 
     fn entries(&self) -> &[Planned] {
-        &self.entries[..self.length]
+        &self.0
     }
 }
 
 /// What was booked for a request, and in which instance of each window: what a refund goes back to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub struct Receipt {
-    booked: [Booked; COUNTERS_PER_REQUEST_MAX],
-    length: usize,
+    booked: SmallVec<[Booked; USUAL_COUNTERS]>,
     /// What view-bot detection counted.
     pub(super) counted: Option<Counted>,
     /// The room as the request named it.
@@ -92,32 +84,15 @@ struct Booked {
     counts: [u32; WINDOWS_PER_COUNTER_MAX],
 }
 
-impl Default for Receipt {
-    fn default() -> Self {
-        Self {
-            booked: [Booked { planned: Planned::NOTHING, ends: [0; 3], counts: [0; 3] };
-                COUNTERS_PER_REQUEST_MAX],
-            length: 0,
-            counted: None,
-            named: None,
-        }
-    }
-}
-
 impl Receipt {
     fn add(&mut self, planned: Planned, record: &Record) {
         let counts = record.windows().map_or_else(Default::default, |windows| windows.map(Window::charged));
-        self.booked[self.length] = Booked { planned, ends: record.ends(), counts };
-        self.length += 1;
-    }
-
-    fn booked(&self) -> &[Booked] {
-        &self.booked[..self.length]
+        self.booked.push(Booked { planned, ends: record.ends(), counts });
     }
 
     /// Whether nothing was booked.
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.booked.is_empty()
     }
 
     /// How the enforced windows stood right after this request was booked.
@@ -126,7 +101,7 @@ impl Receipt {
         policy: &'a PolicySet,
         now: Timestamp,
     ) -> impl Iterator<Item = Standing> + 'a {
-        self.booked().iter().flat_map(move |booked| {
+        self.booked.iter().flat_map(move |booked| {
             let counter = policy.counter(booked.planned.counter);
             let limits = match &counter.limit {
                 Limit::Windows(limits) if counter.mode == Mode::Enforce => limits.as_slice(),
@@ -206,7 +181,7 @@ impl Book {
             if counter.mode == Mode::Shadow && shadow_full {
                 continue;
             }
-            let shard = locked.shard_mut(planned.subject);
+            let shard = locked.shard_mut(planned);
             let (record, grown) = shard.charge(&self.hasher, counter, planned.subject, planned.counted, now);
             receipt.add(*planned, record);
             if grown > 0 {
@@ -233,7 +208,7 @@ impl Book {
         let looks = plan.entries().iter().map(|planned| {
             let counter = policy.counter(planned.counter);
             let key = RecordKey::new(counter, planned.subject);
-            let (record, shared) = locked.shard(planned.subject).find_with_key(&self.hasher, key, now);
+            let (record, shared) = locked.shard(planned).find_with_key(&self.hasher, key, now);
             let record = record.unwrap_or_else(|| Cow::Owned(Record::empty(&counter.limit)));
             let reason = match record.left(&counter.limit, planned.counted, now) {
                 Left::Some => None,
@@ -250,7 +225,7 @@ impl Book {
         for planned in plan.entries() {
             let counter = policy.counter(planned.counter);
             let key = RecordKey::new(counter, planned.subject);
-            let left = match locked.shard(planned.subject).find(&self.hasher, key, now) {
+            let left = match locked.shard(planned).find(&self.hasher, key, now) {
                 Some(record) => record.left(&counter.limit, planned.counted, now),
                 None => Record::empty(&counter.limit).left(&counter.limit, planned.counted, now),
             };
@@ -266,13 +241,13 @@ impl Book {
     /// window instance that the receipt names or nowhere. Tells whether anything was given back.
     pub fn settle(&self, policy: &PolicySet, receipt: &Receipt, refund: bool, now: Timestamp) -> bool {
         let mut any = false;
-        for booked in receipt.booked() {
+        for booked in &receipt.booked {
             let counter = policy.counter(booked.planned.counter);
             let in_flight = matches!(counter.limit, Limit::Concurrency { .. });
             if !in_flight && !refund {
                 continue;
             }
-            let mut shard = self.lock(shard_of(booked.planned.subject));
+            let mut shard = self.lock(booked.planned.shard);
             let key = RecordKey::new(counter, booked.planned.subject);
             if let Some(record) = shard.find_mut(&self.hasher, key) {
                 if in_flight {
@@ -288,9 +263,9 @@ impl Book {
     /// Takes a charge back as if it had never been: for a request that a later check refuses. Unlike a refund it is not
     /// rationed, for a refused request consumes no quota.
     pub(super) fn undo(&self, policy: &PolicySet, receipt: &Receipt, now: Timestamp) {
-        for booked in receipt.booked() {
+        for booked in &receipt.booked {
             let counter = policy.counter(booked.planned.counter);
-            let mut shard = self.lock(shard_of(booked.planned.subject));
+            let mut shard = self.lock(booked.planned.shard);
             let key = RecordKey::new(counter, booked.planned.subject);
             if let Some(record) = shard.find_mut(&self.hasher, key) {
                 record.undo(&counter.limit, booked.planned.counted, &booked.ends, now);
@@ -304,7 +279,7 @@ impl Book {
         for planned in plan.entries() {
             let counter = policy.counter(planned.counter);
             let (Limit::Windows(limits), Mode::Enforce) = (&counter.limit, counter.mode) else { continue };
-            let shard = self.lock(shard_of(planned.subject));
+            let shard = self.lock(planned.shard);
             let record = shard.find(&self.hasher, RecordKey::new(counter, planned.subject), now);
             let windows = record.as_deref().and_then(Record::windows).copied().unwrap_or_default();
             for ((place, limit), window) in (0u8..).zip(limits).zip(windows) {
@@ -360,37 +335,25 @@ impl Book {
         self.len() == 0
     }
 
-    fn lock(&self, place: usize) -> MutexGuard<'_, Shard> {
+    fn lock(&self, place: impl Into<usize>) -> MutexGuard<'_, Shard> {
         // A panic under the lock can leave no half-made record: every write to one is a plain store.
-        self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[place.into()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Locks the shards of a plan in ascending order.
     fn lock_all(&self, plan: &Plan) -> Locked<'_> {
-        let mut places = [0usize; COUNTERS_PER_REQUEST_MAX];
-        for (place, planned) in places.iter_mut().zip(plan.entries()) {
-            *place = shard_of(planned.subject);
-        }
-        let places = &mut places[..plan.length];
+        let mut places: SmallVec<[u16; COUNTERS_PER_REQUEST_MAX]> =
+            plan.entries().iter().map(|planned| planned.shard).collect();
         places.sort_unstable();
-        let mut locked = Locked { guards: Default::default(), length: 0 };
-        for place in places {
-            if locked.length > 0
-                && matches!(&locked.guards[locked.length - 1], Some((last, _)) if last == place)
-            {
-                continue;
-            }
-            locked.guards[locked.length] = Some((*place, self.lock(*place)));
-            locked.length += 1;
-        }
-        locked
+        places.dedup();
+        Locked(places.into_iter().map(|place| (place, self.lock(place))).collect())
     }
 
     /// Makes room in those of the locked shards that are over their share at the cap.
     fn make_room(&self, locked: &mut Locked<'_>, now: Timestamp) {
         // Half of the cap is shared by need; the other half is what shards may hold although it is used up.
         let share = self.strangers_max / 2 / SHARDS;
-        for (_, shard) in locked.guards[..locked.length].iter_mut().flatten() {
+        for (_, shard) in &mut locked.0 {
             if shard.is_over(share) && self.strangers.load(Ordering::Relaxed) >= self.strangers_max / 2 {
                 let before = shard.strangers();
                 shard.make_room(&self.hasher, share / 2, now);
@@ -406,8 +369,8 @@ impl std::fmt::Debug for Book {
     }
 }
 
-fn shard_of(subject: Subject) -> usize {
-    subject.bucket() as usize % SHARDS
+fn shard_of(subject: Subject) -> u16 {
+    (subject.bucket() % SHARDS as u64) as u16
 }
 
 /// Whether there is room for a request.
@@ -471,21 +434,16 @@ fn note(
 }
 
 /// The shards of one charge, locked.
-struct Locked<'b> {
-    guards: [Option<(usize, MutexGuard<'b, Shard>)>; COUNTERS_PER_REQUEST_MAX],
-    length: usize,
-}
+struct Locked<'b>(SmallVec<[(u16, MutexGuard<'b, Shard>); USUAL_COUNTERS]>);
 
 impl Locked<'_> {
-    fn shard(&self, subject: Subject) -> &Shard {
-        let wanted = shard_of(subject);
-        let guard = self.guards[..self.length].iter().flatten().find(|(place, _)| *place == wanted);
+    fn shard(&self, of: &Planned) -> &Shard {
+        let guard = self.0.iter().find(|(place, _)| *place == of.shard);
         &guard.expect("every shard of the plan was locked").1
     }
 
-    fn shard_mut(&mut self, subject: Subject) -> &mut Shard {
-        let wanted = shard_of(subject);
-        let guard = self.guards[..self.length].iter_mut().flatten().find(|(place, _)| *place == wanted);
+    fn shard_mut(&mut self, of: &Planned) -> &mut Shard {
+        let guard = self.0.iter_mut().find(|(place, _)| *place == of.shard);
         &mut guard.expect("every shard of the plan was locked").1
     }
 }

@@ -162,6 +162,7 @@ impl Engine {
             None => self.book().look(policy, &assessment.plan, now).0,
         };
         let (decision, _) = Self::concluded(assessment, charge);
+        let facts = &assess::resolved(self.viewbot(), facts, now);
         let who = assess::identify(policy, facts);
         let listed = Listed::of(policy, facts, &who, now);
         let mut checks = listed.checks(policy, now);
@@ -171,8 +172,7 @@ impl Engine {
             session_check(policy, facts),
         ]);
         // Also for a request that an earlier row refuses.
-        let room = facts.room.map(|room| self.viewbot().canonical(room, now));
-        let plan = assess::plan(policy, facts, &who, room, facts.operation, |_| true);
+        let plan = assess::plan(policy, facts, &who, facts.resolved, facts.operation, |_| true);
         let looks = self.book().look(policy, &plan, now).1;
         for (place, rule) in rules(policy) {
             checks.extend(counted_check(policy, facts, &who, &listed, place, rule, &looks));
@@ -361,7 +361,7 @@ fn lacking(counter: &Counter, facts: &Facts<'_>, who: &Who<'_>) -> Option<Scope>
         Limit::Windows(_) | Limit::Rate { .. } | Limit::Concurrency { .. } => None,
     };
     let mut scopes = std::iter::once(counter.scopes.first).chain(counter.scopes.second).chain(count);
-    scopes.find(|scope| assess::subject_of(*scope, facts, who, facts.room).is_none())
+    scopes.find(|scope| assess::subject_of(*scope, facts, who, facts.resolved).is_none())
 }
 
 fn amounts_of(counter: &Counter, look: &Look) -> Vec<Amount> {

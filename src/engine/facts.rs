@@ -17,8 +17,10 @@ pub struct Facts<'r> {
     pub client: IpAddr,
     /// Who the caller says it is.
     pub credential: Credential<'r>,
-    /// The room asked for: canonical, whether it stood in the query, the path, the URL or the body.
+    /// The room asked for, as the request names it in query, path, URL or body: by its number or its streamer.
     pub room: Option<Room>,
+    /// The same in its one form, where a record tells how it was resolved; `None`: what good answers have taught says.
+    pub resolved: Option<Room>,
     /// The URL to be signed.
     pub target: TargetClaim<'r>,
     /// The session that came along, hashed.

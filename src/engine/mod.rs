@@ -32,7 +32,6 @@ mod tests;
 use crate::base::room::Room;
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
-use crate::policy::networks::Network;
 use crate::policy::viewbot::ViewbotMode;
 
 use assess::Assessment;
@@ -101,9 +100,7 @@ impl Engine {
         let (Some(sighting), Charge::Booked { .. }) = (assessment.sighting, &charge) else {
             return Self::concluded(assessment, charge);
         };
-        let client = assessment.client;
-        let is_hosting = || policy.networks().lookup(client).is_some_and(Network::is_hosting);
-        let (against, counted) = self.viewbot.weigh(settings, &sighting, is_hosting, now);
+        let (against, counted) = self.viewbot.weigh(settings, &sighting, now);
         let shadow_exempts = assessment.shadow_exempts_viewbot;
         let (mut decision, mut receipt) = Self::concluded(assessment, charge);
         if let Some(receipt) = &mut receipt {

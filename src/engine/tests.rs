@@ -126,6 +126,7 @@ fn windows_of(scopes: &str, windows: &[(u64, u32)]) -> Limit {
 
 fn facts(client: IpAddr, credential: Credential<'_>) -> Facts<'_> {
     Facts {
+        resolved: None,
         operation: Operation::Connect,
         client,
         credential,

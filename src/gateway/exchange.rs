@@ -182,10 +182,10 @@ impl<'w> Exchange<'w> {
     }
 
     /// Decides: charges what the assessment planned and concludes. True where the request is admitted.
-    pub fn decide(&mut self, assessment: Assessment) -> bool {
+    pub fn decide(&mut self, mut assessment: Assessment) -> bool {
         let engine = &self.worker.shared.engine;
-        (self.plan, self.room) = (assessment.plan, assessment.room);
         let charge = engine.charge(&self.live.policy, &assessment, self.now);
+        (self.plan, self.room) = (std::mem::take(&mut assessment.plan), assessment.room);
         let (decision, receipt) = engine.conclude(&self.live.policy, assessment, charge, self.now);
         self.receipt = receipt;
         self.concluded(decision)

@@ -46,7 +46,7 @@ pub fn check(forms: &Forms, now: Timestamp, report: &Report<'_>) -> Vec<Tier> {
     needs_networks(forms, report);
     shedding(forms, &tiers, report);
     for form in &forms.viewbot {
-        viewbot(form, report);
+        viewbot(form, !forms.networks.is_empty(), report);
     }
     single_tables(forms, report);
     tiers
@@ -223,8 +223,15 @@ fn shedding(forms: &Forms, tiers: &[Tier], report: &Report<'_>) {
     }
 }
 
-fn viewbot(form: &ViewbotForm, report: &Report<'_>) {
+fn viewbot(form: &ViewbotForm, knows_networks: bool, report: &Report<'_>) {
     let Some(mode) = form.mode else { return };
+    if mode.value > ViewbotMode::Shadow && !knows_networks {
+        report.warn(mode.spot, || {
+            Diagnostic::warning("view-bots are stopped without knowing networks")
+                .label("rented machines cannot be told from providers, nor one country's audience from another's")
+                .help("write `[networks]` with a table of `prefix,asn,kind`, or leave it at `shadow`")
+        });
+    }
     let settings = &form.settings;
     let (most, throttle) = (settings.evidence.most(), settings.ladder.throttle_bits);
     if mode.value != ViewbotMode::Off && most < throttle {

@@ -136,7 +136,7 @@ impl<'p> Course<'p> {
                 if let Some((_, slot)) = self.under_way.too_many() {
                     self.end(slot, self.now);
                 }
-                self.under_way.add(self.now + after, &receipt, ending);
+                self.under_way.add(self.now + after, receipt, ending);
             }
         }
         decision
@@ -183,12 +183,12 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    fn add(&mut self, at: Timestamp, receipt: &Receipt, ending: Ending) {
+    fn add(&mut self, at: Timestamp, receipt: Receipt, ending: Ending) {
         let slot = if let Some(slot) = self.free.pop() {
-            self.slots[slot] = (*receipt, ending);
+            self.slots[slot] = (receipt, ending);
             slot
         } else {
-            self.slots.push((*receipt, ending));
+            self.slots.push((receipt, ending));
             self.slots.len() - 1
         };
         self.count += 1;

@@ -3,7 +3,8 @@
 //! A detector can only be judged where it is known who is who. [`Traffic`] makes ordinary people, programs and firms
 //! (`personas`), honest stress (`stress`) and attacks (`attacks`), in one of two [`Population`]s, from a seed: the same
 //! [`Settings`] make the same bytes. Lines are in the input format of replay, with one field more, the label, which replay
-//! does not look at.
+//! does not look at. (Lengths of time are drawn by logarithms and cosines, whose last bit is the platform's: between
+//! platforms, single times may differ by a millisecond.)
 //!
 //! Deliberately, this room shares no code and no constants with the engine: what is tuned to find bots must not be what makes
 //! them. Nor does it know what was decided: bots that react to denials do so by the clock.

@@ -55,6 +55,7 @@ impl Random {
 
 fn ask(client: IpAddr, room: u64, credential: Credential<'static>) -> Facts<'static> {
     Facts {
+        resolved: None,
         operation: Operation::Connect,
         client,
         credential,

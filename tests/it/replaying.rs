@@ -140,7 +140,7 @@ fn ask(client: &mut Client, dice: &mut Dice) -> Answer {
         headers.push(format!("User-Agent: {agent}"));
     }
     let key = match dice.roll(20) {
-        0 if dice.roll(3) == 0 => Some(format!("sg_unknown_{}", dice.roll(1_000))),
+        0 if dice.roll(3) > 0 => Some(format!("sg_unknown_{}", dice.roll(1_000))),
         1..12 => None,
         _ => Some(KEYS[dice.roll(KEYS.len() as u64) as usize].3.to_owned()),
     };

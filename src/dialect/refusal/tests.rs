@@ -1,6 +1,7 @@
 //! Every refusal, as each client gets it; and what holds of all of them.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -11,6 +12,9 @@ use crate::dialect::example::{
     request_id, standing,
 };
 use crate::engine::decision::{Matcher, Standing};
+use crate::engine::viewbot::bans::Ban;
+use crate::engine::operator::{BanTarget, OperatorBan};
+use crate::engine::viewbot::{Against, Rung};
 
 const PYTHON: &str = "TikTokLive.py/7.0.1";
 const NODE: &str = "tiktok-live-connector/2.5.0 linux";
@@ -48,6 +52,14 @@ fn room_quota(wait_ms: u64) -> Reason {
     }
 }
 
+fn viewbot(rung: Rung, wait_secs: Option<u64>) -> Reason {
+    Reason::Viewbot(Against {
+        wait: wait_secs.map(Duration::from_secs),
+        rung,
+        evidence: Ban::example().evidence,
+    })
+}
+
 /// One of each; a new reason has to be added here, for `status_of` will ask for it.
 fn reasons() -> Vec<Reason> {
     vec![
@@ -60,6 +72,18 @@ fn reasons() -> Vec<Reason> {
         Reason::KeyRoom,
         Reason::TargetNotListed,
         Reason::SessionRefused,
+        Reason::Banned(Arc::new(Ban::example())),
+        Reason::BannedByOperator(Arc::new(OperatorBan {
+            id: 3,
+            target: BanTarget::Asn(64_500),
+            reason: "sells viewers".into(),
+            made: NOW,
+            until: NOW,
+        })),
+        viewbot(Rung::Convicted, None),
+        viewbot(Rung::Suspicion, Some(120)),
+        viewbot(Rung::Strangers, Some(7)),
+        viewbot(Rung::Repeats, Some(25)),
         quota(40_100),
         Reason::Rate {
             rule: BURST,

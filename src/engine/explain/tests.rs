@@ -150,6 +150,7 @@ fn asked() -> impl Strategy<Value = Asked> {
 impl Asked {
     fn facts(&self) -> Facts<'static> {
         Facts {
+            resolved: None,
             operation: self.operation,
             client: std::net::IpAddr::from([203, 0, 113, self.client]),
             credential: match self.key {

@@ -35,7 +35,13 @@ pub(super) fn halved(elapsed: f64, half_life: f64) -> f64 {
     let x = -(lives - whole) * std::f64::consts::LN_2;
     let series = (1..=12).rev().fold(1.0, |sum, term| 1.0 + sum * x / f64::from(term));
     // A power of two by its exponent alone: exact.
-    series * f64::from_bits((1023 - whole as u64) << 52)
+    series * f64::from_bits((1023 - u64::from(whole_of(whole))) << 52)
+}
+
+/// The nearest whole number, at least 0.
+#[expect(clippy::cast_sign_loss, reason = "what is below 0 becomes 0, which is what is wanted")]
+pub(super) fn whole_of(x: f64) -> u32 {
+    x.round() as u32
 }
 
 /// What is left of 1 after `elapsed`, when 1/e is left after `tau`.

@@ -213,7 +213,7 @@ impl Book {
     }
 
     /// Whether there is nothing to look up.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.bans.load(Ordering::Relaxed) == 0 && self.room_bans.load(Ordering::Relaxed) == 0
     }
 
@@ -566,9 +566,11 @@ impl Book {
         };
         match ban.target {
             Target::SubnetInRoom(subnet, room) => {
-                self.adopt_in(&conviction, room, Place::Subnet(subnet), ban, now)
+                self.adopt_in(&conviction, room, Place::Subnet(subnet), ban, now);
             }
-            Target::KeyInRoom(key, room) => self.adopt_in(&conviction, room, Place::Key(key), ban, now),
+            Target::KeyInRoom(key, room) => {
+                self.adopt_in(&conviction, room, Place::Key(key), ban, now);
+            }
             target => {
                 let mut shard = self.shard(conviction.viewer.address);
                 let (file, _) =

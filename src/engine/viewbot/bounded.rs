@@ -85,7 +85,7 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     fn least(&mut self, enough: u64, worth: impl Fn(&K, &V) -> u64) -> usize {
         // The golden section of the row, made to meet every entry: jumps that never fall into step.
         let length = self.row.len();
-        let jump = (length as f64 * 0.618) as usize | 1;
+        let jump = (length * 618 / 1_000) | 1;
         let mut least = (u64::MAX, 0);
         for _ in 0..LOOKED_AT {
             self.hand = (self.hand + jump) % length;

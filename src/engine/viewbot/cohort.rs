@@ -33,6 +33,7 @@ pub(super) struct Newcomer {
     pub(super) chain: [u32; 2],
     pub(super) at: u32,
     pub(super) is_stranger: bool,
+    is_hosting: bool,
     /// Which share of newcomers was known in calm rooms when it came.
     usual_known: f32,
 }
@@ -45,8 +46,18 @@ impl Newcomer {
         usual_known: f64,
         at: u32,
     ) -> Self {
-        let Sighting { viewer, profile, wide, key, .. } = *sighting;
-        Self { viewer, profile, wide, key, chain, at, is_stranger, usual_known: usual_known as f32 }
+        let Sighting { viewer, profile, wide, key, is_hosting, .. } = *sighting;
+        Self {
+            is_hosting,
+            viewer,
+            profile,
+            wide,
+            key,
+            chain,
+            at,
+            is_stranger,
+            usual_known: usual_known as f32,
+        }
     }
 }
 
@@ -80,6 +91,9 @@ pub(super) struct Alarm {
     /// Addresses.
     pub(super) wides: Map<Wide, f64>,
     pub(super) known_wides: Map<Wide, f64>,
+    /// Addresses of rented machines, and known viewers there.
+    pub(super) hosting: f64,
+    pub(super) known_hosting: f64,
     /// Addresses.
     pub(super) subnets: Map<Subnet, f64>,
     /// Viewers.
@@ -110,6 +124,8 @@ impl Alarm {
             known_fingerprints: Map::default(),
             wides: Map::default(),
             known_wides: Map::default(),
+            hosting: 0.0,
+            known_hosting: 0.0,
             subnets: Map::default(),
             addresses: Map::default(),
             keys: Map::default(),
@@ -155,6 +171,8 @@ impl Alarm {
         self.known *= left;
         self.strangers *= left;
         self.expected_known *= left;
+        self.hosting *= left;
+        self.known_hosting *= left;
         self.profiles.retain(|_, cohort| {
             cohort.strangers *= left;
             cohort.strangers >= FORGOTTEN
@@ -190,6 +208,7 @@ impl Alarm {
         let fingerprint = newcomer.profile.fingerprint;
         if !newcomer.is_stranger {
             self.known += weight;
+            self.known_hosting += if newcomer.is_hosting { weight } else { 0.0 };
             bump(&mut self.known_fingerprints, fingerprint, weight, most);
             bump(&mut self.known_wides, newcomer.wide, weight, most);
             return;
@@ -200,6 +219,7 @@ impl Alarm {
         bump(&mut self.addresses, address, weight, most);
         bump(&mut self.fingerprints, fingerprint, weight, most);
         if is_new_address {
+            self.hosting += if newcomer.is_hosting { weight } else { 0.0 };
             bump(&mut self.wides, newcomer.wide, weight, most);
             bump(&mut self.subnets, address.subnet(), weight, most);
         }
@@ -232,6 +252,7 @@ impl Alarm {
         }
         if !newcomer.is_stranger {
             take(&mut self.known);
+            self.known_hosting = (self.known_hosting - f64::from(u8::from(newcomer.is_hosting))).max(0.0);
             self.known_fingerprints.get_mut(&fingerprint).map(take);
             self.known_wides.get_mut(&newcomer.wide).map(take);
             return;
@@ -247,6 +268,7 @@ impl Alarm {
             take(viewers);
             if *viewers < 0.5 {
                 self.addresses.remove(&address);
+                self.hosting = (self.hosting - f64::from(u8::from(newcomer.is_hosting))).max(0.0);
                 self.wides.get_mut(&newcomer.wide).map(take);
                 self.subnets.get_mut(&address.subnet()).map(take);
                 if let Some(key) = newcomer.key

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::arith::whole_of;
+
 /// The kinds of evidence, each a heuristic of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -77,8 +79,8 @@ impl Finding {
         Self {
             kind,
             centibits: (bits * 100.0).round().clamp(-10_000.0, 10_000.0) as i16,
-            seen: seen.round() as u32,
-            expected_tenths: (expected * 10.0).round() as u32,
+            seen: whole_of(seen),
+            expected_tenths: whole_of(expected * 10.0),
         }
     }
 
@@ -102,8 +104,12 @@ pub struct Evidence {
 
 impl Evidence {
     pub(super) fn of_crowd(size: f64, newcomers: f64, known: f64) -> Self {
-        let whole = |count: f64| count.round() as u32;
-        Self { findings: Vec::new(), crowd: whole(size), newcomers: whole(newcomers), known: whole(known) }
+        Self {
+            findings: Vec::new(),
+            crowd: whole_of(size),
+            newcomers: whole_of(newcomers),
+            known: whole_of(known),
+        }
     }
 
     pub(super) fn add(&mut self, finding: Option<Finding>) {

@@ -20,7 +20,7 @@
 
 use crate::policy::viewbot::Gate as Settings;
 
-use super::arith::faded;
+use super::arith::{faded, whole_of};
 
 /// A room without a history is taken to have been quiet for so long.
 const PRIOR_SECS: f64 = 600.0;
@@ -112,7 +112,7 @@ impl Gate {
 
     /// What it is worth to remember it: how much was learned.
     pub(super) fn worth(&self) -> u64 {
-        (self.learned * 16.0) as u64
+        whole_of(self.learned * 16.0).into()
     }
 }
 
@@ -158,6 +158,7 @@ mod tests {
         for n in 0..900 {
             gate.drain(&settings, now + n * 800);
             assert!(!gate.count(&settings), "{n}");
+            gate.learn(&settings, ((now + n * 800) / 1_000) as u32);
         }
     }
 

@@ -14,7 +14,7 @@ use super::evidence::{Finding, Kind};
 
 /// What an address is credited that was seen before the excess began, by this many seconds at least.
 const ADDRESS_BITS: f64 = -0.5;
-const ADDRESS_SECS: u32 = 60;
+pub(super) const ADDRESS_SECS: u32 = 60;
 
 pub(super) fn finding(
     is_known: bool,

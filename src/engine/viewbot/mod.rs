@@ -212,6 +212,18 @@ pub(super) struct Counted {
     is_clean: bool,
 }
 
+/// Who is convicted, and for what.
+#[derive(Clone, Copy)]
+struct Guilty<'g> {
+    sighting: &'g Sighting,
+    /// The admitted rest of its cohort.
+    cohort: &'g [Viewer],
+    evidence: &'g Arc<Evidence>,
+    /// Since when the room has its excess.
+    onset: u32,
+    key: Option<KeyInRoom>,
+}
+
 impl Viewbot {
     /// With nothing remembered. `seed` seeds hash tables, on which nothing hangs.
     pub fn new(caps: Caps, seed: u64) -> Self {
@@ -309,7 +321,6 @@ impl Viewbot {
         &self,
         settings: &ViewbotSettings,
         sighting: &Sighting,
-        is_hosting: impl FnOnce() -> bool,
         now: Timestamp,
     ) -> (Option<Against>, Counted) {
         let (now_ms, now_secs) = (now.as_millis(), secs(now));
@@ -356,7 +367,6 @@ impl Viewbot {
         }
 
         // An alarmed room.
-        counted.sighting.is_hosting = is_hosting();
         let sighting = &counted.sighting;
         let around = self.people(sighting.viewer).surroundings(sighting, now_secs);
         let ordinary = self.ordinary.load();
@@ -401,7 +411,8 @@ impl Viewbot {
             Verdict::Deny => {
                 let key = sighting.key.zip(key_addresses);
                 let key = key.map(|(key, addresses)| KeyInRoom { key, addresses, onset });
-                self.convict(settings, sighting, &cohort, &evidence, key, now);
+                let guilty = Guilty { sighting, cohort: &cohort, evidence: &evidence, onset, key };
+                self.convict(settings, &guilty, now);
                 self.counts.rung(settings.mode, Rung::Convicted);
                 self.counts.evidence(settings.mode, &evidence);
                 Some(Against { wait: None, rung: Rung::Convicted, evidence })
@@ -436,15 +447,8 @@ impl Viewbot {
     }
 
     /// Convicts the viewer, and the admitted rest of its cohort.
-    fn convict(
-        &self,
-        settings: &ViewbotSettings,
-        sighting: &Sighting,
-        cohort: &[Viewer],
-        evidence: &Arc<Evidence>,
-        key: Option<KeyInRoom>,
-        now: Timestamp,
-    ) {
+    fn convict(&self, settings: &ViewbotSettings, guilty: &Guilty<'_>, now: Timestamp) {
+        let Guilty { sighting, cohort, evidence, onset, key } = *guilty;
         let book = self.book(settings.mode);
         for (place, viewer) in std::iter::once(&sighting.viewer).chain(cohort).enumerate() {
             let is_freed = || {
@@ -456,7 +460,12 @@ impl Viewbot {
             if place > 0 && (*viewer == sighting.viewer || is_freed()) {
                 continue;
             }
-            let crowded = self.people(*viewer).crowded(viewer.address, sighting.profile);
+            let people = self.people(*viewer);
+            if place > 0 && people.is_bystander(viewer.address, sighting.profile, onset) {
+                continue;
+            }
+            let crowded = people.crowded(viewer.address, sighting.profile);
+            drop(people);
             let conviction = Conviction {
                 viewer: *viewer,
                 profile: sighting.profile,

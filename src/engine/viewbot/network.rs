@@ -2,7 +2,7 @@
 //!
 //! **What it measures.** How many different addresses of the viewer's /24 or /48 brought strangers to the room, against what an
 //! ordinary crowd of its size would bring from there; the same for the whole autonomous system where the table of
-//! networks says that it is rented machines.
+//! networks says that it is rented machines, and for all rented machines together.
 //!
 //! **Formula.** bits = `log2(n / E)` where chance cannot do it (as [`profile`](super::profile)), `E = B * p`: the crowd's size
 //! times the share of the subnet, or network, among strangers first seen in calm rooms. For a network, its known viewers in the
@@ -46,6 +46,12 @@ pub(super) fn finding(
         let seen = alarm.wides.get(&sighting.wide).copied().unwrap_or(0.0);
         let known = alarm.known_wides.get(&sighting.wide).copied().unwrap_or(0.0);
         let expected = (size * ordinary.of_network(sighting.wide)).max(known * alarm.crowd.odds(usual_known));
+        let bits = lift(seen, expected);
+        if bits > found.0 {
+            found = (bits, seen, expected);
+        }
+        let (seen, known) = (alarm.hosting, alarm.known_hosting);
+        let expected = (size * ordinary.of_hosting()).max(known * alarm.crowd.odds(usual_known));
         let bits = lift(seen, expected);
         if bits > found.0 {
             found = (bits, seen, expected);

@@ -52,6 +52,8 @@ pub struct Shares {
     pub counts: Vec<(Wide, Profile, f64)>,
     /// In order.
     pub apps: Vec<KeyNumber>,
+    /// How many came from rented machines.
+    pub hosting: f64,
 }
 
 /// Shares, as they were learned.
@@ -64,6 +66,8 @@ pub(super) struct Ordinary {
     classes: [f64; 3],
     devices: [f64; 2],
     networks: Map<Wide, Arc<Network>>,
+    /// Strangers from rented machines.
+    hosting: f64,
     keys: Map<KeyNumber, Arc<KeyUse>>,
     common: Arc<[(Fingerprint, f64)]>,
     /// How many strangers had rare fingerprints, by sort.
@@ -163,6 +167,11 @@ impl Ordinary {
         (count + 0.3) / (self.strangers + 60.0)
     }
 
+    /// The share of rented machines.
+    pub(super) fn of_hosting(&self) -> f64 {
+        (self.hosting + 0.3) / (self.strangers + 60.0)
+    }
+
     /// Whether one key is in every copy of an app.
     pub(super) fn is_app(&self, key: KeyNumber) -> bool {
         self.keys.get(&key).is_some_and(|uses| uses.is_app())
@@ -174,6 +183,7 @@ impl Ordinary {
         count(&mut self.fingerprints, sighting.profile.fingerprint, PROFILES_MAX);
         self.classes[sighting.profile.class()] += 1.0;
         self.devices[sighting.profile.device()] += 1.0;
+        self.hosting += f64::from(u8::from(sighting.is_hosting));
         let has_room = self.networks.len() < NETWORKS_MAX;
         if let Some(network) = if has_room {
             Some(self.networks.entry(sighting.wide).or_default())
@@ -200,11 +210,11 @@ impl Ordinary {
         let mut apps: Vec<KeyNumber> =
             self.keys.iter().filter(|(_, uses)| uses.is_app()).map(|(key, _)| *key).collect();
         apps.sort_unstable();
-        Shares { counts, apps }
+        Shares { counts, apps, hosting: self.hosting }
     }
 
     fn of_shares(shares: &Shares) -> Self {
-        let mut model = Self::default();
+        let mut model = Self { hosting: shares.hosting, ..Self::default() };
         for (wide, profile, count) in &shares.counts {
             model.strangers += count;
             *model.profiles.entry(*profile).or_default() += count;
@@ -243,6 +253,7 @@ impl Ordinary {
     /// Halves everything; what is left of one or two strangers is forgotten.
     fn halve(&mut self) {
         self.strangers *= 0.5;
+        self.hosting *= 0.5;
         halve(&mut self.profiles);
         halve(&mut self.fingerprints);
         self.classes = self.classes.map(|count| count * 0.5);

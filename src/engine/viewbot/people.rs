@@ -199,6 +199,16 @@ impl People {
         }
     }
 
+    /// Whether an address was here before an excess began, and carries nothing for that profile from any room: then it is
+    /// not convicted for the company that it is in.
+    pub(super) fn is_bystander(&self, address: Address, profile: Profile, onset: u32) -> bool {
+        let was_here = self
+            .places
+            .get(&address)
+            .is_some_and(|place| place.first.saturating_add(super::known::ADDRESS_SECS) < onset);
+        was_here && self.carried.get(&(address, profile.number())).is_none()
+    }
+
     /// Notes that the address was a stranger in an alarmed room.
     pub(super) fn moved(&mut self, address: Address, room: u32, now: u32) {
         if let Some(place) = self.places.get_mut(&address) {

@@ -8,7 +8,8 @@
 //! rooms, by network, mixed over the networks that this room's strangers came from. `B`, the size of the ordinary part of
 //! the crowd, is the median of `n_f / p_f` over fingerprints, weighted by `p_f`: half of the fingerprints' weight would have
 //! to be faked before it moves. `K` known viewers with the fingerprint vouch for as many strangers as usually come with
-//! them: an audience that likes an odd tool brings known viewers with it, a rented pool does not. The test counts where
+//! them, up to eight times `B * p`: an audience that likes an odd tool brings known viewers with it, a rented pool does
+//! not. The test counts where
 //! `n >= max(6, E + 3.5 sqrt(E) + 2)` (a Poisson count does not get there by chance, one room in some thousands) and the
 //! room's excess over all such profiles is at least `min-excess`.
 //!
@@ -49,6 +50,10 @@ const NETWORKS_MAX: usize = 24;
 
 /// Below this share of known viewers a cohort's known viewers vouch for nobody.
 const VOUCHING_SHARE_MIN: f64 = 0.05;
+
+/// Known viewers vouch for so many times what an ordinary crowd has: three bits. A tool can be a room's favourite by that
+/// much; beyond it, it is more likely that whoever sent the rest has aged a few.
+const VOUCHED_TIMES_MAX: f64 = 8.0;
 
 /// Below so many strangers with a profile and with its fingerprint the profile is new.
 const NOVEL: f64 = 12.0;
@@ -166,7 +171,8 @@ fn expected(alarm: &Alarm, ordinary: &Ordinary, profile: Profile, usual_known: f
     let of_fingerprint = crowd.share_of_fingerprint(ordinary, profile.fingerprint).max(1e-9);
     let known = alarm.known_fingerprints.get(&profile.fingerprint).copied().unwrap_or(0.0);
     let vouched = known * crowd.odds(usual_known) * (share / of_fingerprint).min(1.0);
-    (crowd.size * share).max(vouched)
+    let ordinary = crowd.size * share;
+    ordinary.max(vouched.min(VOUCHED_TIMES_MAX * ordinary.max(EXPECTED_MIN)))
 }
 
 /// What speaks against a profile in a room that was [measured](measure).

@@ -96,7 +96,7 @@ pub(super) struct Booked {
 }
 
 pub(super) struct Rooms {
-    rooms: Bounded<Subject, RoomState>,
+    states: Bounded<Subject, RoomState>,
     seats: Bounded<(u32, Viewer), Seat>,
     log: Vec<Logged>,
     log_max: usize,
@@ -111,7 +111,7 @@ impl Rooms {
     /// With at most so many rooms; the other tables go by it.
     pub(super) fn new(rooms: usize, seats: usize, seed: u64) -> Self {
         Self {
-            rooms: Bounded::new(rooms, seed),
+            states: Bounded::new(rooms, seed),
             seats: Bounded::new(seats, seed),
             log: Vec::new(),
             log_max: (rooms / 2).max(1_024),
@@ -124,11 +124,11 @@ impl Rooms {
 
     /// How many rooms are remembered.
     pub(super) fn len(&self) -> usize {
-        self.rooms.len()
+        self.states.len()
     }
 
     pub(super) fn state_mut(&mut self, room: Subject) -> Option<&mut RoomState> {
-        self.rooms.get_mut(&room)
+        self.states.get_mut(&room)
     }
 
     /// Takes a request in: drains the gate, finds the seat, counts a new viewer, and alarms the room where those are too many.
@@ -142,7 +142,7 @@ impl Rooms {
     ) -> (Arrival, Booked) {
         let now = (now_ms / 1_000) as u32;
         self.enter(sighting.subject, Gate::new(now_ms));
-        let Some(state) = self.rooms.get_mut(&sighting.subject) else {
+        let Some(state) = self.states.get_mut(&sighting.subject) else {
             return (Arrival::Admitted, Booked::nothing());
         };
         if state.gate.drain(&settings.gate, now_ms) {
@@ -240,10 +240,10 @@ impl Rooms {
             return (if is_suspect { Arrival::Suspect } else { Arrival::Admitted }, booked);
         }
         self.sit(key, seat);
-        if self.rooms.get(&sighting.subject).is_some_and(|state| state.alarm.is_none()) {
+        if self.states.get(&sighting.subject).is_some_and(|state| state.alarm.is_none()) {
             self.alarm(sighting.subject, sighting.room, settings, now_ms);
         }
-        if let (Some(newcomer), Some(state)) = (booked.newcomer, self.rooms.get_mut(&sighting.subject)) {
+        if let (Some(newcomer), Some(state)) = (booked.newcomer, self.states.get_mut(&sighting.subject)) {
             let sum = state.gate.sum();
             if let Some(alarm) = &mut state.alarm {
                 let before = alarm.entries();
@@ -275,17 +275,17 @@ impl Rooms {
             Some(_) => u64::MAX,
             None => state.gate.worth(),
         };
-        let (_, is_new) = self.rooms.entry(room, make, worth);
+        let (_, is_new) = self.states.entry(room, make, worth);
         if is_new && !self.alarmed.is_empty() {
             // What was alarmed in its place is gone, and counts no more.
-            let rooms = &self.rooms;
+            let rooms = &self.states;
             self.alarmed.retain(|room| rooms.get(room).is_some_and(|state| state.alarm.is_some()));
         }
     }
 
     /// What is usual for its rooms.
     pub(super) fn baselines(&self) -> impl Iterator<Item = (Subject, [u32; 2], f64)> {
-        self.rooms.iter().map(|(room, state)| {
+        self.states.iter().map(|(room, state)| {
             let (times, learned) = state.gate.baseline();
             (*room, times, learned)
         })
@@ -324,7 +324,7 @@ impl Rooms {
         let now = (now_ms / 1_000) as u32;
         self.make_room_for_alarm(settings, now_ms);
         let mut newcomers = Vec::new();
-        let mut number = self.rooms.get(&room).map_or(0, |state| state.logged);
+        let mut number = self.states.get(&room).map_or(0, |state| state.logged);
         while let Some(logged) = self.logged(number).filter(|_| newcomers.len() < LOGGED_MAX) {
             if !logged.is_void {
                 newcomers.push(logged.newcomer);
@@ -336,7 +336,7 @@ impl Rooms {
             alarm.add(newcomer, now, true);
         }
         self.entries += alarm.entries();
-        if let Some(state) = self.rooms.get_mut(&room) {
+        if let Some(state) = self.states.get_mut(&room) {
             state.alarm = Some(alarm);
             self.alarmed.push(room);
         }
@@ -348,7 +348,7 @@ impl Rooms {
         }
         let mut least: Option<(f64, Subject)> = None;
         for room in &self.alarmed {
-            if let Some(state) = self.rooms.get_mut(room) {
+            if let Some(state) = self.states.get_mut(room) {
                 state.gate.drain(&settings.gate, now_ms);
                 let sum = state.gate.sum();
                 if least.is_none_or(|(other, _)| sum < other) {
@@ -363,7 +363,7 @@ impl Rooms {
 
     fn close(&mut self, room: Subject) {
         self.alarmed.retain(|other| *other != room);
-        if let Some(alarm) = self.rooms.get_mut(&room).and_then(|state| state.alarm.take()) {
+        if let Some(alarm) = self.states.get_mut(&room).and_then(|state| state.alarm.take()) {
             self.entries = self.entries.saturating_sub(alarm.entries());
         }
     }
@@ -377,7 +377,7 @@ impl Rooms {
 
     /// The room learns from a viewer that was admitted without suspicion.
     pub(super) fn learn(&mut self, room: Subject, settings: &ViewbotSettings, now: u32) {
-        if let Some(state) = self.rooms.get_mut(&room) {
+        if let Some(state) = self.states.get_mut(&room) {
             state.gate.learn(&settings.gate, now);
         }
     }
@@ -397,7 +397,8 @@ impl Rooms {
         if is_kept && let Some(logged) = self.log.get_mut((booked.logged % log_max) as usize) {
             logged.is_void = true;
         }
-        let Some(state) = self.rooms.get_mut(&sighting.subject).filter(|state| state.number == booked.number)
+        let Some(state) =
+            self.states.get_mut(&sighting.subject).filter(|state| state.number == booked.number)
         else {
             return;
         };
@@ -417,7 +418,7 @@ impl Rooms {
     /// Drops the room's excess and all that was counted of it, and looks away until `until`.
     pub(super) fn pardon(&mut self, room: Subject, until: u32) {
         self.close(room);
-        if let Some(state) = self.rooms.get_mut(&room) {
+        if let Some(state) = self.states.get_mut(&room) {
             state.gate.pardon();
             state.logged = 0;
             state.repeaters = None;
@@ -433,7 +434,7 @@ impl Rooms {
         mut each: impl FnMut(&Gate, &Alarm),
     ) {
         for room in &self.alarmed {
-            if let Some(state) = self.rooms.get_mut(room) {
+            if let Some(state) = self.states.get_mut(room) {
                 let is_over = state.gate.drain(&settings.gate, now_ms);
                 if let Some(alarm) = state.alarm.as_ref().filter(|_| !is_over) {
                     each(&state.gate, alarm);

@@ -7,6 +7,7 @@ use crate::base::subject::Subject;
 use crate::engine::assess::Who;
 use crate::engine::facts::{Facts, TargetClaim};
 use crate::policy::PolicySet;
+use crate::policy::networks::Network;
 use crate::policy::set::TierClass;
 
 use super::arith::{mix, number_of};
@@ -243,7 +244,7 @@ impl Sighting {
             has_device: facts.device.is_some(),
             subnet: address.subnet(),
             wide: facts.asn.map_or(address.wide(), |asn| Wide(AUTONOMOUS_SYSTEM | u64::from(asn))),
-            is_hosting: false,
+            is_hosting: policy.networks().lookup(facts.client).is_some_and(Network::is_hosting),
             profile: Profile::new(fingerprint, class, facts.device.is_some()),
             key,
             is_free: class == TierClass::Free,
@@ -282,7 +283,7 @@ mod tests {
         assert_eq!(v6.subnet().to_string(), "2001:db8:1::/48");
         assert_eq!(v4.wide().to_string(), "192.0.0.0/16");
         assert_eq!(v6.wide().to_string(), "2001:db8::/32");
-        assert_eq!(Wide(AUTONOMOUS_SYSTEM | 64_500).to_string(), "AS64500");
+        assert_eq!(Wide(AUTONOMOUS_SYSTEM + 64_500).to_string(), "AS64500");
         assert_eq!(address("::ffff:192.0.2.7"), v4);
     }
 

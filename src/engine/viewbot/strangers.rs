@@ -11,8 +11,8 @@
 //! It notices the attack that copies everything else.
 //!
 //! **Known false positives.** The launch of a new app, a television game, people from a country that never came before: crowds of
-//! strangers, and real. Therefore it never convicts: strangers of that room get in on a budget. With a profile that is
-//! far too frequent as well, the two together are two kinds of evidence.
+//! strangers, and real. Therefore it never convicts, and is no second kind of evidence either: strangers of that room get in
+//! on a budget.
 //!
 //! **An example.** `2 of 310 newcomers are known, fewer than is usual`.
 //!

@@ -95,6 +95,7 @@ impl World {
 
     fn facts<'a>(asked: &Asks<'a>) -> Facts<'a> {
         Facts {
+            resolved: None,
             operation: Operation::Connect,
             client: asked.from,
             credential: match asked.key {
@@ -317,7 +318,7 @@ fn one_client_in_a_loop_is_throttled_and_never_convicted() {
 fn a_pardon_drops_the_excess_and_everything_derived_from_it() {
     let mut world = World::warm("enforce");
     world.attack(300);
-    assert!(world.engine.viewbot().bans().len() > 0);
+    assert!(!world.engine.viewbot().bans().is_empty());
     world.engine.viewbot().pardon(ROOM, Duration::from_secs(3_600), world.now);
     assert_eq!(world.engine.viewbot().bans().len(), 0);
     assert_eq!(world.attack(300), 300);

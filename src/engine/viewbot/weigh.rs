@@ -110,7 +110,7 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
     let wait = patience(score - ladder.throttle_bits);
     let (mut cohort, mut key_addresses) = (Vec::new(), None);
     let verdict = if score >= ladder.deny_bits {
-        if !is_strange && !is_novel && !evidence.has_second(caps.pool_chain[1]) {
+        if !evidence.has_second(caps.pool_chain[1]) {
             Verdict::Throttle(Rung::OneKind, wait)
         } else if scene.is_lenient {
             Verdict::Throttle(Rung::Lenient, wait)

@@ -28,7 +28,7 @@ pub(in crate::engine) fn against(f: &mut fmt::Formatter<'_>, against: &Against) 
     let Against { wait, rung, evidence } = against;
     match rung {
         Rung::Repeats => {
-            f.write_str("this client asks for the same room again and again, as a broken reconnect does")?
+            f.write_str("this client asks for the same room again and again, as a broken reconnect does")?;
         }
         Rung::Strangers | Rung::Novel => f.write_str(
             "this room suddenly gets far more new viewers than usual, so new ones are let in a few at a time",

@@ -7,21 +7,25 @@ use super::super::tools::{PYTHON, PYTHON_OLD};
 use super::bots::{bot, residential};
 use super::within;
 
+/// What somebody calls themselves who has not thought of it.
+const SCRIPT: &str = "python-requests/2.32.3";
+
 /// The first thing that anybody tries.
 pub(in super::super) const NAIVE_BURST: Scenario = Scenario {
     name: "naive-burst",
     populations: &[Independent],
     kind: Kind::Attack,
-    summary: "3,000 viewers for one room in four minutes, one program, each from a rented machine of its own",
+    summary: "3,000 viewers for one room in four minutes, one script, each from a rented machine of its own",
     hard: "no address asks twice, so no limit per address sees anything",
     build: |world, agenda| {
         let room = world.rooms.stage(0).place;
+        let script = world.tools.add(SCRIPT, PYTHON);
         let pace = Pace::over(world.settings.sized(3_000), within(world, 4));
         let make = move |Turn { world, random, .. }: Turn<'_>| {
             let hosters = world.plan.hosters();
             // Half of the machines of two hosters.
             let address = hosters[random.place(2)].address_in(random.below(120) as u16, random);
-            Some((bot(address, PYTHON), room))
+            Some((bot(address, script), room))
         };
         agenda.source(world.settings.event_at(), Campaign::new(world, "attack", pace, make));
     },
@@ -63,9 +67,10 @@ pub(in super::super) const IPV6_ROTATION: Scenario = Scenario {
     hard: "the attacker has more /64s than a table has places; only what they have in common tells",
     build: |world, agenda| {
         let room = world.rooms.stage(2).place;
+        let script = world.tools.add(SCRIPT, PYTHON);
         let pace = Pace::over(world.settings.sized(2_500), within(world, 5));
         let make = move |Turn { world, random, .. }: Turn<'_>| {
-            Some((bot(world.plan.hosters()[2].address_v6(random), PYTHON), room))
+            Some((bot(world.plan.hosters()[2].address_v6(random), script), room))
         };
         agenda.source(world.settings.event_at(), Campaign::new(world, "attack", pace, make));
     },

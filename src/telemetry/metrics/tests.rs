@@ -290,6 +290,7 @@ fn a_million_hostile_names_add_no_series() {
             credential: if n % 3 == 0 { key } else { Credential::Absent },
             operation,
             room: Some(crate::base::room::Room::Id(u64::from(n) + 1)),
+            resolved: None,
             user_agent: &word,
             target: if n % 2 == 0 {
                 TargetClaim::None

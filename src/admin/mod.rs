@@ -5,16 +5,16 @@
 //! ([`door`]). Bound in size, count and time like everything that reads from outside, for a scraper that hangs must not
 //! lock the operator out. Read [`serve`](serve()) first.
 
-pub mod door;
 mod bans;
+pub mod door;
 mod pages;
 mod policies;
 mod record;
 mod serve;
 mod socket;
-mod viewbot;
 #[cfg(test)]
 mod tests;
+mod viewbot;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

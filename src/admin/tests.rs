@@ -18,7 +18,10 @@ pub(super) fn shown() -> Shown {
         door: Arc::new(Door::new(Vec::new(), Clock::manual(Timestamp::from_secs(1)))),
         record: Arc::new(nothing_recorded()),
         clock: Clock::manual(Timestamp::from_secs(1)),
-        gateway: Arc::new(gateway("format = 1\n[tier.anonymous]\nclass = \"none\"\n", Clock::manual(Timestamp::from_secs(1)))),
+        gateway: Arc::new(gateway(
+            "format = 1\n[tier.anonymous]\nclass = \"none\"\n",
+            Clock::manual(Timestamp::from_secs(1)),
+        )),
     }
 }
 
@@ -26,7 +29,8 @@ pub(super) fn shown() -> Shown {
 pub(super) fn gateway(policy: &str, clock: Clock) -> Shared {
     let mut sources = crate::policy::Sources::new("");
     sources.insert("p.toml", policy);
-    let policy = crate::policy::compile(&sources, clock.now()).unwrap_or_else(|wrong| panic!("{wrong:?}")).set;
+    let policy =
+        crate::policy::compile(&sources, clock.now()).unwrap_or_else(|wrong| panic!("{wrong:?}")).set;
     let metrics = Arc::new(Metrics::new(clock.now()));
     let live = crate::gateway::Live::new(policy, &metrics, 1);
     let engine = crate::engine::Engine::new(10_000, 1);

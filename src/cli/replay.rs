@@ -12,10 +12,10 @@ use anyhow::{Context, bail};
 
 use super::check::Format;
 use super::progress::Progress;
-use crate::engine::order;
 use crate::base::time::Clock;
 use crate::control::place::LoadError;
 use crate::control::reload::PolicyPlace;
+use crate::engine::order;
 use crate::policy::PolicySet;
 use crate::replay::feed::{Feed, Noticed, OnBroken};
 use crate::replay::report::{Count, Report};

@@ -464,7 +464,14 @@ impl Reloader {
     }
 
     fn note(&self, event: &'static str, policy: Digest, by: &str, now: Timestamp) {
-        self.record.event(&Event { time: now, seq: 0, event, policy: Some(policy), order: None, detail: Some(by) });
+        self.record.event(&Event {
+            time: now,
+            seq: 0,
+            event,
+            policy: Some(policy),
+            order: None,
+            detail: Some(by),
+        });
     }
 }
 

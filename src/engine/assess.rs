@@ -294,7 +294,9 @@ pub(super) fn for_each_match(
     // By either name: whoever is listed by one is not let go, or refused, for being asked for by the other.
     let of_room = |room: Option<Room>| room.map_or(&[][..], |room| lists.of_room(&room));
     let (named, resolved) = (of_room(facts.room), of_room(facts.resolved));
-    named.iter().for_each(|rule| each(*rule, Matcher::Room));
+    for rule in named {
+        each(*rule, Matcher::Room);
+    }
     resolved.iter().filter(|rule| !named.contains(rule)).for_each(|rule| each(*rule, Matcher::Room));
     who.account
         .map_or(&[][..], |account| lists.of_account(account))

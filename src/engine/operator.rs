@@ -186,7 +186,8 @@ impl Set {
         }
         let until = |place: u32| bans[place as usize].until;
         // A narrow ban that ends must not hide a wide one that stands.
-        set.prefixes = Ranges::new(prefixes, |around, own| if until(own) >= until(around) { own } else { around });
+        set.prefixes =
+            Ranges::new(prefixes, |around, own| if until(own) >= until(around) { own } else { around });
         set.bans = bans;
         set
     }
@@ -368,7 +369,11 @@ mod tests {
         let bans = OperatorBans::default();
         let long = "x".repeat(REASON_BYTES_MAX + 1);
         for reason in ["", " ", "two\nlines", "\u{1b}[31m", "\u{202e}x", &long] {
-            assert_eq!(bans.add(target("asn", "1"), reason, later(1), NOW), Err(Untaken::Reason), "{reason:?}");
+            assert_eq!(
+                bans.add(target("asn", "1"), reason, later(1), NOW),
+                Err(Untaken::Reason),
+                "{reason:?}"
+            );
         }
         for (word, text, why) in [
             ("prefix", "203.0.113.9/24", "203.0.113.0/24"),

@@ -360,9 +360,7 @@ fn events_are_no_requests() {
 /// In the order of their times, whatever order they stand in, and with both policies.
 #[test]
 fn an_operators_orders_are_followed() {
-    let order = |millis: u64, event: &str, order: &str| {
-        json!({ "time": START + millis, "seq": 0, "event": event, "order": order, "detail": "token works" })
-    };
+    let order = |millis: u64, event: &str, order: &str| json!({ "time": START + millis, "seq": 0, "event": event, "order": order, "detail": "token works" });
     let until = START + 60_000;
     let lines = [
         asked(0),
@@ -376,11 +374,20 @@ fn an_operators_orders_are_followed() {
         order(7_000, "pardon", "@streamer 1h"),
     ];
     let replayed = replay(&policy(""), &lines);
-    assert_eq!(replayed.verdicts(), "adaa", "the second is banned, the third is lifted, the fourth outlasts it all");
+    assert_eq!(
+        replayed.verdicts(),
+        "adaa",
+        "the second is banned, the third is lifted, the fourth outlasts it all"
+    );
     assert_eq!(replayed.noticed.events["lift"], 2);
     let files = Files::new();
-    let both = replay_files(&policy(""), Some(&policy("")), 1, &[files.of("a.jsonl", &lines)], OnBroken::Stop);
-    assert_eq!(both.unwrap().outcome.difference.unwrap().total.newly_refused, 0, "the other policy follows them too");
+    let both =
+        replay_files(&policy(""), Some(&policy("")), 1, &[files.of("a.jsonl", &lines)], OnBroken::Stop);
+    assert_eq!(
+        both.unwrap().outcome.difference.unwrap().total.newly_refused,
+        0,
+        "the other policy follows them too"
+    );
     let broken = order(1_000, "ban", "planet mars");
     let replayed = replay(&policy(""), &[broken, asked(0)]);
     assert_eq!((replayed.noticed.broken, replayed.outcome.tally.total.asked), (1, 1));

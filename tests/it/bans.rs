@@ -55,15 +55,21 @@ fn a_ban_refuses_at_once_tells_why_and_is_lifted() {
     assert!(message.starts_with("this address is banned: rented view-bots & more; "), "{message}");
     assert_eq!(gateway.get("/webcast/rate_limits", &[]).status, 403, "a ban is from everything");
     // Whoever is elsewhere is not touched.
-    assert_eq!(crate::gateway::Answer::all_of(&crate::gateway::send(
-        gateway.connect_from("127.0.1.1"),
-        format!("GET {CONNECT} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes(),
-    ))[0].status, 200);
+    assert_eq!(
+        crate::gateway::Answer::all_of(&crate::gateway::send(
+            gateway.connect_from("127.0.1.1"),
+            format!("GET {CONNECT} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes(),
+        ))[0]
+            .status,
+        200
+    );
 
     let (table, _) = done(&gateway, &["bans", "list"]);
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), 2, "{table}");
-    for (title, cell) in [("STATE", "enforced"), ("KIND", "prefix"), ("ORIGIN", "operator"), ("WHOM", "127.0.0.0/24")] {
+    for (title, cell) in
+        [("STATE", "enforced"), ("KIND", "prefix"), ("ORIGIN", "operator"), ("WHOM", "127.0.0.0/24")]
+    {
         assert_eq!(lines[0].find(title), lines[1].find(cell), "{title}:\n{table}");
     }
     let ban = &listed(&gateway, &["--proxy", "127.0.0.9"])[0];
@@ -83,7 +89,13 @@ fn a_ban_refuses_at_once_tells_why_and_is_lifted() {
     let told: Vec<(&str, &str, &str)> = records
         .iter()
         .filter(|line| line["event"] == "ban" || line["event"] == "lift")
-        .map(|line| (line["event"].as_str().unwrap(), line["order"].as_str().unwrap(), line["detail"].as_str().unwrap()))
+        .map(|line| {
+            (
+                line["event"].as_str().unwrap(),
+                line["order"].as_str().unwrap(),
+                line["detail"].as_str().unwrap(),
+            )
+        })
         .collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].1.starts_with("prefix 127.0.0.0/24 ") && told[0].1.ends_with(" rented view-bots & more"));
@@ -99,13 +111,21 @@ fn accounts_keys_rooms_and_networks_are_banned_in_every_mode_of_detection() {
         key("k_one", "one", "overlay-suite"),
         key("k_two", "two", "overlay-suite")
     );
-    let gateway = Setup::new(OPEN).policy("20.toml", &more).policy("n.csv", "127.0.0.0/8,64500,hosting\n").start();
+    let gateway =
+        Setup::new(OPEN).policy("20.toml", &more).policy("n.csv", "127.0.0.0/8,64500,hosting\n").start();
     let status = |key: &str, room: &str| {
         let header = format!("X-Api-Key: {key}");
         let headers = if key.is_empty() { vec![] } else { vec![header.as_str()] };
         gateway.get(&format!("/webcast/fetch?{room}"), &headers).status
     };
-    let all = || [status("", "room_id=7"), status("one", "room_id=7"), status("two", "room_id=8"), status("", "unique_id=somebody")];
+    let all = || {
+        [
+            status("", "room_id=7"),
+            status("one", "room_id=7"),
+            status("two", "room_id=8"),
+            status("", "unique_id=somebody"),
+        ]
+    };
     let ban = |kind: &str, whom: &str| {
         done(&gateway, &["bans", "add", kind, whom, "--reason", "said so", "--for", "30m"]);
     };
@@ -136,7 +156,8 @@ fn accounts_keys_rooms_and_networks_are_banned_in_every_mode_of_detection() {
 
 #[test]
 fn an_allowlist_exempts_from_bans_as_from_blocklists() {
-    let allow = "[[allowlist]]\nname = \"partners\"\naccounts = [\"overlay-suite\"]\nexempt = [\"blocklist\"]\n";
+    let allow =
+        "[[allowlist]]\nname = \"partners\"\naccounts = [\"overlay-suite\"]\nexempt = [\"blocklist\"]\n";
     let more = format!("{}{allow}", key("k_one", "one", "overlay-suite"));
     let gateway = Setup::new(OPEN).policy("20.toml", &more).start();
     done(&gateway, &["bans", "add", "--prefix", "127.0.0.1", "--reason", "x", "--for", "1h"]);
@@ -148,9 +169,17 @@ fn an_allowlist_exempts_from_bans_as_from_blocklists() {
 fn what_cannot_be_is_refused_with_what_would_do() {
     let gateway = Setup::new(OPEN).start();
     for (args, code, said) in [
-        (&["bans", "add", "--prefix", "203.0.113.9/24", "--reason", "x", "--for", "1h"][..], 1, "write `203.0.113.0/24`"),
+        (
+            &["bans", "add", "--prefix", "203.0.113.9/24", "--reason", "x", "--for", "1h"][..],
+            1,
+            "write `203.0.113.0/24`",
+        ),
         (&["bans", "add", "--prefix", "203.0.113.0/24", "--reason", "x", "--for", "soon"], 1, "`for`"),
-        (&["bans", "add", "--prefix", "203.0.113.0/24", "--reason", "two\nlines", "--for", "1h"], 1, "one line"),
+        (
+            &["bans", "add", "--prefix", "203.0.113.0/24", "--reason", "two\nlines", "--for", "1h"],
+            1,
+            "one line",
+        ),
         (&["bans", "add", "--key", "sg_secret", "--reason", "x", "--for", "1h"], 1, "leaked"),
         (&["bans", "add", "--room", "streamer", "--reason", "x", "--for", "1h"], 1, "room id"),
         (&["bans", "add", "--prefix", "203.0.113.0/24", "--reason", "x"], 2, "--for"),
@@ -204,11 +233,25 @@ fn a_token_of_the_role_viewer_looks_and_one_of_the_role_operator_acts() {
     // As the command line does it.
     let url = format!("http://{}", gateway.admin);
     std::fs::write(gateway.directory().join("token"), "sg_works\n").unwrap();
-    let args = ["bans", "add", "--room", "7", "--reason", "x", "--for", "1h", "--admin-url", &url, "--token-file", "token"];
+    let args = [
+        "bans",
+        "add",
+        "--room",
+        "7",
+        "--reason",
+        "x",
+        "--for",
+        "1h",
+        "--admin-url",
+        &url,
+        "--token-file",
+        "token",
+    ];
     let output = signgate(&gateway, &args);
     assert!(output.status.success(), "{:?}", texts(&output));
     let records = gateway.stop().records();
-    let by: Vec<&Value> = records.iter().filter(|line| line["event"] == "ban").map(|line| &line["detail"]).collect();
+    let by: Vec<&Value> =
+        records.iter().filter(|line| line["event"] == "ban").map(|line| &line["detail"]).collect();
     assert_eq!(by, ["token works", "token works"]);
 }
 
@@ -241,5 +284,6 @@ fn ask_socket(gateway: &Gateway, target: &str) -> Value {
     write!(stream, "GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap())
+        .unwrap_or_else(|error| panic!("{error}: {answer}"))
 }

@@ -12,8 +12,8 @@ use crate::dialect::example::{
     request_id, standing,
 };
 use crate::engine::decision::{Matcher, Standing};
-use crate::engine::viewbot::bans::Ban;
 use crate::engine::operator::{BanTarget, OperatorBan};
+use crate::engine::viewbot::bans::Ban;
 use crate::engine::viewbot::{Against, Rung};
 
 const PYTHON: &str = "TikTokLive.py/7.0.1";

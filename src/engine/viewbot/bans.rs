@@ -260,7 +260,11 @@ impl Book {
         let found = found.filter(|ban| first() >= ban.spares_before)?;
         // Whoever was freed since is not denied for what its neighbours did.
         let freed_at = self.shard(viewer.address).get(&viewer.address).map_or(0, |file| {
-            if u64::from(file.probation_until) > now.as_secs() { file.probation_until - PROBATION_SECS } else { 0 }
+            if u64::from(file.probation_until) > now.as_secs() {
+                file.probation_until - PROBATION_SECS
+            } else {
+                0
+            }
         });
         (freed_at == 0 || found.made.as_secs() < u64::from(freed_at)).then_some(found)
     }

@@ -131,7 +131,14 @@ mod tests {
         for target in targets {
             assert_eq!(Target::parse(&target.to_string()), Some(target), "{target}");
         }
-        for bad in ["", "address", "address x", "address 192.0.2.7 more", "planet mars", "address-profile 192.0.2.7 1 6"] {
+        for bad in [
+            "",
+            "address",
+            "address x",
+            "address 192.0.2.7 more",
+            "planet mars",
+            "address-profile 192.0.2.7 1 6",
+        ] {
             assert_eq!(Target::parse(bad), None, "{bad}");
         }
         assert!(targets[4].holds(v4) && !targets[4].holds(v6) && targets[3].holds(v6));

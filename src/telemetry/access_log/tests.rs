@@ -335,7 +335,14 @@ fn a_line_torn_by_a_kill_is_cut_off() {
     for length in 0..whole.len() {
         fs::write(&path, format!("{whole}{}", &whole[..length])).unwrap();
         let log = RecordLog::open(&settings(&path), start(), counts()).unwrap();
-        log.event(&Event { time: Timestamp::EPOCH, seq: 2, event: "start", policy: None, order: None, detail: None });
+        log.event(&Event {
+            time: Timestamp::EPOCH,
+            seq: 2,
+            event: "start",
+            policy: None,
+            order: None,
+            detail: None,
+        });
         assert!(log.close(PATIENCE));
         assert_eq!(read_all(directory.path()).len(), 2, "{length}");
     }
@@ -346,7 +353,8 @@ fn reopening_follows_an_operator_who_renames() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("access.jsonl");
     let log = RecordLog::open(&settings(&path), start(), counts()).unwrap();
-    let event = |seq| Event { time: Timestamp::EPOCH, seq, event: "start", policy: None, order: None, detail: None };
+    let event =
+        |seq| Event { time: Timestamp::EPOCH, seq, event: "start", policy: None, order: None, detail: None };
     log.event(&event(1));
     fs::rename(&path, directory.path().join("mine")).unwrap();
     log.reopen();
@@ -362,7 +370,14 @@ fn a_full_disk_costs_lines_that_are_counted() {
     let counts = counts();
     let log = RecordLog::open(&settings(Path::new("/dev/full")), start(), counts.clone()).unwrap();
     for seq in 0..5 {
-        log.event(&Event { time: Timestamp::EPOCH, seq, event: "start", policy: None, order: None, detail: None });
+        log.event(&Event {
+            time: Timestamp::EPOCH,
+            seq,
+            event: "start",
+            policy: None,
+            order: None,
+            detail: None,
+        });
     }
     assert!(log.close(PATIENCE));
     assert_eq!((counts.write_failed.get(), counts.written.get()), (5, 0));

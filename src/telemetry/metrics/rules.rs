@@ -348,7 +348,6 @@ mod tests {
             Reason::BannedByOperator(_) => Some(Reason::Viewbot(against(None))),
             Reason::Viewbot(Against { wait: None, .. }) => Some(Reason::Viewbot(against(Some(wait)))),
             Reason::Viewbot(Against { wait: Some(_), .. })
-            | Reason::BannedByOperator(_)
             | Reason::Blocked { .. }
             | Reason::Quota { .. }
             | Reason::Rate { .. }

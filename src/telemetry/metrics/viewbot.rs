@@ -75,9 +75,7 @@ impl ViewbotNumbers {
             heuristics: MODES
                 .map(|mode| evidence::Kind::ALL.map(|kind| counts.of_evidence(mode, kind)))
                 .to_vec(),
-            bans_made: MODES
-                .map(|mode| std::array::from_fn(|rung| counts.of_bans(mode, rung)))
-                .to_vec(),
+            bans_made: MODES.map(|mode| std::array::from_fn(|rung| counts.of_bans(mode, rung))).to_vec(),
             bans: [enforced, shadow, promoted, engine.operator_bans().list(now).len()],
             alarmed: alarms.rooms,
             excess: alarms.excess,

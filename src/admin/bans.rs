@@ -3,7 +3,6 @@
 //! A ban is named by a letter and a number: `b` for what was convicted, `s` for what would have been (shadow), `p` for what an
 //! operator promoted out of it, `o` for the operator's own. Numbers count from the start of the gateway.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +42,7 @@ pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
     /// Reads a query; every field must be one of `known`, and stand once.
-    pub(super) fn read(query: Option<&str>, known: &[&str]) -> Result<Self, Response> {
+    pub(super) fn read(query: Option<&str>, known: &[&str]) -> Result<Self, Refused> {
         let mut fields: Vec<(String, String)> = Vec::new();
         for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             if !known.contains(&&*name) {
@@ -62,7 +61,7 @@ impl Fields {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn room(&self) -> Result<Option<Room>, Response> {
+    pub(super) fn room(&self) -> Result<Option<Room>, Refused> {
         let read = |text: &str| {
             Room::parse(text).map_err(|error| {
                 bad(&format!("`{text}`: {error}; a streamer's unique id is written with its `@`"))
@@ -71,7 +70,7 @@ impl Fields {
         self.get("room").map(read).transpose()
     }
 
-    fn proxy(&self) -> Result<Option<IpAddr>, Response> {
+    fn proxy(&self) -> Result<Option<IpAddr>, Refused> {
         let read = |text: &str| {
             let bare = text.split_once('/').map_or(text, |(address, _)| address);
             bare.parse().map_err(|_| bad(&format!("`{text}` is no address, such as `203.0.113.7`")))
@@ -80,7 +79,7 @@ impl Fields {
     }
 
     /// A length of time of more than nothing.
-    pub(super) fn length(&self, name: &str) -> Result<Option<Duration>, Response> {
+    pub(super) fn length(&self, name: &str) -> Result<Option<Duration>, Refused> {
         let read = |text: &str| {
             parse_length(text).map_err(|error| bad(&format!("`{name}`: {error}, such as `2h` or `30m`")))
         };
@@ -88,8 +87,30 @@ impl Fields {
     }
 }
 
-pub(super) fn bad(message: &str) -> Response {
-    error(StatusCode::BAD_REQUEST, message)
+/// Why an order is not obeyed.
+#[derive(Debug)]
+pub(super) struct Refused {
+    status: StatusCode,
+    message: String,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        error(self.status, &self.message)
+    }
+}
+
+pub(super) fn bad(message: &str) -> Refused {
+    Refused { status: StatusCode::BAD_REQUEST, message: message.to_owned() }
+}
+
+fn no_such_ban() -> Refused {
+    Refused { status: StatusCode::NOT_FOUND, message: NO_SUCH_BAN.to_owned() }
+}
+
+/// The engine obeyed, but not this: a fault of ours.
+pub(super) fn misunderstood() -> Response {
+    error(StatusCode::INTERNAL_SERVER_ERROR, "another order was obeyed")
 }
 
 /// Who is denied.
@@ -102,10 +123,10 @@ pub(super) async fn list(
     if let Err(denied) = shown.door.admit(through, &headers, Role::Viewer) {
         return denied.into_response();
     }
-    listed(&shown, query.as_deref()).unwrap_or_else(|refused| refused)
+    listed(&shown, query.as_deref()).unwrap_or_else(Refused::into_response)
 }
 
-fn listed(shown: &Shown, query: Option<&str>) -> Result<Response, Response> {
+fn listed(shown: &Shown, query: Option<&str>) -> Result<Response, Refused> {
     let fields = Fields::read(query, &["room", "proxy"])?;
     let (room, proxy) = (fields.room()?, fields.proxy()?);
     let (engine, now) = (&shown.gateway.engine, shown.clock.now());
@@ -228,7 +249,7 @@ pub(super) async fn add(
     let now = shown.clock.now();
     let order = match ban_order(query.as_deref(), now) {
         Ok(order) => order,
-        Err(refused) => return refused,
+        Err(refused) => return refused.into_response(),
     };
     match obey(&shown, &order, &by, now) {
         Ok(Obeyed::Banned(ban, replaced)) => {
@@ -247,12 +268,12 @@ pub(super) async fn add(
                 }),
             )
         }
-        Ok(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "another order was obeyed"),
-        Err(refused) => refused,
+        Ok(_) => misunderstood(),
+        Err(refused) => refused.into_response(),
     }
 }
 
-fn ban_order(query: Option<&str>, now: Timestamp) -> Result<Order, Response> {
+fn ban_order(query: Option<&str>, now: Timestamp) -> Result<Order, Refused> {
     const KINDS: [&str; 5] = ["prefix", "asn", "account", "key", "room"];
     let fields = Fields::read(query, &["prefix", "asn", "account", "key", "room", "reason", "for"])?;
     let mut targets = KINDS.iter().filter_map(|kind| Some((*kind, fields.get(kind)?)));
@@ -280,7 +301,7 @@ pub(super) async fn lift(
     let now = shown.clock.now();
     let orders = match lift_orders(&shown, query.as_deref(), now) {
         Ok(orders) => orders,
-        Err(refused) => return refused,
+        Err(refused) => return refused.into_response(),
     };
     let policy = shown.gateway.live.load();
     let mut lifted = Vec::new();
@@ -296,7 +317,7 @@ pub(super) async fn lift(
         }
     }
     if lifted.is_empty() {
-        return error(StatusCode::NOT_FOUND, NO_SUCH_BAN);
+        return no_such_ban().into_response();
     }
     let body = json!({ "result": "lifted", "bans": lifted, "probation_secs": PROBATION.as_secs() });
     page(StatusCode::OK, &body)
@@ -305,7 +326,7 @@ pub(super) async fn lift(
 const NO_SUCH_BAN: &str =
     "there is no such ban: it has ended, or was lifted; `signgate bans list` tells those that stand";
 
-fn lift_orders(shown: &Shown, query: Option<&str>, now: Timestamp) -> Result<Vec<Order>, Response> {
+fn lift_orders(shown: &Shown, query: Option<&str>, now: Timestamp) -> Result<Vec<Order>, Refused> {
     let fields = Fields::read(query, &["id", "proxy"])?;
     let engine = &shown.gateway.engine;
     match (fields.get("id"), fields.proxy()?) {
@@ -314,9 +335,7 @@ fn lift_orders(shown: &Shown, query: Option<&str>, now: Timestamp) -> Result<Vec
             if letter == 'o' {
                 let bans = engine.operator_bans().list(now);
                 let ban = bans.iter().find(|ban| ban.id == number);
-                return ban
-                    .map(|ban| vec![Order::Lift(ban.target.clone())])
-                    .ok_or_else(|| error(StatusCode::NOT_FOUND, NO_SUCH_BAN));
+                return ban.map(|ban| vec![Order::Lift(ban.target.clone())]).ok_or_else(no_such_ban);
             }
             let shelf = shelf_of(letter);
             let ban = find(shown, shelf, number, now)?;
@@ -362,13 +381,13 @@ pub(super) async fn promote(
             let ban = of_viewbot(Shelf::Promoted, &ban, &live.policy);
             page(StatusCode::OK, &json!({ "result": "promoted", "ban": ban, "kept": IN_MEMORY }))
         }
-        Ok(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "another order was obeyed"),
-        Err(refused) => refused,
+        Ok(_) => misunderstood(),
+        Err(refused) => refused.into_response(),
     }
 }
 
 /// A letter and a number.
-fn name(id: &str) -> Result<(char, u64), Response> {
+fn name(id: &str) -> Result<(char, u64), Refused> {
     let mut letters = id.chars();
     let named = letters.next().filter(|letter| "bspo".contains(*letter));
     named.and_then(|letter| Some((letter, letters.as_str().parse().ok()?))).ok_or_else(|| {
@@ -384,18 +403,20 @@ const fn shelf_of(letter: char) -> Shelf {
     }
 }
 
-fn find(shown: &Shown, shelf: Shelf, number: u64, now: Timestamp) -> Result<Arc<Ban>, Response> {
+fn find(shown: &Shown, shelf: Shelf, number: u64, now: Timestamp) -> Result<Arc<Ban>, Refused> {
     let bans = shown.gateway.engine.viewbot().shelf(shelf).list(now);
-    bans.into_iter().find(|ban| ban.id == number).ok_or_else(|| error(StatusCode::NOT_FOUND, NO_SUCH_BAN))
+    bans.into_iter().find(|ban| ban.id == number).ok_or_else(no_such_ban)
 }
 
 /// Does what is ordered, and says so in log and record.
-pub(super) fn obey(shown: &Shown, order: &Order, by: &str, now: Timestamp) -> Result<Obeyed, Response> {
+pub(super) fn obey(shown: &Shown, order: &Order, by: &str, now: Timestamp) -> Result<Obeyed, Refused> {
     let obeyed = shown.gateway.engine.obey(order, now).map_err(|why| match why {
-        Disobeyed::NoSuchBan => error(StatusCode::NOT_FOUND, NO_SUCH_BAN),
-        Disobeyed::Untaken(why) => error(StatusCode::UNPROCESSABLE_ENTITY, &why.to_string()),
+        Disobeyed::NoSuchBan => no_such_ban(),
+        Disobeyed::Untaken(why) => {
+            Refused { status: StatusCode::UNPROCESSABLE_ENTITY, message: why.to_string() }
+        }
     })?;
-    let text: Cow<'_, str> = order.to_string().into();
+    let text = order.to_string();
     tracing::info!(by, order = %text, "the operator's {}", order.word());
     shown.record.event(&Event {
         time: now,

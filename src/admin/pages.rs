@@ -49,7 +49,7 @@ async fn readyz(State(shown): State<Shown>) -> Response {
     let state = shown.readiness.state();
     let status = if state.phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut body = readiness_json(&state);
-    body["viewbot"] = viewbot::readiness(&shown);
+    viewbot::add_readiness(&shown, &mut body);
     page(status, &body)
 }
 

@@ -8,9 +8,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::Shown;
-use super::bans::{Fields, bad, obey};
+use super::bans::{Fields, Refused, bad, misunderstood, obey};
 use super::door::{Role, Through};
-use super::pages::{error, page};
+use super::pages::page;
 use crate::base::rate::LengthText;
 use crate::base::time::Timestamp;
 use crate::engine::order::{Obeyed, Order};
@@ -49,9 +49,8 @@ pub(super) async fn rooms(
             }
         }
         evidence.sort_by(|one, other| other.0.total_cmp(&one.0));
-        let count = |bans: &[_]| bans.len();
-        let banned = count(&bans.iter().filter(|ban| ban.room == room.room).collect::<Vec<_>>());
-        let in_shadow = count(&shadow.iter().filter(|ban| ban.room == room.room).collect::<Vec<_>>());
+        let banned = bans.iter().filter(|ban| ban.room == room.room).count();
+        let in_shadow = shadow.iter().filter(|ban| ban.room == room.room).count();
         let evidence: Vec<String> = evidence.into_iter().map(|(_, text)| text).collect();
         room_json(room, &evidence, banned, in_shadow)
     });
@@ -113,13 +112,17 @@ fn learning(mode: ViewbotMode, warmth: Warmth) -> Value {
     json!({ "is_cold": warmth.is_cold && mode != ViewbotMode::Off, "detail": detail })
 }
 
-/// For `/readyz`: a cold gateway serves, so it is ready.
-pub(super) fn readiness(shown: &Shown) -> Value {
+/// For `/readyz`, where detection is not off. A cold gateway serves, so it is ready.
+pub(super) fn add_readiness(shown: &Shown, body: &mut Value) {
     let mode = shown.gateway.live.load().policy.viewbot().mode;
-    let warmth = shown.gateway.engine.viewbot().warmth(shown.clock.now());
-    let mut body = learning(mode, warmth);
-    body["mode"] = mode.word().into();
-    body
+    if mode == ViewbotMode::Off {
+        return;
+    }
+    let told = learning(mode, shown.gateway.engine.viewbot().warmth(shown.clock.now()));
+    for (name, value) in told.as_object().into_iter().flatten() {
+        body["viewbot"][name.as_str()] = value.clone();
+    }
+    body["viewbot"]["mode"] = mode.word().into();
 }
 
 /// Pardons a room.
@@ -134,10 +137,10 @@ pub(super) async fn pardon(
         Err(denied) => return denied.into_response(),
     };
     let now = shown.clock.now();
-    pardoned(&shown, query.as_deref(), &by, now).unwrap_or_else(|refused| refused)
+    pardoned(&shown, query.as_deref(), &by, now).unwrap_or_else(Refused::into_response)
 }
 
-fn pardoned(shown: &Shown, query: Option<&str>, by: &str, now: Timestamp) -> Result<Response, Response> {
+fn pardoned(shown: &Shown, query: Option<&str>, by: &str, now: Timestamp) -> Result<Response, Refused> {
     let fields = Fields::read(query, &["room", "for"])?;
     let room =
         fields.room()?.ok_or_else(|| bad("expected a `room`: its number, or `@` and its unique id"))?;
@@ -152,6 +155,6 @@ fn pardoned(shown: &Shown, query: Option<&str>, by: &str, now: Timestamp) -> Res
             });
             Ok(page(StatusCode::OK, &body))
         }
-        _ => Err(error(StatusCode::INTERNAL_SERVER_ERROR, "another order was obeyed")),
+        _ => Ok(misunderstood()),
     }
 }

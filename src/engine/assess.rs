@@ -92,8 +92,12 @@ pub fn assess(
         (_, Some(key)) => Some((policy.account(key.account).id.clone(), key.id.clone())),
         _ => None,
     };
+    // Row 5: what the operator bans by hand, and what was convicted. What exempts from blocklists exempts from the former.
     if !exempt.blocklist {
-        operator_bans.each(&asking(policy, facts, &who, room), now, |ban| {
+        let (account, key) = identity.as_ref().map(|(account, key)| (account.as_str(), key.as_str())).unzip();
+        let rooms = [facts.room, room];
+        let asking = Asking { client: facts.client, asn: facts.asn, account, key, rooms };
+        operator_bans.each(&asking, now, |ban| {
             findings.add(Reason::BannedByOperator(Arc::clone(ban)), true, !shadow_exempt.blocklist);
         });
     }
@@ -145,16 +149,6 @@ pub fn assess(
 pub(super) fn resolved<'r>(viewbot: &Viewbot, facts: &Facts<'r>, now: Timestamp) -> Facts<'r> {
     let taught = || facts.room.map(|room| viewbot.canonical(room, now));
     Facts { resolved: facts.resolved.or_else(taught), ..*facts }
-}
-
-/// What the operator's bans are looked up by.
-fn asking<'a>(policy: &'a PolicySet, facts: &Facts<'a>, who: &Who<'a>, room: Option<Room>) -> Asking<'a> {
-    let (account, key) = match (facts.credential, who.key) {
-        (_, Some(key)) => (Some(policy.account(key.account).id.as_str()), Some(key.id.as_str())),
-        (Credential::Recorded { id, account, .. }, None) => (Some(account), Some(id)),
-        _ => (None, None),
-    };
-    Asking { client: facts.client, asn: facts.asn, account, key, rooms: [facts.room, room] }
 }
 
 /// What a ban is where nobody is denied.
@@ -300,7 +294,9 @@ pub(super) fn for_each_match(
     // By either name: whoever is listed by one is not let go, or refused, for being asked for by the other.
     let of_room = |room: Option<Room>| room.map_or(&[][..], |room| lists.of_room(&room));
     let (named, resolved) = (of_room(facts.room), of_room(facts.resolved));
-    named.iter().for_each(|rule| each(*rule, Matcher::Room));
+    for rule in named {
+        each(*rule, Matcher::Room);
+    }
     resolved.iter().filter(|rule| !named.contains(rule)).for_each(|rule| each(*rule, Matcher::Room));
     who.account
         .map_or(&[][..], |account| lists.of_account(account))

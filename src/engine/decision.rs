@@ -180,7 +180,7 @@ pub enum Reason {
     SessionRefused,
     /// A ban stands: what view-bot detection convicted.
     Banned(Arc<Ban>),
-    /// The operator bans it.
+    /// The operator bans it by hand.
     BannedByOperator(Arc<OperatorBan>),
     /// View-bot detection stops it.
     Viewbot(Against),

@@ -66,11 +66,11 @@ impl World {
 
     fn connect(&self, room: Room, from: u32, agent: &str) -> Decision {
         let facts = Facts {
-            resolved: None,
             operation: Operation::Connect,
             client: IpAddr::V4(Ipv4Addr::from_bits(from)),
             credential: Credential::Absent,
             room: Some(room),
+            resolved: None,
             target: TargetClaim::None,
             session: None,
             user_agent: agent,
@@ -194,7 +194,6 @@ fn convictions_are_listed_with_what_is_held_against_whom() {
     }
     for series in [
         r#"signgate_viewbot_requests_total{mode="enforce",rung="convicted"}"#,
-        r#"signgate_viewbot_requests_total{mode="enforce",rung="banned"}"#,
         r#"signgate_viewbot_evidence_total{heuristic="profile",mode="enforce"}"#,
         "signgate_viewbot_excess_viewers",
         "signgate_viewbot_excess_viewers_most",

@@ -114,13 +114,19 @@ fn printed_for_all(rejected: &Rejected<'_>) -> String {
 #[test]
 fn each_reason_as_each_client_gets_it() {
     let (policy, standings) = (policy(), standings());
+    let mut seen: Vec<&str> = Vec::new();
     for reason in reasons() {
         // A caller who is refused for who it is has no windows.
         let counted = reason.wait_left().is_some() && !matches!(reason, Reason::KeyAttempts { .. });
         let limits = Limits { policy: &policy, standings: if counted { &standings } else { &[] } };
         let refusal = Refusal::new(reason);
         let rejected = Rejected::refused(&refusal, limits);
-        insta::assert_snapshot!(refusal.first().word(), printed_for_all(&rejected));
+        // Several of one word are several snapshots: of one name, the last would stand for all.
+        let word = refusal.first().word();
+        let before = seen.iter().filter(|known| **known == word).count();
+        let name = if before == 0 { word.to_owned() } else { format!("{word}-{}", before + 1) };
+        seen.push(word);
+        insta::assert_snapshot!(name, printed_for_all(&rejected));
     }
 }
 

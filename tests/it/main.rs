@@ -20,6 +20,8 @@ mod keys;
 mod labelled;
 mod layers;
 mod limits;
+#[path = "../moods/mod.rs"]
+mod moods;
 mod purging;
 mod reload;
 mod replaying;
@@ -28,6 +30,7 @@ mod scenarios;
 mod secrets;
 mod secured;
 mod serving;
+mod sick;
 mod smuggling;
 mod startup;
 mod stopping;

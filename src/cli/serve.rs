@@ -37,8 +37,9 @@ use crate::gateway::listener::{
     serve_listener,
 };
 use crate::gateway::{self, Live, Shared, Worker, listener};
-use crate::generator::fleet::{Fleet, Generator, Kind};
-use crate::generator::wire::{Origin, Roots};
+use crate::generator::adapters::{Carcabot, Euler, Kind};
+use crate::generator::fleet::{Fleet, Generator};
+use crate::generator::wire::{Identity, Origin, Roots};
 use crate::policy::PolicySet;
 use crate::policy::diagnostic::render;
 use crate::telemetry::access_log::{Destination, RecordLog, RecordSettings, Share};
@@ -280,6 +281,10 @@ fn work(socket: std::net::TcpListener, part: WorkerParts) {
             loop {
                 let due = ticks.tick().await;
                 ticking.tick(due.elapsed());
+                for place in ticking.due_looks() {
+                    let looking = Rc::clone(&ticking);
+                    tokio::task::spawn_local(async move { looking.look_at_generator(place).await });
+                }
             }
         });
         let for_handler = Rc::clone(&worker);
@@ -408,26 +413,35 @@ fn record_settings(settings: &Settings) -> RecordSettings {
 }
 
 fn generators(settings: &Settings) -> anyhow::Result<Arc<[Generator]>> {
-    let made = settings.generators.iter().map(|generator| {
-        let kind = match &generator.kind {
-            GeneratorKind::StandIn => Kind::StandIn,
-            GeneratorKind::Euler { url } => {
-                let pem = generator.ca.as_ref().map(|path| {
-                    std::fs::read(path).with_context(|| {
-                        format!("generator `{}`: cannot read its `ca` `{}`", generator.name, path.display())
-                    })
-                });
-                let pem = pem.transpose()?;
-                let roots = pem.as_deref().map_or(Roots::Native, Roots::Pem);
-                let origin = Origin::parse(url.as_str(), roots)
-                    .with_context(|| format!("generator `{}`: its `url` cannot be used", generator.name))?;
-                Kind::Euler { origin, key: generator.key.clone() }
-            }
-        };
-        let in_flight_max = u32::from(generator.in_flight_max.get());
-        Ok(Generator::new(&generator.name, &generator.alias, kind, in_flight_max))
-    });
-    made.collect()
+    settings.generators.iter().map(made_generator).collect()
+}
+
+fn made_generator(generator: &config::Generator) -> anyhow::Result<Generator> {
+    let name = &generator.name;
+    let read = |field: &str, path: &Path| {
+        std::fs::read(path)
+            .with_context(|| format!("generator `{name}`: cannot read its `{field}` `{}`", path.display()))
+    };
+    let origin = |url: &url::Url| -> anyhow::Result<Origin> {
+        let ca = generator.ca.as_ref().map(|path| read("ca", path)).transpose()?;
+        let roots = ca.as_deref().map_or(Roots::Native, Roots::Pem);
+        let client = generator.client.as_ref();
+        let files = client.map(|files| {
+            Ok::<_, anyhow::Error>((read("client-cert", &files.cert)?, read("client-key", &files.key)?))
+        });
+        let files = files.transpose()?;
+        let identity = files.as_ref().map(|(certificates, key)| Identity { certificates, key });
+        Origin::parse_as(url.as_str(), roots, identity)
+            .with_context(|| format!("generator `{name}`: its `url` or certificates cannot be used"))
+    };
+    let key = || generator.key.clone();
+    let kind = match &generator.kind {
+        GeneratorKind::StandIn => Kind::StandIn,
+        GeneratorKind::Euler { url } => Kind::Euler(Euler { origin: origin(url)?, key: key() }),
+        GeneratorKind::Carcabot { url } => Kind::Carcabot(Carcabot::new(origin(url)?, key())),
+    };
+    let in_flight_max = u32::from(generator.in_flight_max.get());
+    Ok(Generator::new(name, &generator.alias, kind, in_flight_max))
 }
 
 fn generator_states(settings: &Settings) -> Vec<GeneratorState> {
@@ -512,11 +526,12 @@ fn screen(
     for (place, generator) in settings.generators.iter().enumerate() {
         let name = if place == 0 { "generators" } else { "" };
         match &generator.kind {
-            GeneratorKind::Euler { url } => {
+            GeneratorKind::Euler { url } | GeneratorKind::Carcabot { url } => {
+                let kind = generator.kind.word();
                 // Neither user nor query: an operator may have put a secret there.
                 let host = url.host_str().unwrap_or_default();
                 let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-                line(name, &format!("{} (euler at {}://{host}{port})", generator.name, url.scheme()));
+                line(name, &format!("{} ({kind} at {}://{host}{port})", generator.name, url.scheme()));
             }
             GeneratorKind::StandIn => {
                 line(name, &format!("{} (built in: well-formed answers that open nothing)", generator.name));

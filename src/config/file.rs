@@ -53,6 +53,8 @@ pub(super) struct RawGenerator {
     pub(super) key_file: Option<At<PathBuf>>,
     pub(super) in_flight_max: Option<At<u32>>,
     pub(super) ca: Option<At<PathBuf>>,
+    pub(super) client_cert: Option<At<PathBuf>>,
+    pub(super) client_key: Option<At<PathBuf>>,
 }
 
 /// What `kind` may be.
@@ -132,6 +134,8 @@ fn generator(table: &mut Table<'_>) -> RawGenerator {
         key_file: table.optional("key-file", path),
         in_flight_max: table.optional("in-flight-max", |value| value.whole(1..=u32::from(u16::MAX))),
         ca: table.optional("ca", path),
+        client_cert: table.optional("client-cert", path),
+        client_key: table.optional("client-key", path),
     }
 }
 

@@ -43,8 +43,8 @@ impl FromStr for GeneratorFlag {
             (Some(KindWord::Euler), Some(url)) => {
                 check_url(url).map(|url: Url| Self(GeneratorKind::Euler { url }))
             }
-            (Some(KindWord::Carcabot), _) => {
-                Err("generators of kind `carcabot` are not supported by this version yet".into())
+            (Some(KindWord::Carcabot), Some(url)) => {
+                check_url(url).map(|url: Url| Self(GeneratorKind::Carcabot { url }))
             }
             _ => Err("expected KIND=URL, such as `euler=https://sign.example`, or `stand-in`".into()),
         }
@@ -57,7 +57,14 @@ pub(super) fn generators(flags: &[GeneratorFlag]) -> Vec<Generator> {
     for GeneratorFlag(kind) in flags {
         let like = made.iter().filter(|generator| generator.kind.word() == kind.word()).count();
         let name = if like == 0 { kind.word().to_owned() } else { format!("{}-{}", kind.word(), like + 1) };
-        made.push(Generator { name: name.clone(), alias: name, kind: kind.clone(), ..Generator::stand_in() });
+        let in_flight_max = kind.in_flight_default();
+        made.push(Generator {
+            name: name.clone(),
+            alias: name,
+            kind: kind.clone(),
+            in_flight_max,
+            ..Generator::stand_in()
+        });
     }
     made
 }

@@ -254,14 +254,22 @@ pub struct Generator {
     pub key: Option<Secret>,
     /// At most so many requests at a time.
     pub in_flight_max: NonZeroU16,
-    /// Certificates to trust beside the system's, in PEM.
+    /// Certificates to trust instead of the system's, in PEM.
     pub ca: Option<PathBuf>,
+    /// What the gateway shows of itself to a generator that asks for a certificate.
+    pub client: Option<ClientCertificate>,
+}
+
+/// The gateway's own certificate at a generator, in PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, and those between it and the one that the generator trusts.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 impl Generator {
-    /// What [`in_flight_max`](Self::in_flight_max) is where left out.
-    pub const IN_FLIGHT_DEFAULT: NonZeroU16 = NonZeroU16::new(256).unwrap();
-
     /// The built-in one.
     pub fn stand_in() -> Self {
         Self {
@@ -269,8 +277,9 @@ impl Generator {
             alias: "stand-in".into(),
             kind: GeneratorKind::StandIn,
             key: None,
-            in_flight_max: Self::IN_FLIGHT_DEFAULT,
+            in_flight_max: GeneratorKind::StandIn.in_flight_default(),
             ca: None,
+            client: None,
         }
     }
 }
@@ -283,6 +292,11 @@ pub enum GeneratorKind {
         /// Where.
         url: Url,
     },
+    /// carcabot's `tiktok-signature`: signs URLs, nothing else.
+    Carcabot {
+        /// Where.
+        url: Url,
+    },
     /// Built in: well-formed answers that open nothing.
     StandIn,
 }
@@ -292,7 +306,17 @@ impl GeneratorKind {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Euler { .. } => "euler",
+            Self::Carcabot { .. } => "carcabot",
             Self::StandIn => "stand-in",
+        }
+    }
+
+    /// What [`Generator::in_flight_max`] is where left out. One browser signs one URL at a time: what is sent beyond that
+    /// waits there, where it cannot be taken back.
+    pub const fn in_flight_default(&self) -> NonZeroU16 {
+        match self {
+            Self::Euler { .. } | Self::StandIn => NonZeroU16::new(256).unwrap(),
+            Self::Carcabot { .. } => NonZeroU16::MIN,
         }
     }
 }

@@ -5,12 +5,15 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use url::Url;
 
 use super::file::{KindWord, RawGenerator, RawSettings};
 use super::flags::{self, Flags};
 use super::settings::{
-    Admin, ClientAddress, Generator, GeneratorKind, Listen, Policies, Record, Settings, Socket, Token,
+    Admin, ClientAddress, ClientCertificate, Generator, GeneratorKind, Listen, Policies, Record, Settings,
+    Socket, Token,
 };
 use crate::base::secret::Secret;
 use crate::policy::diagnostic::{Diagnostic, quoted};
@@ -180,68 +183,104 @@ fn generators(raw: Vec<RawGenerator>, report: &Report<'_>) -> Vec<Generator> {
 
 fn generator(raw: RawGenerator, report: &Report<'_>) -> Option<Generator> {
     let key = raw.key_file.as_ref().map(|at| read_key(at, report));
-    if let Some(ca) = &raw.ca
-        && let Err(why) = fs::File::open(&ca.value)
-    {
-        report.error(ca.spot, || {
-            Diagnostic::error(format!("the certificates cannot be read: {}", reason(&why)))
-        });
-    }
-    let kind = raw.kind?;
-    let kind = match kind.value {
-        KindWord::Carcabot => {
-            report.error(kind.spot, || {
-                Diagnostic::error("generators of kind `carcabot` are not supported by this version yet")
-                    .label("supported: `euler`, `stand-in`")
-            });
-            return None;
+    for (what, file) in [
+        ("the certificates", &raw.ca),
+        ("the client certificate", &raw.client_cert),
+        ("the key of the client certificate", &raw.client_key),
+    ] {
+        if let Some(file) = file
+            && let Err(why) = fs::File::open(&file.value)
+        {
+            report.error(file.spot, || Diagnostic::error(format!("{what} cannot be read: {}", reason(&why))));
         }
+    }
+    let kind = match raw.kind.as_ref()?.value {
         KindWord::StandIn => {
-            let needless = [
-                ("url", raw.url.as_ref().map(|at| at.spot)),
-                ("key-file", raw.key_file.as_ref().map(|at| at.spot)),
-                ("ca", raw.ca.as_ref().map(|at| at.spot)),
-            ];
-            for (field, spot) in needless {
-                if let Some(spot) = spot {
-                    report.error(spot, || {
-                        Diagnostic::error(format!("a stand-in has no `{field}`: it is built in"))
-                            .help("take the line out, or say what `kind` of generator this is")
-                    });
-                }
-            }
+            refuse_surplus(&raw, report);
             GeneratorKind::StandIn
         }
-        KindWord::Euler => {
-            if !raw.has_url {
-                report.error(raw.spot, || {
-                    Diagnostic::error("a generator of kind `euler` has no `url`").label("`url` is missing")
-                });
-            }
-            let url = raw.url?;
-            if let Some(ca) = raw.ca.as_ref().filter(|_| url.value.scheme() == "http") {
-                report.error(ca.spot, || {
-                    Diagnostic::error("`ca` has no effect: the URL begins with `http://`")
-                        .help("write `https://` where the generator speaks TLS, else take the line out")
-                });
-            }
-            GeneratorKind::Euler { url: url.value }
-        }
+        KindWord::Euler => GeneratorKind::Euler { url: url_of(&raw, "euler", report)? },
+        KindWord::Carcabot => GeneratorKind::Carcabot { url: url_of(&raw, "carcabot", report)? },
     };
+    let client = client_certificate(&raw, report);
     let name = raw.name?.value;
     let in_flight_max = raw.in_flight_max.and_then(|at| NonZeroU16::new(at.value as u16));
     Some(Generator {
         alias: raw.alias.map_or_else(|| name.clone(), |at| at.value),
         name,
+        in_flight_max: in_flight_max.unwrap_or(kind.in_flight_default()),
         kind,
         key: key.flatten(),
-        in_flight_max: in_flight_max.unwrap_or(Generator::IN_FLIGHT_DEFAULT),
         ca: raw.ca.map(|at| at.value),
+        client,
     })
 }
 
+/// What only a generator at the other end of a wire has.
+fn refuse_surplus(raw: &RawGenerator, report: &Report<'_>) {
+    let needless = [
+        ("url", raw.url.as_ref().map(|at| at.spot)),
+        ("key-file", raw.key_file.as_ref().map(|at| at.spot)),
+        ("ca", raw.ca.as_ref().map(|at| at.spot)),
+        ("client-cert", raw.client_cert.as_ref().map(|at| at.spot)),
+        ("client-key", raw.client_key.as_ref().map(|at| at.spot)),
+    ];
+    for (field, spot) in needless {
+        if let Some(spot) = spot {
+            report.error(spot, || {
+                Diagnostic::error(format!("a stand-in has no `{field}`: it is built in"))
+                    .help("take the line out, or say what `kind` of generator this is")
+            });
+        }
+    }
+}
+
+/// The URL of a generator that has to have one, and whether what belongs to TLS goes with it.
+fn url_of(raw: &RawGenerator, kind: &str, report: &Report<'_>) -> Option<Url> {
+    if !raw.has_url {
+        report.error(raw.spot, || {
+            Diagnostic::error(format!("a generator of kind `{kind}` has no `url`")).label("`url` is missing")
+        });
+    }
+    let url = &raw.url.as_ref()?.value;
+    let of_tls = [("ca", &raw.ca), ("client-cert", &raw.client_cert), ("client-key", &raw.client_key)];
+    for (field, at) in of_tls {
+        if let Some(at) = at.as_ref().filter(|_| url.scheme() == "http") {
+            report.error(at.spot, || {
+                Diagnostic::error(format!("`{field}` has no effect: the URL begins with `http://`"))
+                    .help("write `https://` where the generator speaks TLS, else take the line out")
+            });
+        }
+    }
+    Some(url.clone())
+}
+
+/// A certificate without its key shows nobody who we are, and a key belongs to a certificate.
+fn client_certificate(raw: &RawGenerator, report: &Report<'_>) -> Option<ClientCertificate> {
+    let alone = |at: &At<PathBuf>, has: &str, lacks: &str| {
+        report.error(at.spot, || {
+            Diagnostic::error(format!("`{has}` without `{lacks}`"))
+                .help(format!("a certificate and its private key go together: add `{lacks}`"))
+        });
+    };
+    match (&raw.client_cert, &raw.client_key) {
+        (Some(cert), Some(key)) => {
+            Some(ClientCertificate { cert: cert.value.clone(), key: key.value.clone() })
+        }
+        (Some(cert), None) => {
+            alone(cert, "client-cert", "client-key");
+            None
+        }
+        (None, Some(key)) => {
+            alone(key, "client-key", "client-cert");
+            None
+        }
+        (None, None) => None,
+    }
+}
+
 /// The one line of a key file. What it holds is in no message.
-fn read_key(at: &At<std::path::PathBuf>, report: &Report<'_>) -> Option<Secret> {
+fn read_key(at: &At<PathBuf>, report: &Report<'_>) -> Option<Secret> {
     let refuse = |why: String| {
         report.error(at.spot, || Diagnostic::error(why));
         None

@@ -62,9 +62,14 @@ const BROKEN: &[(&str, &str)] = &[
     ("a generator without anything", "[[generator]]"),
     ("a generator in single brackets", "[generator]\nname = \"main\""),
     ("an unknown kind", "[[generator]]\nname = \"main\"\nkind = \"eulr\"\nurl = \"https://sign.example\""),
+    ("a browser nowhere", "[[generator]]\nname = \"main\"\nkind = \"carcabot\""),
     (
-        "a kind of a later version",
-        "[[generator]]\nname = \"main\"\nkind = \"carcabot\"\nurl = \"http://127.0.0.1:8080\"",
+        "a client certificate without its key, over plain HTTP",
+        "[[generator]]\nname = \"main\"\nkind = \"euler\"\nurl = \"http://sign.example\"\nclient-cert = \"no/such.pem\"",
+    ),
+    (
+        "a key without its certificate",
+        "[[generator]]\nname = \"main\"\nkind = \"euler\"\nurl = \"https://sign.example\"\nclient-key = \"/dev/null\"",
     ),
     ("no url", "[[generator]]\nname = \"main\"\nkind = \"euler\""),
     ("no such scheme", "[[generator]]\nname = \"main\"\nkind = \"euler\"\nurl = \"ftp://sign.example\""),
@@ -199,7 +204,7 @@ fn flags_win_over_the_file() {
         listen: Some("127.0.0.1:1".parse().unwrap()),
         admin: Some("127.0.0.1:2".parse().unwrap()),
         policies: Some("here".into()),
-        generators: ["euler=http://127.0.0.1:3", "stand-in", "euler=http://127.0.0.1:4"]
+        generators: ["euler=http://127.0.0.1:3", "stand-in", "euler=http://127.0.0.1:4", "carcabot=http://h"]
             .map(|flag| flag.parse().unwrap())
             .into(),
         store: Some("kept.db".parse().unwrap()),
@@ -210,9 +215,12 @@ fn flags_win_over_the_file() {
     assert_eq!(settings.policies, Policies { directory: "here".into(), named: true });
     assert_eq!(settings.store, Store::File("kept.db".into()));
     let names: Vec<_> = settings.generators.iter().map(|generator| generator.name.as_str()).collect();
-    assert_eq!(names, ["euler", "stand-in", "euler-2"]);
+    assert_eq!(names, ["euler", "stand-in", "euler-2", "carcabot"]);
+    let at_a_time = settings.generators.iter().map(|generator| generator.in_flight_max.get());
+    assert_eq!(at_a_time.collect::<Vec<_>>(), [256, 256, 256, 1], "one browser signs one URL at a time");
     assert_eq!(settings.listen.health_path.as_deref(), Some("/healthz"), "what no flag says stays");
-    for bad in ["euler", "carcabot=http://127.0.0.1", "euler=x", "http://127.0.0.1", "stand-in=http://h", ""]
+    for bad in
+        ["euler", "carcabot", "carcabot=ftp://h", "euler=x", "http://127.0.0.1", "stand-in=http://h", ""]
     {
         assert!(bad.parse::<GeneratorFlag>().is_err(), "{bad}");
     }

@@ -241,6 +241,16 @@ impl Worker {
         self.fleet.warm_up();
     }
 
+    /// The places of the generators that this thread should look at now: see [`Fleet::due`].
+    pub fn due_looks(&self) -> impl Iterator<Item = usize> {
+        self.fleet.due()
+    }
+
+    /// Asks a generator how it fares.
+    pub async fn look_at_generator(&self, place: usize) {
+        self.fleet.look(place).await;
+    }
+
     pub(super) fn count_attempt(&self, attempt: &Attempt) {
         let result = RESULTS.iter().position(|result| *result == attempt.result);
         if let (Some(metrics), Some(result)) = (self.generator_metrics.get(attempt.generator), result) {

@@ -13,12 +13,17 @@ use tokio::time::Instant;
 
 use super::judge::{self, Good, Judgement};
 use super::reply::WANTED;
-use super::wire::{Origin, Pool, Settings, WireError};
-use super::{Failure, Question, adapters};
-use crate::base::secret::Secret;
+use super::wire::{Pool, Settings, WireError};
+use super::{Failure, Question};
+use crate::base::operation::Operation;
+
+pub use super::adapters::Kind;
 
 /// So many attempts are made for one request.
 pub const ATTEMPTS_MAX: usize = 2;
+
+/// A generator says within this time how it fares, or is taken to stand still.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One generator, as all threads share it.
 #[derive(Debug)]
@@ -32,20 +37,6 @@ pub struct Generator {
     /// How much work it may have at a time.
     pub in_flight_max: u32,
     in_flight: AtomicU32,
-}
-
-/// How a generator is spoken to.
-#[derive(Debug)]
-pub enum Kind {
-    /// The sign API, over HTTP.
-    Euler {
-        /// Where.
-        origin: Origin,
-        /// Its own key: the client's is never forwarded.
-        key: Option<Secret>,
-    },
-    /// Built in.
-    StandIn,
 }
 
 impl Generator {
@@ -63,6 +54,16 @@ impl Generator {
     /// How much work it has now.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// What speaks against asking it, least first: that it says it cannot work now, then the work that is before it.
+    fn burden(&self) -> (bool, u32) {
+        let in_flight = self.in_flight();
+        match self.kind.standing() {
+            // Our own work waits there among that of others.
+            Some(standing) => (standing.is_stalled(), in_flight.max(standing.queued())),
+            None => (false, in_flight),
+        }
     }
 
     fn permit(&self) -> Option<Permit<'_>> {
@@ -86,6 +87,8 @@ pub struct Fleet {
     generators: Arc<[Generator]>,
     /// For each generator that is asked over the wire, this thread's connections.
     pools: Box<[Option<Pool>]>,
+    /// By [`Operation::index`], the places of those that can be asked for it.
+    able: [Box<[usize]>; Operation::COUNT],
     random: Cell<u64>,
 }
 
@@ -124,14 +127,15 @@ pub enum End {
 impl Fleet {
     /// One thread's view; `seed` starts its draws.
     pub fn new(generators: Arc<[Generator]>, seed: u64) -> Self {
-        let pool = |generator: &Generator| match &generator.kind {
-            Kind::Euler { origin, .. } => {
-                Some(Pool::new(origin.clone(), Settings { wanted: WANTED, ..Settings::default() }))
-            }
-            Kind::StandIn => None,
+        let pool = |generator: &Generator| {
+            let settings = Settings { wanted: WANTED, ..Settings::default() };
+            generator.kind.origin().map(|origin| Pool::new(origin.clone(), settings))
         };
         let pools = generators.iter().map(pool).collect();
-        Self { generators, pools, random: Cell::new(seed | 1) }
+        let able = Operation::ALL.map(|operation| {
+            (0..generators.len()).filter(|place| generators[*place].kind.can(operation)).collect()
+        });
+        Self { generators, pools, able, random: Cell::new(seed | 1) }
     }
 
     /// All generators.
@@ -151,22 +155,41 @@ impl Fleet {
         self.pools.iter().flatten().for_each(|pool| pool.prune(now));
     }
 
+    /// The places of those that this thread should [`look`](Self::look) at now.
+    pub fn due(&self) -> impl Iterator<Item = usize> {
+        let now = Instant::now();
+        let due = move |generator: &Generator| generator.kind.standing().is_some_and(|told| told.is_due(now));
+        self.generators
+            .iter()
+            .enumerate()
+            .filter(move |(_, generator)| due(generator))
+            .map(|(place, _)| place)
+    }
+
+    /// Asks a generator how it fares, where it tells without making a signature. Ends within a second.
+    pub async fn look(&self, place: usize) {
+        let pool = self.pools.get(place).and_then(Option::as_ref);
+        if let Some(generator) = self.generators.get(place) {
+            generator.kind.look(pool, Instant::now() + LOOK_TIMEOUT).await;
+        }
+    }
+
     /// Asks until there is a good answer, nothing more may be tried, or `deadline` has come.
     pub async fn ask(&self, question: &Question<'_>, deadline: Instant) -> Outcome {
         let mut attempts = [None; ATTEMPTS_MAX];
         let mut asked = None;
         let mut end = End::Failed(Failure::NoneConfigured);
+        let able = self.able[question.operation.index()].len();
         for attempt in &mut attempts {
-            let Some((place, permit)) = self.choose(asked) else {
-                if asked.is_none() && !self.generators.is_empty() {
+            let Some((place, permit)) = self.choose(question.operation, asked) else {
+                if asked.is_none() && able > 0 {
                     end = End::Failed(Failure::NoCapacity);
                 }
                 break;
             };
             let started = Instant::now();
             // While another could still be asked, one that hangs must leave it time.
-            let may_be_mended =
-                asked.is_none() && self.generators.len() > 1 && question.operation.may_be_repeated();
+            let may_be_mended = asked.is_none() && able > 1 && question.operation.may_be_repeated();
             let until =
                 if may_be_mended { started + deadline.duration_since(started) * 6 / 10 } else { deadline };
             let (result, goes_on);
@@ -199,34 +222,37 @@ impl Fleet {
         question: &Question<'_>,
         until: Instant,
     ) -> Result<Judgement, WireError> {
-        let reply = match (&self.generators[place].kind, &self.pools[place]) {
-            (Kind::Euler { key, .. }, Some(pool)) => {
-                adapters::euler::ask(pool, key.as_ref(), question, until).await?
-            }
-            _ => adapters::stand_in::answer(question),
-        };
+        let reply = self.generators[place].kind.ask(self.pools[place].as_ref(), question, until).await?;
         Ok(judge::judge(question, reply))
     }
 
-    /// Of two drawn at random the one with less in flight; where neither has room, any that has. Never `asked`.
-    fn choose(&self, asked: Option<usize>) -> Option<(usize, Permit<'_>)> {
-        let count = self.generators.len();
-        let left = count - usize::from(asked.is_some_and(|asked| asked < count));
+    /// Of two drawn at random among those that can do it, the one with less before it; where neither has room, any that
+    /// has; one that says it cannot work only where no other can be asked. Never `asked`.
+    fn choose(&self, operation: Operation, asked: Option<usize>) -> Option<(usize, Permit<'_>)> {
+        let able = &self.able[operation.index()];
+        let asked = asked.and_then(|asked| able.iter().position(|place| *place == asked));
+        let left = able.len() - usize::from(asked.is_some());
         if left == 0 {
             return None;
         }
-        // Draws among those that are left: the place of one asked already is stepped over.
-        let place = |draw: usize| draw + usize::from(asked.is_some_and(|asked| draw >= asked));
+        // Draws among those that are left: one asked already is stepped over.
+        let place = |draw: usize| able[draw + usize::from(asked.is_some_and(|asked| draw >= asked))];
         let first = self.draw(left);
         let mut best = place(first);
+        let burden = |place: usize| self.generators[place].burden();
         if left > 1 {
             let other = place((first + 1 + self.draw(left - 1)) % left);
-            if self.generators[other].in_flight() < self.generators[best].in_flight() {
+            if burden(other) < burden(best) {
                 best = other;
             }
         }
-        let rest = (0..left).map(place).filter(|rest| *rest != best);
-        std::iter::once(best).chain(rest).find_map(|place| Some((place, self.generators[place].permit()?)))
+        let rest = |stalled: bool| {
+            (0..left).map(place).filter(move |place| *place != best && burden(*place).0 == stalled)
+        };
+        let permit = |place: usize| Some((place, self.generators[place].permit()?));
+        let ready = Some(best).filter(|best| !burden(*best).0);
+        let stalled = Some(best).filter(|best| burden(*best).0);
+        ready.into_iter().chain(rest(false)).chain(stalled).chain(rest(true)).find_map(permit)
     }
 
     /// A number below `bound`, from xorshift64* (Vigna, 2014): balance needs no more.
@@ -252,10 +278,10 @@ mod tests {
     #[test]
     fn the_less_busy_of_two_is_chosen_and_none_beyond_its_limit() {
         let fleet = fleet(&[100, 100]);
-        let mut permits: Vec<_> = (0..100).map(|_| fleet.choose(None).unwrap()).collect();
+        let mut permits: Vec<_> = (0..100).map(|_| fleet.choose(Operation::Connect, None).unwrap()).collect();
         assert_eq!((fleet.generators[0].in_flight(), fleet.generators[1].in_flight()), (50, 50));
-        permits.extend((0..100).map(|_| fleet.choose(None).unwrap()));
-        assert!(fleet.choose(None).is_none(), "no generator has room");
+        permits.extend((0..100).map(|_| fleet.choose(Operation::Connect, None).unwrap()));
+        assert!(fleet.choose(Operation::Connect, None).is_none(), "no generator has room");
         drop(permits);
         assert_eq!(fleet.generators[0].in_flight(), 0, "permits come back");
     }
@@ -265,16 +291,16 @@ mod tests {
         let fleet = fleet(&[9, 9, 9]);
         for asked in 0..3 {
             for _ in 0..50 {
-                assert_ne!(fleet.choose(Some(asked)).unwrap().0, asked);
+                assert_ne!(fleet.choose(Operation::Connect, Some(asked)).unwrap().0, asked);
             }
         }
-        assert!(self::fleet(&[9]).choose(Some(0)).is_none());
+        assert!(self::fleet(&[9]).choose(Operation::Connect, Some(0)).is_none());
     }
 
     #[test]
     fn a_full_generator_does_not_hide_one_with_room() {
         let fleet = fleet(&[1, 1, 1, 1]);
-        let permits: Vec<_> = (0..4).map(|_| fleet.choose(None).unwrap()).collect();
+        let permits: Vec<_> = (0..4).map(|_| fleet.choose(Operation::Connect, None).unwrap()).collect();
         assert_eq!(permits.len(), 4);
     }
 }

@@ -24,6 +24,15 @@ pub const PASSED: [&str; 6] =
 pub enum Reply {
     /// From a generator over the wire.
     Wire(Answer),
+    /// From a generator over the wire, put into the words of the sign API by its adapter.
+    Mapped {
+        /// The generator's own.
+        status: u16,
+        /// Names in lower case.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: Bytes,
+    },
     /// Made in this process, with status 200.
     Made {
         /// Names in lower case.
@@ -38,6 +47,7 @@ impl Reply {
     pub fn status(&self) -> u16 {
         match self {
             Self::Wire(answer) => answer.status().as_u16(),
+            Self::Mapped { status, .. } => *status,
             Self::Made { .. } => 200,
         }
     }
@@ -46,7 +56,7 @@ impl Reply {
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         match self {
             Self::Wire(answer) => answer.header(name),
-            Self::Made { headers, .. } => {
+            Self::Mapped { headers, .. } | Self::Made { headers, .. } => {
                 headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_bytes())
             }
         }
@@ -57,7 +67,7 @@ impl Reply {
         match self {
             // Cloning an answer copies no bytes.
             Self::Wire(answer) => answer.clone().into_body(),
-            Self::Made { body, .. } => body.clone(),
+            Self::Mapped { body, .. } | Self::Made { body, .. } => body.clone(),
         }
     }
 

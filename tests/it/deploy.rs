@@ -27,7 +27,13 @@ fn its_examples_are_right_too() {
         })
         .collect();
     let key = key.to_str().unwrap();
-    let uncommented = uncommented.replace("/run/secrets/sign-1", key).replace("/etc/signgate/ca.pem", key);
+    let there = [
+        "/run/secrets/sign-1",
+        "/etc/signgate/ca.pem",
+        "/etc/signgate/client.pem",
+        "/run/secrets/client.key",
+    ];
+    let uncommented = there.iter().fold(uncommented, |text, file| text.replace(file, key));
     let loaded = parse("deploy/signgate.toml", &uncommented, &Flags::default());
     let loaded = loaded.unwrap_or_else(|error| panic!("{error:?}"));
     assert_eq!(loaded.settings.generators.len(), 1);

@@ -4,6 +4,7 @@ mod addresses;
 mod bans;
 mod bodies;
 mod bounds;
+mod carcabot;
 mod charges;
 mod check;
 mod corpus;

@@ -4,21 +4,34 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::RootCertStore;
+use rustls::server::WebPkiClientVerifier;
+
 use crate::gateway::{OPEN, Setup};
 use crate::generator::{CONNECT, answer, bytes_of};
 use crate::generators::{CONNECT_TARGET, COOKIE, NAME, tells_nothing};
 
 /// A generator behind TLS; its certificate in PEM.
 fn secured(name: &str) -> (SocketAddr, String) {
+    secured_for(name, None)
+}
+
+/// The same; with `clients`, one that talks to nobody who does not show a certificate that these have signed.
+fn secured_for(name: &str, clients: Option<RootCertStore>) -> (SocketAddr, String) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
+    let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key.into())
         .unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(roots) => builder.with_client_cert_verifier(
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap(),
+        ),
+    };
+    let config = builder.with_single_cert(vec![made.cert.der().clone()], key.into()).unwrap();
     let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -72,4 +85,46 @@ fn a_generator_behind_tls_is_trusted_by_the_configured_certificates_alone() {
         Ok(gateway) => drop(gateway.get(CONNECT_TARGET, &[]).refusal(503, "generator_unreachable")),
         Err((_, said)) => assert!(said.contains("no usable certificate"), "a system without any: {said}"),
     }
+}
+
+#[test]
+fn a_generator_that_asks_for_a_certificate_is_shown_the_configured_one() {
+    let issuer = |name: &str| {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    };
+    let issued = |issuer: &CertifiedIssuer<'_, KeyPair>| {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["gateway.example".to_owned()]).unwrap();
+        (params.signed_by(&key, issuer).unwrap().pem(), key.serialize_pem())
+    };
+    let (trusted, stranger) = (issuer("ours"), issuer("another"));
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.der().clone()).unwrap();
+    let (address, ca) = secured_for("127.0.0.1", Some(roots));
+    let setup = |shown: &str| {
+        Setup::new(OPEN).file("ca.pem", &ca).config(&format!(
+            "[[generator]]\nname = \"{NAME}\"\nkind = \"euler\"\nurl = \"https://{address}\"\nca = \"ca.pem\"\n{shown}"
+        ))
+    };
+    let with = |(cert, key): &(String, String)| {
+        setup("client-cert = \"client.pem\"\nclient-key = \"client.key\"")
+            .file("client.pem", cert)
+            .file("client.key", key)
+    };
+    let good = with(&issued(&trusted)).start().get(CONNECT_TARGET, &[]);
+    assert_eq!((good.status, good.body), (200, bytes_of(CONNECT)));
+    for refused in [with(&issued(&stranger)), setup("")] {
+        let failed = refused.start().get(CONNECT_TARGET, &[]);
+        // In TLS 1.3 a client hears only after its handshake that it was not let in.
+        assert!([502, 503].contains(&failed.status), "{failed:?}");
+        tells_nothing("client certificate", &failed, address);
+    }
+    let (cert, _) = issued(&trusted);
+    let (_, key) = issued(&trusted);
+    let Err((status, said)) = with(&(cert, key)).try_start() else {
+        panic!("a key of another certificate is taken")
+    };
+    assert!(!status.success() && said.contains("do not go together"), "{said}");
 }

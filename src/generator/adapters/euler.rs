@@ -2,34 +2,47 @@
 
 use tokio::time::Instant;
 
+use super::Adapter;
+use crate::base::operation::Operation;
 use crate::base::secret::Secret;
 use crate::generator::Question;
 use crate::generator::reply::Reply;
-use crate::generator::wire::{Pool, Repeat, Request, WireError};
+use crate::generator::wire::{Origin, Pool, Repeat, Request, WireError};
 
 /// So many headers go on at most: the dialect's allow-list is shorter.
 const HEADERS_MAX: usize = 16;
 
-/// Asks once.
-pub async fn ask(
-    pool: &Pool,
-    key: Option<&Secret>,
-    question: &Question<'_>,
-    deadline: Instant,
-) -> Result<Reply, WireError> {
-    let mut headers = [("", ""); HEADERS_MAX];
-    let mut count = question.headers.len().min(HEADERS_MAX - 1);
-    headers[..count].copy_from_slice(&question.headers[..count]);
-    if let Some(key) = key {
-        headers[count] = ("x-api-key", key.reveal());
-        count += 1;
+/// A generator that speaks the sign API.
+#[derive(Debug)]
+pub struct Euler {
+    /// Where it is.
+    pub origin: Origin,
+    /// Its own key: the client's is never forwarded.
+    pub key: Option<Secret>,
+}
+
+impl Adapter for Euler {
+    const OPERATIONS: &'static [Operation] = &Operation::ALL;
+
+    fn origin(&self) -> &Origin {
+        &self.origin
     }
-    let request = Request {
-        method: question.method,
-        target: question.target,
-        headers: &headers[..count],
-        body: question.body,
-        repeat: if question.operation.may_be_repeated() { Repeat::Allowed } else { Repeat::Never },
-    };
-    pool.send(&request, deadline).await.map(Reply::Wire)
+
+    async fn ask(&self, pool: &Pool, question: &Question<'_>, deadline: Instant) -> Result<Reply, WireError> {
+        let mut headers = [("", ""); HEADERS_MAX];
+        let mut count = question.headers.len().min(HEADERS_MAX - 1);
+        headers[..count].copy_from_slice(&question.headers[..count]);
+        if let Some(key) = &self.key {
+            headers[count] = ("x-api-key", key.reveal());
+            count += 1;
+        }
+        let request = Request {
+            method: question.method,
+            target: question.target,
+            headers: &headers[..count],
+            body: question.body,
+            repeat: if question.operation.may_be_repeated() { Repeat::Allowed } else { Repeat::Never },
+        };
+        pool.send(&request, deadline).await.map(Reply::Wire)
+    }
 }

@@ -38,7 +38,7 @@ mod stream;
 pub use answer::{Answer, WANTED_MAX, Wanted};
 pub use error::{Malformed, NotConnected, Phase, TooLarge, Unsendable, WireError};
 pub use head::HEADERS_MAX;
-pub use origin::{Origin, OriginError, Roots};
+pub use origin::{Identity, Origin, OriginError, Roots};
 pub use parse::{AnswerParser, Limits};
 pub use pool::{Counts, Pool, Settings};
 pub use request::{Method, Repeat, Request};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
@@ -18,6 +18,22 @@ pub enum Roots<'a> {
     Native,
     /// The certificates in this PEM text, and no others.
     Pem(&'a [u8]),
+}
+
+/// Who the gateway says it is, to a generator that asks for a certificate.
+#[derive(Clone, Copy)]
+pub struct Identity<'a> {
+    /// The certificate in PEM, and those between it and the one that the generator trusts.
+    pub certificates: &'a [u8],
+    /// Its private key in PEM: PKCS #8, PKCS #1 or SEC1.
+    pub key: &'a [u8],
+}
+
+/// Not what it holds.
+impl fmt::Debug for Identity<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity([redacted])")
+    }
 }
 
 /// Why an origin cannot be used. Meant for the operator who wrote it.
@@ -35,6 +51,15 @@ pub enum OriginError {
     /// No usable trust anchor.
     #[error("no usable certificate among the trusted roots")]
     Roots,
+    /// The file for the gateway's own certificate holds none, or one that is broken.
+    #[error("no usable certificate in `client-cert`")]
+    ClientCertificate,
+    /// The file for its key holds none.
+    #[error("no usable private key in `client-key`")]
+    ClientKey,
+    /// Each is sound, and they do not belong together, or the key is of a kind that is not supported.
+    #[error("`client-cert` and `client-key` do not go together: {0}")]
+    Identity(String),
     /// rustls refuses the host or the settings.
     #[error("tls: {0}")]
     Tls(String),
@@ -60,6 +85,15 @@ pub(super) struct Tls {
 impl Origin {
     /// Parses a generator's URL; `roots` are looked at for `https` only.
     pub fn parse(url: &str, roots: Roots<'_>) -> Result<Self, OriginError> {
+        Self::parse_as(url, roots, None)
+    }
+
+    /// As [`parse`](Self::parse); `identity` is shown to a generator that asks for a certificate.
+    pub fn parse_as(
+        url: &str,
+        roots: Roots<'_>,
+        identity: Option<Identity<'_>>,
+    ) -> Result<Self, OriginError> {
         let url = Url::parse(url).map_err(OriginError::Url)?;
         let default_port = match url.scheme() {
             "http" => 80,
@@ -80,7 +114,7 @@ impl Origin {
             Some(port) => format!("{host}:{port}"),
             None => host.to_string(),
         };
-        let tls = if url.scheme() == "https" { Some(tls(&host, roots)?) } else { None };
+        let tls = if url.scheme() == "https" { Some(tls(&host, roots, identity)?) } else { None };
         let resolver = match host {
             Host::Domain(name) => Resolver::of_name(&name, port),
             Host::Ipv4(address) => Resolver::of_address((address, port).into()),
@@ -125,7 +159,7 @@ impl fmt::Debug for Origin {
     }
 }
 
-fn tls(host: &Host<String>, roots: Roots<'_>) -> Result<Tls, OriginError> {
+fn tls(host: &Host<String>, roots: Roots<'_>, identity: Option<Identity<'_>>) -> Result<Tls, OriginError> {
     let refused = |error: &dyn fmt::Display| OriginError::Tls(error.to_string());
     let name = match host {
         Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|error| refused(&error))?,
@@ -134,13 +168,31 @@ fn tls(host: &Host<String>, roots: Roots<'_>) -> Result<Tls, OriginError> {
     };
     // Passed explicitly: a process-wide default could be set by anybody, or twice.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| refused(&error))?
-        .with_root_certificates(root_store(roots)?)
-        .with_no_client_auth();
+        .with_root_certificates(root_store(roots)?);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let (chain, key) = (chain(identity.certificates)?, private_key(identity.key)?);
+            // rustls compares the key with the certificate's.
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| OriginError::Identity(error.to_string()))?
+        }
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name })
+}
+
+fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, OriginError> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    chain.ok().filter(|chain| !chain.is_empty()).ok_or(OriginError::ClientCertificate)
+}
+
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, OriginError> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|_| OriginError::ClientKey)
 }
 
 /// The trust anchors. One bad certificate in a configured file is an error; the system's own may hold oddities.
@@ -191,6 +243,23 @@ mod tests {
             let origin = Origin::parse("https://sign.example", Roots::Pem(pem.as_bytes()));
             assert!(matches!(origin, Err(OriginError::Roots)), "{pem:?}");
         }
+    }
+
+    #[test]
+    fn an_identity_that_cannot_be_shown_is_refused_at_once() {
+        let made = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        let (ours, other) = (made("gateway"), made("other"));
+        let (pem, key) = (ours.cert.pem(), ours.signing_key.serialize_pem());
+        let roots = Roots::Pem(pem.as_bytes());
+        let with = |certificates: &str, key: &str| {
+            let identity = Identity { certificates: certificates.as_bytes(), key: key.as_bytes() };
+            Origin::parse_as("https://sign.example", roots, Some(identity)).err()
+        };
+        assert!(with(&pem, &key).is_none());
+        assert!(matches!(with(&pem, &other.signing_key.serialize_pem()), Some(OriginError::Identity(_))));
+        assert!(matches!(with("", &key), Some(OriginError::ClientCertificate)));
+        assert!(matches!(with(&key, &key), Some(OriginError::ClientCertificate)));
+        assert!(matches!(with(&pem, &pem), Some(OriginError::ClientKey)));
     }
 
     #[test]

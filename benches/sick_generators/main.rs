@@ -7,6 +7,7 @@
 
 #[path = "../../tests/moods/mod.rs"]
 mod moods;
+mod overload;
 mod proxies;
 mod table;
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Parser;
 
-use moods::generator::{self, Generator};
+use moods::generator::{Generator, Settings};
 use moods::load::{Group, Load, Running, Tally};
 use moods::mood::Mood;
 use proxies::{Generators, Kind, Proxy};
@@ -52,7 +53,10 @@ struct Args {
     /// Each mood once, for two seconds: shows that it works
     #[arg(long)]
     quick: bool,
-    /// Write `results/table.md`
+    /// Well generators and more work than they can do, in place of sick ones
+    #[arg(long)]
+    overload: bool,
+    /// Write `results/table.md`, or `results/overload.md`
     #[arg(long)]
     write: bool,
     /// As cargo passes it
@@ -62,16 +66,21 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().collect();
-    if let [_, word, bytes] = &words[..]
+    if let [_, word, takes, bytes, slots] = &words[..]
         && word == "generators"
     {
-        let settings = generator::Settings { bytes: bytes.parse()?, ..generator::Settings::default() };
-        Generator::serve_three(settings);
+        let takes = Duration::from_millis(takes.parse()?);
+        Generator::serve_three(Settings { takes, bytes: bytes.parse()?, slots: slots.parse()? });
         return Ok(());
     }
     let mut args = Args::parse();
     if args.quick {
         args.seconds = args.seconds.min(2.0);
+    }
+    if args.overload {
+        let text = overload::run(Duration::from_secs_f64(args.seconds))?;
+        println!("{text}");
+        return if args.write { write("overload.md", &text) } else { Ok(()) };
     }
     let kinds: Vec<Kind> = args.proxies.iter().map(|word| kind(word)).collect::<anyhow::Result<_>>()?;
     if kinds.iter().any(|kind| *kind != Kind::Signgate) {
@@ -118,10 +127,14 @@ fn main() -> anyhow::Result<()> {
     let text = table::text(&kinds, &done, &about);
     println!("{text}");
     if args.write {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/sick_generators/results/table.md");
-        std::fs::write(path, text).with_context(|| format!("cannot write `{path}`"))?;
+        write("table.md", &text)?;
     }
     Ok(())
+}
+
+fn write(name: &str, text: &str) -> anyhow::Result<()> {
+    let path = format!("{}/benches/sick_generators/results/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::write(&path, text).with_context(|| format!("cannot write `{path}`"))
 }
 
 fn kind(word: &str) -> anyhow::Result<Kind> {
@@ -155,7 +168,7 @@ fn pairs(args: &Args) -> anyhow::Result<Vec<(Mood, Mood)>> {
 
 /// Measures all proxies at one pair, at the same time and in front of the same generators.
 fn measure(one: Mood, other: Mood, kinds: &[Kind], args: &Args) -> anyhow::Result<Vec<Measured>> {
-    let mut generators = Generators::start(args.bytes)?;
+    let mut generators = Generators::start(Settings { bytes: args.bytes, ..Settings::default() })?;
     let proxies: Vec<Proxy> =
         kinds.iter().map(|kind| Proxy::start(*kind, &generators.addresses)).collect::<anyhow::Result<_>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -168,6 +181,7 @@ fn measure(one: Mood, other: Mood, kinds: &[Kind], args: &Args) -> anyhow::Resul
                     address: proxy.address,
                     rate: args.rate,
                     bytes: args.bytes,
+                    library: "ttlive-node",
                     groups: vec![Group { lines: String::new(), weight: 1 }],
                 })
             })

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 
+use crate::moods::generator::Settings;
 use crate::moods::mood::Mood;
 
 /// Which proxy, and how it is set up.
@@ -59,13 +60,24 @@ impl Drop for Process {
 pub struct Proxy {
     /// Where clients come in.
     pub address: SocketAddr,
-    _process: Process,
-    _folder: TempDir,
+    process: Process,
+    /// Where its files are.
+    pub folder: TempDir,
 }
 
 impl Proxy {
     /// Starts it in front of three generators and waits until it is ready.
     pub fn start(kind: Kind, generators: &[SocketAddr; 3]) -> anyhow::Result<Self> {
+        Self::start_with(kind, generators, include_str!("policies.toml"), "")
+    }
+
+    /// The same with a policy, and with lines for each generator of `signgate.toml`.
+    pub fn start_with(
+        kind: Kind,
+        generators: &[SocketAddr; 3],
+        policy: &str,
+        lines: &str,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let port = free_port()?;
         let (name, template) = kind.settings();
@@ -75,12 +87,13 @@ impl Proxy {
         for (place, address) in ["{one}", "{two}", "{three}"].into_iter().zip(generators) {
             settings = settings.replace(place, &address.to_string());
         }
+        settings = settings.replace("kind = \"euler\"", &format!("kind = \"euler\"\n{lines}"));
         let path = folder.path().join(name);
         std::fs::write(&path, settings)?;
         let mut command = match kind {
             Kind::Signgate => {
                 std::fs::create_dir(folder.path().join("policies"))?;
-                std::fs::write(folder.path().join("policies/10-open.toml"), include_str!("policies.toml"))?;
+                std::fs::write(folder.path().join("policies/10-open.toml"), policy)?;
                 let mut command = Command::new(env!("CARGO_BIN_EXE_signgate"));
                 command.args(["serve", "--store", "none", "--workers", "1", "--config"]).arg(&path);
                 command
@@ -124,7 +137,17 @@ impl Proxy {
                 .with_context(|| format!("{} did not start on {address}", kind.title()))?;
             address
         };
-        Ok(Self { address, _process: process, _folder: folder })
+        Ok(Self { address, process, folder })
+    }
+
+    /// Processor time that it has used so far, over all its threads.
+    pub fn cpu(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.0.id()));
+        let nanos = |task: std::fs::DirEntry| -> Option<u64> {
+            let stat = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            stat.split(' ').next()?.parse().ok()
+        };
+        Duration::from_nanos(tasks.into_iter().flatten().filter_map(|task| nanos(task.ok()?)).sum())
     }
 }
 
@@ -143,10 +166,11 @@ pub struct Generators {
 }
 
 impl Generators {
-    /// Starts this program once more, as generators whose answers are so large.
-    pub fn start(bytes: usize) -> anyhow::Result<Self> {
+    /// Starts this program once more, as three generators.
+    pub fn start(settings: Settings) -> anyhow::Result<Self> {
+        let Settings { takes, bytes, slots } = settings;
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["generators", &bytes.to_string()])
+            .args(["generators", &takes.as_millis().to_string(), &bytes.to_string(), &slots.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -161,13 +185,16 @@ impl Generators {
         Ok(Self { addresses, orders, answers, _process: process })
     }
 
-    /// Puts them into these moods.
-    pub fn set(&mut self, moods: [Mood; 3]) -> anyhow::Result<()> {
+    /// Puts them into these moods. How often they have been asked in all, by users and by others.
+    pub fn set(&mut self, moods: [Mood; 3]) -> anyhow::Result<[u64; 2]> {
         let words = moods.map(Mood::word).join(" ");
         writeln!(self.orders, "{words}")?;
         self.orders.flush()?;
-        self.answers.read_line(&mut String::new())?;
-        Ok(())
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        let counts: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let of = |place: usize| counts.iter().skip(place).step_by(2).sum();
+        Ok([of(0), of(1)])
     }
 }
 

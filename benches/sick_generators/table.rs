@@ -113,17 +113,17 @@ fn named(pair: &Pair) -> String {
 }
 
 /// Never rounded up to what it is not.
-fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     format!("{:.1} %", (share * 1000.0 + 1e-9).floor() / 10.0)
 }
 
-fn today() -> String {
+pub fn today() -> String {
     let seconds = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
     let now = jiff::Timestamp::from_second(seconds.cast_signed()).unwrap_or_default();
     now.strftime("%Y-%m-%d").to_string()
 }
 
-fn machine() -> String {
+pub fn machine() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model =
         cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);

@@ -26,7 +26,13 @@ fn at_once<T: Send + Sync, R: Send>(all: &[T], each: impl AsyncFn(&T) -> R + Syn
 }
 
 fn clients(address: std::net::SocketAddr, rate: f64) -> Running {
-    Running::new(Load { address, rate, bytes: 0, groups: vec![Group { lines: String::new(), weight: 1 }] })
+    Running::new(Load {
+        address,
+        rate,
+        bytes: 0,
+        library: "ttlive-node",
+        groups: vec![Group { lines: String::new(), weight: 1 }],
+    })
 }
 
 async fn ask_for(clients: &mut Running, length: Duration) -> Tally {

@@ -86,12 +86,12 @@ impl Generator {
         self.mood.send_replace(mood);
     }
 
-    /// How often it was asked for one of the rooms of [`ROOMS`], as clients do.
+    /// How often it was asked by the clients of [`super::load`].
     pub fn asked_by_users(&self) -> u64 {
         self.asked.by_users.load(Ordering::Relaxed)
     }
 
-    /// How often it was asked for anything else: probes.
+    /// How often it was asked by somebody else: the gateway's probes.
     pub fn asked_by_others(&self) -> u64 {
         self.asked.by_others.load(Ordering::Relaxed)
     }
@@ -299,7 +299,7 @@ impl Request {
 
 impl Patient {
     fn count(&self, request: &Request) {
-        let users = ROOMS.contains(&request.room());
+        let users = ROOMS.contains(&request.room()) && !request.target().contains("client=ttlive-other");
         let counter = if users { &self.asked.by_users } else { &self.asked.by_others };
         counter.fetch_add(1, Ordering::Relaxed);
     }

@@ -42,6 +42,8 @@ pub struct Load {
     pub rate: f64,
     /// How large good answers are.
     pub bytes: usize,
+    /// What their library calls itself: the gateway reads from it how long they wait.
+    pub library: &'static str,
     /// Who asks.
     pub groups: Vec<Group>,
 }
@@ -74,6 +76,17 @@ impl Tally {
         let beyond =
             times.iter().enumerate().find(|(place, _)| (place + 1) as f64 >= times.len() as f64 * share);
         beyond.map_or(Duration::ZERO, |(_, time)| *time)
+    }
+
+    /// Adds another stretch of the same clients.
+    pub fn add(&mut self, more: Self) {
+        self.sent += more.sent;
+        self.good += more.good;
+        for (fault, count) in more.faults {
+            *self.faults.entry(fault).or_default() += count;
+        }
+        self.took.extend(more.took);
+        self.refused.extend(more.refused);
     }
 
     /// How many were refused: 429 or 503.
@@ -141,9 +154,9 @@ impl Running {
             let room = ROOMS.start + self.next % (ROOMS.end - ROOMS.start);
             self.next += 1;
             let request = format!(
-                "GET /webcast/fetch?client=ttlive-node&room_id={room} HTTP/1.1\r\nHost: gateway.example\r\n\
-                 User-Agent: tiktok-live-connector/2.5.0 linux\r\n{}\r\n",
-                groups[group].lines
+                "GET /webcast/fetch?client={}&room_id={room} HTTP/1.1\r\nHost: gateway.example\r\n\
+                 User-Agent: a-client/1.0\r\n{}\r\n",
+                self.load.library, groups[group].lines
             );
             let (idle, tallies) = (Rc::clone(&self.idle), Rc::clone(&tallies));
             let (address, bytes) = (self.load.address, self.load.bytes);
@@ -174,6 +187,14 @@ impl Running {
         }
         Stretch { asked, tallies }
     }
+}
+
+/// Asks once, with these lines; the status and the body.
+pub async fn get(address: SocketAddr, target: &str, lines: &str) -> Option<(u16, Vec<u8>)> {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: gateway.example\r\n{lines}\r\n");
+    let mut stream = connect(address).await?;
+    let (answer, _) = exchange(&mut stream, &request).await.ok()?;
+    Some((answer.status, answer.body))
 }
 
 struct Answer {

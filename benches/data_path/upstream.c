@@ -55,7 +55,7 @@ static struct answer make_answer(size_t body) {
         "\x18\xe8\x07"
         "\x3a\x21" "\x0a\x05imprp" "\x12\x18" "0123456789abcdef01234567"
         "\x40\x90\x4e"
-        "\x52\x3f" "wss://upstream.invalid/webcast/im/ws_proxy/ws_reuse_supplement/"
+        "\x52\x3f" "wss://w.web.tiktok.com/webcast/im/ws_proxy/ws_reuse_supplement/"
         "\x58\x01";
     size_t needed = sizeof NEEDED - 1;
     struct answer answer = {.bytes = malloc(body + 1024)};

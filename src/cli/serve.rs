@@ -22,7 +22,8 @@ use crate::admin::door::{Role, Token};
 use crate::admin::{self, AdminSocket, Door, Shown};
 use crate::base::time::Clock;
 use crate::config::{
-    self, ClientAddress, ConfigError, Flags, GeneratorFlag, GeneratorKind, RecordTo, Settings, Store,
+    self, ClientAddress, ConfigError, Flags, GeneratorFlag, GeneratorKind, RecordTo, Settings, SignatureWord,
+    Store,
 };
 use crate::control::desk::{Asked, Desk};
 use crate::control::history::History;
@@ -39,6 +40,7 @@ use crate::gateway::listener::{
 use crate::gateway::{self, Live, Shared, Worker, listener};
 use crate::generator::adapters::{Carcabot, Euler, Kind};
 use crate::generator::fleet::{Fleet, Generator};
+use crate::generator::judge::{Judge, PushHosts, Rules, Signature, Size};
 use crate::generator::wire::{Identity, Origin, Roots};
 use crate::policy::PolicySet;
 use crate::policy::diagnostic::render;
@@ -440,8 +442,29 @@ fn made_generator(generator: &config::Generator) -> anyhow::Result<Generator> {
         GeneratorKind::Euler { url } => Kind::Euler(Euler { origin: origin(url)?, key: key() }),
         GeneratorKind::Carcabot { url } => Kind::Carcabot(Carcabot::new(origin(url)?, key())),
     };
+    let judge = made_judge(&generator.judge, &kind);
     let in_flight_max = u32::from(generator.in_flight_max.get());
-    Ok(Generator::new(name, &generator.alias, kind, in_flight_max))
+    Ok(Generator::new(name, &generator.alias, kind, judge, in_flight_max))
+}
+
+fn made_judge(wanted: &config::Judge, kind: &Kind) -> Judge {
+    let push_hosts = match (&wanted.push_hosts, kind.origin()) {
+        (Some(hosts), _) => PushHosts::of(hosts.iter().cloned()),
+        (None, None) => Judge::of_stand_in().rules().push_hosts.clone(),
+        (None, Some(origin)) if origin.is_loopback() => PushHosts::default().and_loopback(),
+        (None, Some(_)) => PushHosts::default(),
+    };
+    Judge::new(Rules {
+        cookie: wanted.cookie,
+        route_params: wanted.route_params,
+        push_hosts,
+        size: Size { share: wanted.size_share, below_bytes: wanted.size_below },
+        signature: match wanted.signature {
+            SignatureWord::Any => Signature::Any,
+            SignatureWord::New => Signature::New,
+            SignatureWord::Full => Signature::Full,
+        },
+    })
 }
 
 fn generator_states(settings: &Settings) -> Vec<GeneratorState> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use super::settings::{ClientAddress, RecordTo, Role, Store, Token};
+use super::settings::{ClientAddress, RecordTo, Role, SignatureWord, Store, Token};
+use crate::base::host::HostPattern;
 use crate::base::id::is_name;
 use crate::base::rate::parse_length;
 use crate::base::secret::KeyHash;
@@ -17,6 +18,9 @@ use crate::policy::reader::{At, Spot, Table, Value};
 
 /// Prefixes in `trusted-proxies`: a cloud's load balancers need hundreds.
 const TRUSTED_PROXIES_MAX: usize = 4096;
+
+/// Hosts in `push-hosts`: a platform's.
+const PUSH_HOSTS_MAX: usize = 64;
 
 /// What the file says; `None` where it says nothing, or something wrong, which has been told then.
 #[derive(Debug, Default)]
@@ -36,6 +40,7 @@ pub(super) struct RawSettings {
     pub(super) keep: Option<At<Duration>>,
     pub(super) cut_addresses_after: Option<At<Duration>>,
     pub(super) allowed_share: Option<At<f64>>,
+    pub(super) judge: RawJudge,
     pub(super) generators: Vec<RawGenerator>,
     /// Whether there is any `[[generator]]`, sound or not: the default must not stand in for a broken one.
     pub(super) names_generators: bool,
@@ -53,8 +58,20 @@ pub(super) struct RawGenerator {
     pub(super) key_file: Option<At<PathBuf>>,
     pub(super) in_flight_max: Option<At<u32>>,
     pub(super) ca: Option<At<PathBuf>>,
+    pub(super) judge: RawJudge,
     pub(super) client_cert: Option<At<PathBuf>>,
     pub(super) client_key: Option<At<PathBuf>>,
+}
+
+/// `[judge]`, and `[generator.judge]` over it.
+#[derive(Debug, Default)]
+pub(super) struct RawJudge {
+    pub(super) cookie: Option<bool>,
+    pub(super) route_params: Option<bool>,
+    pub(super) push_hosts: Option<Vec<HostPattern>>,
+    pub(super) size_share: Option<f64>,
+    pub(super) size_below: Option<u32>,
+    pub(super) signature: Option<SignatureWord>,
 }
 
 /// What `kind` may be.
@@ -102,6 +119,7 @@ pub(super) fn read(top: &mut Table<'_>) -> RawSettings {
             table.optional("cut-addresses-after", |value| value.parsed(an_hour_or_longer));
         raw.allowed_share = table.optional("allowed-share", Value::share);
     });
+    section(top, "judge", |table| raw.judge = judge(table));
     raw.names_generators = top.has("generator");
     top.many("generator", |table| raw.generators.push(generator(table)));
     top.unsupported("shared", "[shared]");
@@ -116,6 +134,31 @@ fn section<'r>(top: &mut Table<'r>, name: &'static str, read: impl FnOnce(&mut T
             Some(())
         })
     });
+}
+
+fn judge(table: &mut Table<'_>) -> RawJudge {
+    let value = |at: At<bool>| at.value;
+    RawJudge {
+        cookie: table.optional("cookie", Value::boolean).map(value),
+        route_params: table.optional("route-params", Value::boolean).map(value),
+        push_hosts: table
+            .optional("push-hosts", |value| value.list(PUSH_HOSTS_MAX, |item| item.parsed(host_pattern)))
+            .map(|at| at.value.into_iter().map(|host: At<HostPattern>| host.value).collect()),
+        size_share: table.optional("size-share", Value::share).map(|at| at.value),
+        // What an answer may have at most.
+        size_below: table.optional("size-below", |value| value.whole(0..=1 << 20)).map(|at| at.value),
+        signature: table
+            .optional("signature", |value| value.word("demand on signatures", &SignatureWord::WORDS))
+            .map(|at| at.value),
+    }
+}
+
+fn host_pattern(text: &str) -> Result<HostPattern, Diagnostic> {
+    HostPattern::parse(text).ok_or_else(|| {
+        Diagnostic::error(format!("{} is no host", quoted(text))).label(
+            "expected one such as `push.example`, `*.tiktok.com` for all below it, or `*` for every host",
+        )
+    })
 }
 
 fn generator(table: &mut Table<'_>) -> RawGenerator {
@@ -134,6 +177,11 @@ fn generator(table: &mut Table<'_>) -> RawGenerator {
         key_file: table.optional("key-file", path),
         in_flight_max: table.optional("in-flight-max", |value| value.whole(1..=u32::from(u16::MAX))),
         ca: table.optional("ca", path),
+        judge: {
+            let mut own = RawJudge::default();
+            section(table, "judge", |table| own = judge(table));
+            own
+        },
         client_cert: table.optional("client-cert", path),
         client_key: table.optional("client-key", path),
     }

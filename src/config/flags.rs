@@ -8,7 +8,7 @@ use std::str::FromStr;
 use url::Url;
 
 use super::file::{KindWord, check_url};
-use super::settings::{Generator, GeneratorKind, Store};
+use super::settings::{Generator, GeneratorKind, Judge, Store};
 
 /// What was said on the command line; what was not is left to the file.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +52,7 @@ impl FromStr for GeneratorFlag {
 }
 
 /// The generators of the flags, named after their kinds: `euler`, `euler-2`.
-pub(super) fn generators(flags: &[GeneratorFlag]) -> Vec<Generator> {
+pub(super) fn generators(flags: &[GeneratorFlag], judge: &Judge) -> Vec<Generator> {
     let mut made: Vec<Generator> = Vec::new();
     for GeneratorFlag(kind) in flags {
         let like = made.iter().filter(|generator| generator.kind.word() == kind.word()).count();
@@ -63,6 +63,7 @@ pub(super) fn generators(flags: &[GeneratorFlag]) -> Vec<Generator> {
             alias: name,
             kind: kind.clone(),
             in_flight_max,
+            judge: judge.clone(),
             ..Generator::stand_in()
         });
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::base::host::HostPattern;
 use crate::base::secret::{KeyHash, Secret};
 use crate::base::time::Timestamp;
 
@@ -242,7 +243,7 @@ pub enum RecordTo {
 }
 
 /// One generator.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Generator {
     /// What the operator calls it: in metrics, records and logs.
     pub name: String,
@@ -256,8 +257,57 @@ pub struct Generator {
     pub in_flight_max: NonZeroU16,
     /// Certificates to trust instead of the system's, in PEM.
     pub ca: Option<PathBuf>,
+    /// What its answers are asked for.
+    pub judge: Judge,
     /// What the gateway shows of itself to a generator that asks for a certificate.
     pub client: Option<ClientCertificate>,
+}
+
+/// What the answers of a generator are asked for. [`Default`] is what holds where the file says nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judge {
+    /// Whether a connect must bring `X-Set-TT-Cookie`.
+    pub cookie: bool,
+    /// Whether a connect must bring route parameters.
+    pub route_params: bool,
+    /// To which hosts a connect may lead. `None`: to TikTok's, and to this machine where the generator is on it.
+    pub push_hosts: Option<Vec<HostPattern>>,
+    /// An answer with less than this share of what is usual is too small; 0 is never.
+    pub size_share: f64,
+    /// And no answer of so many bytes is.
+    pub size_below: u32,
+    /// What a signed URL must carry.
+    pub signature: SignatureWord,
+}
+
+impl Default for Judge {
+    fn default() -> Self {
+        Self {
+            cookie: true,
+            route_params: true,
+            push_hosts: None,
+            size_share: 0.25,
+            size_below: 1024,
+            signature: SignatureWord::Any,
+        }
+    }
+}
+
+/// What a signed URL must carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignatureWord {
+    /// `X-Bogus`, `X-Gnarly` or the older `_signature`.
+    Any,
+    /// `X-Bogus` and `X-Gnarly`.
+    New,
+    /// These and `msToken`.
+    Full,
+}
+
+impl SignatureWord {
+    /// The words of the file.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("any", Self::Any), ("new", Self::New), ("full", Self::Full)];
 }
 
 /// The gateway's own certificate at a generator, in PEM files.
@@ -279,6 +329,7 @@ impl Generator {
             key: None,
             in_flight_max: GeneratorKind::StandIn.in_flight_default(),
             ca: None,
+            judge: Judge::default(),
             client: None,
         }
     }

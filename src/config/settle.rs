@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::file::{KindWord, RawGenerator, RawSettings};
+use super::file::{KindWord, RawGenerator, RawJudge, RawSettings};
 use super::flags::{self, Flags};
 use super::settings::{
-    Admin, ClientAddress, ClientCertificate, Generator, GeneratorKind, Listen, Policies, Record, Settings,
-    Socket, Token,
+    Admin, ClientAddress, ClientCertificate, Generator, GeneratorKind, Judge, Listen, Policies, Record,
+    Settings, Socket, Token,
 };
 use crate::base::secret::Secret;
 use crate::policy::diagnostic::{Diagnostic, quoted};
@@ -58,7 +58,8 @@ pub(super) fn settle(raw: RawSettings, flags: &Flags, report: &Report<'_>) -> Se
         keep: value(raw.keep).unwrap_or(default.record.keep),
         allowed_share: value(raw.allowed_share).unwrap_or(default.record.allowed_share),
     };
-    let of_file = generators(raw.generators, report);
+    let judge = judge(&raw.judge, &Judge::default());
+    let of_file = generators(raw.generators, &judge, report);
     Settings {
         listen,
         admin,
@@ -67,8 +68,8 @@ pub(super) fn settle(raw: RawSettings, flags: &Flags, report: &Report<'_>) -> Se
         record,
         generators: match (flags.generators.as_slice(), raw.names_generators) {
             ([], true) => of_file,
-            ([], false) => default.generators,
-            (flags, _) => flags::generators(flags),
+            ([], false) => vec![Generator { judge, ..Generator::stand_in() }],
+            (flags, _) => flags::generators(flags, &judge),
         },
         workers: flags.workers,
     }
@@ -165,7 +166,19 @@ fn tokens(raw: Vec<At<Token>>, report: &Report<'_>) -> Vec<Token> {
     raw.into_iter().map(|at| at.value).collect()
 }
 
-fn generators(raw: Vec<RawGenerator>, report: &Report<'_>) -> Vec<Generator> {
+/// What is said of a generator, or of all, over what holds otherwise.
+fn judge(raw: &RawJudge, otherwise: &Judge) -> Judge {
+    Judge {
+        cookie: raw.cookie.unwrap_or(otherwise.cookie),
+        route_params: raw.route_params.unwrap_or(otherwise.route_params),
+        push_hosts: raw.push_hosts.clone().or_else(|| otherwise.push_hosts.clone()),
+        size_share: raw.size_share.unwrap_or(otherwise.size_share),
+        size_below: raw.size_below.unwrap_or(otherwise.size_below),
+        signature: raw.signature.unwrap_or(otherwise.signature),
+    }
+}
+
+fn generators(raw: Vec<RawGenerator>, judge: &Judge, report: &Report<'_>) -> Vec<Generator> {
     if let Some(beyond) = raw.get(GENERATORS_MAX) {
         report.error(beyond.spot, || Diagnostic::error(format!("more than {GENERATORS_MAX} generators")));
     }
@@ -178,10 +191,10 @@ fn generators(raw: Vec<RawGenerator>, report: &Report<'_>) -> Vec<Generator> {
             });
         }
     }
-    raw.into_iter().filter_map(|raw| generator(raw, report)).collect()
+    raw.into_iter().filter_map(|raw| generator(raw, judge, report)).collect()
 }
 
-fn generator(raw: RawGenerator, report: &Report<'_>) -> Option<Generator> {
+fn generator(raw: RawGenerator, judged: &Judge, report: &Report<'_>) -> Option<Generator> {
     let key = raw.key_file.as_ref().map(|at| read_key(at, report));
     for (what, file) in [
         ("the certificates", &raw.ca),
@@ -211,6 +224,7 @@ fn generator(raw: RawGenerator, report: &Report<'_>) -> Option<Generator> {
         in_flight_max: in_flight_max.unwrap_or(kind.in_flight_default()),
         kind,
         key: key.flatten(),
+        judge: judge(&raw.judge, judged),
         ca: raw.ca.map(|at| at.value),
         client,
     })

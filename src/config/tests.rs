@@ -100,6 +100,10 @@ const BROKEN: &[(&str, &str)] = &[
          [[generator]]\nname = \"a b\"\nkind = \"stand-in\"",
     ),
     ("too many at a time", "[[generator]]\nname = \"main\"\nkind = \"stand-in\"\nin-flight-max = 0"),
+    (
+        "demands that cannot be met",
+        "[judge]\ncookie = 1\npush-hosts = [\"https://x\", \"*x\"]\nsize-share = 2\nsize-below = 99999999\nsignature = \"some\"\nhost = 1",
+    ),
     ("shared quotas", "[shared]\nurl = \"redis://127.0.0.1\""),
 ];
 
@@ -196,6 +200,18 @@ fn a_whole_file_is_taken() {
     let [main, spare] = settings.generators.as_slice() else { panic!("{:?}", settings.generators) };
     assert_eq!((main.alias.as_str(), main.in_flight_max.get()), ("eu-1", 50));
     assert_eq!((spare.alias.as_str(), &spare.kind), ("spare", &GeneratorKind::StandIn));
+}
+
+#[test]
+fn a_generator_is_judged_by_its_own_demands_over_those_of_all() {
+    let text = "[judge]\nsize-share = 0.5\npush-hosts = [\"*\"]\n[[generator]]\nname = \"a\"\nkind = \"stand-in\"\n\
+        [[generator]]\nname = \"b\"\nkind = \"stand-in\"\njudge = { size-share = 0.0, signature = \"full\" }";
+    let settings = parse_plain(text).unwrap().settings;
+    let [a, b] = settings.generators.as_slice() else { panic!("{:?}", settings.generators) };
+    let every = Some(vec![crate::base::host::HostPattern::Every]);
+    let for_all = Judge { size_share: 0.5, push_hosts: every, ..Judge::default() };
+    assert_eq!(a.judge, for_all);
+    assert_eq!(b.judge, Judge { size_share: 0.0, signature: SignatureWord::Full, ..for_all });
 }
 
 #[test]

@@ -231,6 +231,9 @@ impl Worker {
         self.shared.metrics.worker_lagged(lag);
         for (metrics, generator) in self.generator_metrics.iter().zip(self.fleet.generators()) {
             metrics.in_flight(generator.in_flight());
+            for operation in [Operation::Connect, Operation::SignUrl] {
+                metrics.answer_bytes(operation, generator.judge.usual_bytes(operation));
+            }
         }
         self.recorder.flush();
         self.fleet.prune();

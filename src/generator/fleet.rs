@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::judge::{self, Good, Judgement};
+use super::judge::{Good, Judge, Judgement};
 use super::reply::WANTED;
 use super::wire::{Pool, Settings, WireError};
 use super::{Failure, Question};
@@ -36,17 +36,20 @@ pub struct Generator {
     pub kind: Kind,
     /// How much work it may have at a time.
     pub in_flight_max: u32,
+    /// Judges its answers.
+    pub judge: Judge,
     in_flight: AtomicU32,
 }
 
 impl Generator {
-    /// With nothing in flight.
-    pub fn new(name: &str, alias: &str, kind: Kind, in_flight_max: u32) -> Self {
+    /// With nothing in flight, and nothing known of it.
+    pub fn new(name: &str, alias: &str, kind: Kind, judge: Judge, in_flight_max: u32) -> Self {
         Self {
             name: name.into(),
             alias: alias.into(),
             kind,
             in_flight_max: in_flight_max.max(1),
+            judge,
             in_flight: AtomicU32::new(0),
         }
     }
@@ -149,9 +152,10 @@ impl Fleet {
         self.pools.iter().flatten().for_each(|pool| pool.resolve(now));
     }
 
-    /// Closes connections that idled too long; to be called now and then.
+    /// Closes connections that idled too long, and lets the judges learn; to be called a few times a second.
     pub fn prune(&self) {
         let now = Instant::now();
+        self.generators.iter().for_each(|generator| generator.judge.keep_time(now));
         self.pools.iter().flatten().for_each(|pool| pool.prune(now));
     }
 
@@ -223,7 +227,7 @@ impl Fleet {
         until: Instant,
     ) -> Result<Judgement, WireError> {
         let reply = self.generators[place].kind.ask(self.pools[place].as_ref(), question, until).await?;
-        Ok(judge::judge(question, reply))
+        Ok(self.generators[place].judge.judge(question, reply))
     }
 
     /// Of two drawn at random among those that can do it, the one with less before it; where neither has room, any that
@@ -271,7 +275,10 @@ mod tests {
     use super::*;
 
     fn fleet(limits: &[u32]) -> Fleet {
-        let generators = limits.iter().map(|max| Generator::new("g", "g", Kind::StandIn, *max)).collect();
+        let generators = limits
+            .iter()
+            .map(|max| Generator::new("g", "g", Kind::StandIn, Judge::of_stand_in(), *max))
+            .collect();
         Fleet::new(generators, 7)
     }
 

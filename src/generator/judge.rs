@@ -1,19 +1,31 @@
 //! Whether an answer will work at the client: judged by what is in it, never by its status alone.
 //!
 //! Generators answer 200 with nothing, with a stub, with a page of HTML when their session or address is burnt; clients
-//! die on these (`contract.md` sections 3 and 4). What is asked of an answer here is what the clients need of it.
+//! die on these (`contract.md` sections 3 and 4). What is asked of an answer here is what the clients need of it, as the
+//! [`Rules`] say: a message of the right form with cookie, cursor, route and a push server of the platform
+//! ([`connect`]), the URL that was asked for with a signature ([`signed`]), and no fewer bytes than is usual with this
+//! generator ([`usual`]). How long a generator may take and how much it may send is bounded while it is read, by the wire.
+
+mod connect;
+mod rules;
+mod signed;
+mod usual;
 
 use std::fmt;
 use std::io::Read;
 
 use bytes::Bytes;
-use prost::Message;
+use tokio::time::Instant;
 
 use super::Question;
 use super::reply::Reply;
+use crate::base::host::HostPattern;
 use crate::base::operation::Operation;
 use crate::base::room::Room;
 use crate::dialect::answer::SignedUrl;
+use usual::UsualSize;
+
+pub use rules::{PushHosts, Rules, Signature, Size};
 
 /// A body may unpack to at most so many bytes.
 const UNPACKED_MAX: u64 = 1024 * 1024;
@@ -76,6 +88,12 @@ faults! {
     NoCursor = "no cursor",
     /// The message names no WebSocket to go on to.
     NoPushServer = "no push server",
+    /// The message leads to a host that is none of the platform's.
+    FallbackHost = "fallback host",
+    /// The message ends within a field, and its framing did not tell.
+    MessageCut = "message cut short",
+    /// It has far fewer bytes than is usual with this generator: a stub.
+    TooSmall = "too small",
     /// The message has no route parameters: Python cannot go on.
     NoRouteParams = "no route parameters",
     /// Not JSON, or not an object.
@@ -88,6 +106,10 @@ faults! {
     OtherUrl = "other url signed",
     /// The signed URL carries no signature.
     Unsigned = "no signature",
+    /// A part of the signature is missing that the rules ask for.
+    IncompleteSignature = "incomplete signature",
+    /// A part of the signature does not look like one.
+    ImplausibleSignature = "implausible signature",
     /// A content coding other than gzip, a broken one, or one that unpacks to too much.
     UnreadableCoding = "unreadable coding",
     /// Status 429: the generator's own limit.
@@ -108,49 +130,90 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Of `ProtoMessageFetchResult` the fields that are judged. As bytes: they are looked at in place, not copied.
-#[derive(Clone, PartialEq, Message)]
-struct FetchResult {
-    #[prost(bytes = "bytes", tag = "2")]
-    cursor: Bytes,
-    /// A map: of its entries the last one; all that counts is whether there is one.
-    #[prost(bytes = "bytes", tag = "7")]
-    route_params: Bytes,
-    #[prost(bytes = "bytes", tag = "10")]
-    push_server: Bytes,
+/// Judges one generator's answers, by rules and by what is usual with it. Shared by all threads.
+#[derive(Debug, Default)]
+pub struct Judge {
+    rules: Rules,
+    connects: UsualSize,
+    signed: UsualSize,
 }
 
-/// Judges an answer to `question`.
-pub fn judge(question: &Question<'_>, reply: Reply) -> Judgement {
-    match reply.status() {
-        200 => match judge_content(question, reply) {
-            Ok(good) => Judgement::Good(good),
-            Err(fault) => Judgement::Bad(fault),
-        },
-        429 => Judgement::Bad(Fault::OwnLimit),
-        401 | 403 | 407 => Judgement::Bad(Fault::RefusesUs),
-        // A generator that has no such path, or that was too slow to read us, is not the caller's fault.
-        405 | 408 | 421 | 426 | 431 => Judgement::Bad(Fault::OddStatus),
-        status @ 400..=499 => Judgement::BlamesRequest(status),
-        300..=399 => Judgement::Bad(Fault::Redirect),
-        500..=599 => Judgement::Bad(Fault::ServerError),
-        _ => Judgement::Bad(Fault::OddStatus),
+impl Judge {
+    /// One that knows nothing of its generator yet.
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, ..Self::default() }
     }
-}
 
-fn judge_content(question: &Question<'_>, reply: Reply) -> Result<Good, Fault> {
-    let body = unpack(&reply)?;
-    if body.is_empty() {
-        return Err(Fault::EmptyBody);
+    /// The built-in stand-in's: it leads to a host that is nowhere, and is good for what it is.
+    pub fn of_stand_in() -> Self {
+        let push_hosts = PushHosts::of([HostPattern::Host(super::adapters::stand_in::PUSH_HOST.into())]);
+        Self::new(Rules { push_hosts, ..Rules::default() })
     }
-    let mut signed = None;
-    match question.operation {
-        Operation::Connect => judge_connect(&reply, &body)?,
-        Operation::SignUrl => signed = Some(judge_signed(question.url.unwrap_or_default(), &body)?),
-        Operation::RoomId | Operation::Chat | Operation::Limits => judge_json(&body)?,
+
+    /// What it goes by.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
-    let room = reply.header("x-room-id").and_then(|id| Room::parse_id(std::str::from_utf8(id).ok()?).ok());
-    Ok(Good { reply, body, signed, room })
+
+    /// Judges an answer to `question`.
+    pub fn judge(&self, question: &Question<'_>, reply: Reply) -> Judgement {
+        match reply.status() {
+            200 => match self.judge_content(question, reply) {
+                Ok(good) => Judgement::Good(good),
+                Err(fault) => Judgement::Bad(fault),
+            },
+            429 => Judgement::Bad(Fault::OwnLimit),
+            401 | 403 | 407 => Judgement::Bad(Fault::RefusesUs),
+            // A generator that has no such path, or that was too slow to read us, is not the caller's fault.
+            405 | 408 | 421 | 426 | 431 => Judgement::Bad(Fault::OddStatus),
+            status @ 400..=499 => Judgement::BlamesRequest(status),
+            300..=399 => Judgement::Bad(Fault::Redirect),
+            500..=599 => Judgement::Bad(Fault::ServerError),
+            _ => Judgement::Bad(Fault::OddStatus),
+        }
+    }
+
+    fn judge_content(&self, question: &Question<'_>, reply: Reply) -> Result<Good, Fault> {
+        let body = unpack(&reply)?;
+        if body.is_empty() {
+            return Err(Fault::EmptyBody);
+        }
+        let mut signed = None;
+        match question.operation {
+            Operation::Connect => connect::judge(&self.rules, reply.header("x-set-tt-cookie"), &body)?,
+            Operation::SignUrl => {
+                let asked = question.url.unwrap_or_default();
+                signed = Some(signed::judge(self.rules.signature, asked, &body)?);
+            }
+            Operation::RoomId | Operation::Chat | Operation::Limits => judge_json(&body)?,
+        }
+        if self.usual(question.operation).is_some_and(|usual| !usual.admits(body.len(), self.rules.size)) {
+            return Err(Fault::TooSmall);
+        }
+        let room =
+            reply.header("x-room-id").and_then(|id| Room::parse_id(std::str::from_utf8(id).ok()?).ok());
+        Ok(Good { reply, body, signed, room })
+    }
+
+    /// The sizes of answers to that operation; of those in free JSON none are learned, a short one is as good as a long one.
+    const fn usual(&self, operation: Operation) -> Option<&UsualSize> {
+        match operation {
+            Operation::Connect => Some(&self.connects),
+            Operation::SignUrl => Some(&self.signed),
+            Operation::RoomId | Operation::Chat | Operation::Limits => None,
+        }
+    }
+
+    /// How large its answers to that operation usually are, in bytes unpacked: the median; `None` while that is not known.
+    pub fn usual_bytes(&self, operation: Operation) -> Option<u32> {
+        self.usual(operation)?.median()
+    }
+
+    /// Lets it learn of the next answers. To be called a few times a second.
+    pub fn keep_time(&self, now: Instant) {
+        self.connects.keep_time(now);
+        self.signed.keep_time(now);
+    }
 }
 
 fn unpack(reply: &Reply) -> Result<Bytes, Fault> {
@@ -169,56 +232,6 @@ fn unpack(reply: &Reply) -> Result<Bytes, Fault> {
         }
         Some(_) => Err(Fault::UnreadableCoding),
     }
-}
-
-fn judge_connect(reply: &Reply, body: &Bytes) -> Result<(), Fault> {
-    let cookie = reply.header("x-set-tt-cookie").unwrap_or_default();
-    if !cookie.iter().position(|byte| *byte == b'=').is_some_and(|at| at > 0 && at + 1 < cookie.len()) {
-        return Err(Fault::NoCookie);
-    }
-    let result = FetchResult::decode(body.clone()).map_err(|_| Fault::NotProtobuf)?;
-    if result.cursor.is_empty() || std::str::from_utf8(&result.cursor).is_err() {
-        return Err(Fault::NoCursor);
-    }
-    if !is_websocket(&result.push_server) {
-        return Err(Fault::NoPushServer);
-    }
-    if result.route_params.is_empty() {
-        return Err(Fault::NoRouteParams);
-    }
-    Ok(())
-}
-
-/// Whether it is the URL of a WebSocket with a host: `wss://host…`.
-fn is_websocket(url: &[u8]) -> bool {
-    let rest = url.strip_prefix(b"wss://").or_else(|| url.strip_prefix(b"ws://")).unwrap_or_default();
-    let host = rest.split(|byte| matches!(byte, b'/' | b'?' | b'#')).next().unwrap_or_default();
-    !host.is_empty() && host.iter().all(u8::is_ascii_graphic) && !host.contains(&b'@')
-}
-
-fn judge_signed(asked: &str, body: &[u8]) -> Result<SignedUrl, Fault> {
-    use crate::dialect::answer::SignedUrlError;
-    let signed = SignedUrl::parse(body).map_err(|error| match error {
-        SignedUrlError::Json(_) => Fault::NotJson,
-        SignedUrlError::Code(_) => Fault::FailureCode,
-        SignedUrlError::Missing => Fault::NoSignedUrl,
-    })?;
-    let url = url::Url::parse(&signed.signed_url).map_err(|_| Fault::NoSignedUrl)?;
-    let asked = url::Url::parse(asked).map_err(|_| Fault::OtherUrl)?;
-    if (url.scheme(), url.host_str(), url.path()) != (asked.scheme(), asked.host_str(), asked.path()) {
-        return Err(Fault::OtherUrl);
-    }
-    // What a signer adds or puts in order is its own affair; the room is what was counted.
-    let room =
-        |url: &url::Url| url.query_pairs().find(|(key, _)| key == "room_id").map(|(_, id)| id.into_owned());
-    if room(&asked).is_some_and(|asked| room(&url) != Some(asked)) {
-        return Err(Fault::OtherUrl);
-    }
-    let has = |name: &str| url.query_pairs().any(|(key, value)| key == name && !value.is_empty());
-    if !["X-Bogus", "X-Gnarly", "_signature"].into_iter().any(has) {
-        return Err(Fault::Unsigned);
-    }
-    Ok(signed)
 }
 
 /// Of an answer that is passed on as it is: JSON, an object, and not one that says it failed.

@@ -214,8 +214,9 @@ pub fn good(asked: &Asked) -> Vec<u8> {
             let url = query.split('&').find_map(|pair| pair.strip_prefix("url=")).unwrap();
             percent_encoding::percent_decode_str(url).decode_utf8().unwrap().into_owned()
         };
+        let gnarly = "M".repeat(332);
         let body = serde_json::json!({"code": 200, "response": {
-            "signedUrl": format!("{url}&X-Bogus=DFSzswVLkKxANGP5CtmFF2lUrn1a&X-Gnarly=g&msToken=t"),
+            "signedUrl": format!("{url}&X-Bogus=DFSzswVLkKxANGP5CtmFF2lUrn1a&X-Gnarly={gnarly}&msToken=t"),
             "userAgent": "Mozilla/5.0", "tokens": {"X-Bogus": "DFSzswVLkKxANGP5CtmFF2lUrn1a"},
             "browserName": "Mozilla", "browserVersion": "5.0", "requestHeaders": {}, "cookies": [],
         }});

@@ -78,6 +78,10 @@ fn writes(bytes: Vec<u8>) -> Mood {
 #[test]
 fn no_answer_that_would_not_work_reaches_a_client() {
     let small = bytes_of(CONNECT);
+    let at = small.windows(19).position(|part| part == b"ws://127.0.0.1:2100").unwrap();
+    let (mut fallback, mut hidden) = (small.clone(), small.clone());
+    fallback[at..at + 19].copy_from_slice(b"ws://tokyo.example/");
+    hidden[at..at + 19].copy_from_slice(b"ws://127.0.0.1@t.ky");
     let head = |length: usize| format!("HTTP/1.1 200 OK\r\n{COOKIE}\r\nContent-Length: {length}\r\n");
     let framed = |head: String, body: &[u8]| writes([head.as_bytes(), b"\r\n", body].concat());
     let moods: Vec<(&str, Mood)> = vec![
@@ -90,6 +94,8 @@ fn no_answer_that_would_not_work_reaches_a_client() {
         ("protobuf that is cut", says(200, &[COOKIE], &small[..30])),
         ("no cursor", says(200, &[COOKIE], &small[3..])),
         ("no push server", says(200, &[COOKIE], &small[..11])),
+        ("a push server that is none of the platform's", says(200, &[COOKIE], &fallback)),
+        ("one that is one user's of another host", says(200, &[COOKIE], &hidden)),
         ("a coding that nobody asked for", says(200, &[COOKIE, "Content-Encoding: br"], &small)),
         ("a gzip that is none", says(200, &[COOKIE, "Content-Encoding: gzip"], &small)),
         ("its own 401", says(401, &["WWW-Authenticate: Basic realm=\"tokyo-rack-17\""], b"who are you")),
@@ -162,6 +168,7 @@ fn no_signed_url_that_would_not_work_reaches_a_client() {
     let moods: Vec<(&str, Mood)> = vec![
         ("unsigned", signed(URL)),
         ("an empty signature", signed(&format!("{URL}&X-Bogus="))),
+        ("a signature that is none", signed(&format!("{URL}&X-Bogus=tokyo-rack-17"))),
         (
             "another host",
             signed("https://evil.example/webcast/im/fetch/?room_id=7300000000000000001&X-Bogus=abc"),
@@ -390,4 +397,53 @@ fn two_good_ones_share_the_load() {
     assert_eq!(shares.0 + shares.1, 200);
     // Of 200 fair draws fewer than 60 happen once in 100 million.
     assert!(shares.0.min(shares.1) >= 60, "{shares:?}");
+}
+
+#[test]
+fn one_that_drips_is_given_up_in_time() {
+    // A byte now and then, for ever: neither silence nor progress.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let mut stream: TcpStream = stream;
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request);
+                let head = format!("HTTP/1.1 200 OK\r\n{COOKIE}\r\nContent-Length: 100000\r\n\r\n");
+                let mut sent = stream.write_all(head.as_bytes());
+                while sent.is_ok() {
+                    std::thread::sleep(Duration::from_millis(20));
+                    sent = stream.write_all(b"m");
+                }
+            });
+        }
+    });
+    let gateway = gateway(OPEN, address);
+    let began = Instant::now();
+    let target = "/webcast/fetch?client=ttlive-java&room_id=7300000000000000001";
+    gateway.get(target, &[]).refusal(504, "generator_timeout");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[test]
+fn what_an_answer_must_have_is_set_for_all_or_one() {
+    let generator = Generator::with(|_| answer(200, &[], &bytes_of(CONNECT)));
+    let gateway = |config: &str| {
+        let url = format!("url = \"http://{}\"", generator.address);
+        Setup::new(OPEN)
+            .config(&config.replace("URL", &format!("name = \"g\"\nkind = \"euler\"\n{url}")))
+            .start()
+    };
+    for (config, status) in [
+        ("[[generator]]\nURL", 502),
+        ("[[generator]]\nURL\njudge = { cookie = false }", 200),
+        ("[judge]\ncookie = false\n[[generator]]\nURL", 200),
+        (
+            "[judge]\ncookie = false\n[[generator]]\nURL\n[generator.judge]\npush-hosts = [\"*.tiktok.com\"]",
+            502,
+        ),
+    ] {
+        assert_eq!(gateway(config).get(CONNECT_TARGET, &[]).status, status, "{config}");
+    }
 }

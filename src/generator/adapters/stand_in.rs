@@ -16,6 +16,9 @@ use crate::generator::reply::Reply;
 /// What it calls itself in `X-Agent-ID`.
 pub const AGENT: &str = "stand-in";
 
+/// The host of its push server: nowhere.
+pub const PUSH_HOST: &str = "stand-in.invalid";
+
 /// The parts of `ProtoMessageFetchResult` that a client needs to go on (`contract.md` section 3).
 #[derive(Clone, PartialEq, Message)]
 struct FetchResult {
@@ -75,7 +78,7 @@ fn connect(question: &Question<'_>) -> Vec<u8> {
         internal_ext: filler(question.target, "internal_ext", 40),
         route_params: [("imprp".to_owned(), filler(question.target, "imprp", 24))].into(),
         heartbeat_duration: 10_000,
-        push_server: "wss://stand-in.invalid/webcast/im/ws_proxy/ws_reuse_supplement/".into(),
+        push_server: format!("wss://{PUSH_HOST}/webcast/im/ws_proxy/ws_reuse_supplement/"),
         is_first: true,
     }
     .encode_to_vec()
@@ -120,11 +123,12 @@ fn filler(seed: &str, name: &str, length: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generator::judge::{Judgement, judge};
+    use crate::generator::judge::{Judge, Judgement};
     use crate::generator::wire::Method;
 
     #[test]
     fn its_answers_have_the_form_that_the_judge_asks_for() {
+        let judge = Judge::of_stand_in();
         for operation in Operation::ALL {
             let question = Question {
                 operation,
@@ -138,7 +142,7 @@ mod tests {
             };
             let reply = answer(&question);
             assert_eq!(reply.header("x-agent-id"), Some(AGENT.as_bytes()));
-            let Judgement::Good(good) = judge(&question, reply) else { panic!("{operation}") };
+            let Judgement::Good(good) = judge.judge(&question, reply) else { panic!("{operation}") };
             if let Some(signed) = good.signed {
                 assert_eq!(signed.tokens["X-Bogus"].len(), 28);
                 assert_eq!(signed.tokens["X-Gnarly"].len(), 332);

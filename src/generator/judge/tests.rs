@@ -37,7 +37,8 @@ type Headers = &'static [(&'static str, &'static str)];
 const COOKIE: (&str, &str) = ("x-set-tt-cookie", "ttwid=1");
 
 fn fault_of(operation: Operation, reply: Reply) -> Option<Fault> {
-    match judge(&question(operation), reply) {
+    let here = Rules { push_hosts: PushHosts::default().and_loopback(), ..Rules::default() };
+    match Judge::new(here).judge(&question(operation), reply) {
         Judgement::Good(_) => None,
         Judgement::Bad(fault) => Some(fault),
         Judgement::BlamesRequest(status) => panic!("blames the request with {status}"),
@@ -57,7 +58,7 @@ fn a_200_that_is_not_success_is_named() {
         (&[], &smallest, Fault::NoCookie),
         (&[("x-set-tt-cookie", "ttwid=")], &smallest, Fault::NoCookie),
         (&[COOKIE], b"<html>sorry</html>", Fault::NotProtobuf),
-        (&[COOKIE], &smallest[..20], Fault::NotProtobuf),
+        (&[COOKIE], &smallest[..20], Fault::MessageCut),
         (&[COOKIE], &smallest[3..], Fault::NoCursor),
         (&[COOKIE], &smallest[..11], Fault::NoPushServer),
         (&[COOKIE, ("content-encoding", "br")], &smallest, Fault::UnreadableCoding),
@@ -66,6 +67,10 @@ fn a_200_that_is_not_success_is_named() {
     for (headers, body, fault) in cases {
         assert_eq!(fault_of(Operation::Connect, made(headers, body)), Some(fault));
     }
+    let mut elsewhere = smallest.clone();
+    let host = elsewhere.windows(9).position(|part| part == b"127.0.0.1").unwrap();
+    elsewhere[host..host + 9].copy_from_slice(b"x.example");
+    assert_eq!(fault_of(Operation::Connect, made(&[COOKIE], &elsewhere)), Some(Fault::FallbackHost));
     let mut no_route = smallest.clone();
     no_route.drain(3..11);
     assert_eq!(fault_of(Operation::Connect, made(&[COOKIE], &no_route)), Some(Fault::NoRouteParams));
@@ -88,11 +93,15 @@ fn a_packed_answer_is_judged_by_what_is_in_it_and_never_unpacks_without_end() {
 fn a_signed_url_is_the_one_that_was_asked_for_and_is_signed() {
     let answer = |url: &str| format!(r#"{{"code":200,"response":{{"signedUrl":"{url}"}}}}"#);
     let judge = |body: &str| fault_of(Operation::SignUrl, made(&[], body.as_bytes()));
-    let good = "https://webcast.tiktok.com/webcast/im/fetch/?room_id=7&X-Bogus=abc&msToken=x";
+    let good = "https://webcast.tiktok.com/webcast/im/fetch/?room_id=7&X-Bogus=DFSzswVLkKxANGP5CtmFF2lUrn1a&msToken=x";
     assert_eq!(judge(&answer(good)), None);
     for (body, fault) in [
         (answer("https://webcast.tiktok.com/webcast/im/fetch/?room_id=7"), Fault::Unsigned),
         (answer("https://webcast.tiktok.com/webcast/im/fetch/?room_id=7&X-Bogus="), Fault::Unsigned),
+        (
+            answer("https://webcast.tiktok.com/webcast/im/fetch/?room_id=7&X-Bogus=abc"),
+            Fault::ImplausibleSignature,
+        ),
         (answer("https://evil.example/webcast/im/fetch/?X-Bogus=abc"), Fault::OtherUrl),
         (answer("https://webcast.tiktok.com/webcast/other/?X-Bogus=abc"), Fault::OtherUrl),
         (answer("https://webcast.tiktok.com/webcast/im/fetch/?room_id=8&X-Bogus=abc"), Fault::OtherUrl),
@@ -117,4 +126,45 @@ fn other_answers_are_json_that_does_not_say_it_failed() {
             "{body}"
         );
     }
+}
+
+#[test]
+fn each_demand_can_be_dropped_and_each_generator_has_its_own() {
+    let smallest = bytes(SMALLEST);
+    let judged = |rules: Rules, headers: Headers, body: &[u8]| {
+        matches!(
+            Judge::new(rules).judge(&question(Operation::Connect), made(headers, body)),
+            Judgement::Good(_)
+        )
+    };
+    let here = || Rules { push_hosts: PushHosts::default().and_loopback(), ..Rules::default() };
+    assert!(judged(here(), &[COOKIE], &smallest));
+    assert!(!judged(Rules::default(), &[COOKIE], &smallest), "this machine is none of the platform's");
+    assert!(!judged(here(), &[], &smallest));
+    assert!(judged(Rules { cookie: false, ..here() }, &[], &smallest));
+    let mut no_route = smallest.clone();
+    no_route.drain(3..11);
+    assert!(judged(Rules { route_params: false, ..here() }, &[COOKIE], &no_route));
+    let every = PushHosts::of(HostPattern::parse("*"));
+    assert!(judged(Rules { push_hosts: every, ..here() }, &[COOKIE], &smallest));
+}
+
+#[test]
+fn a_stub_is_too_small_for_a_generator_that_answers_at_length() {
+    let judge = Judge::new(Rules { push_hosts: PushHosts::default().and_loopback(), ..Rules::default() });
+    let smallest = bytes(SMALLEST);
+    let mut long = smallest.clone();
+    // One message of 43,000 bytes.
+    long.extend_from_slice(&[0x0a, 0xf8, 0xcf, 0x02]);
+    long.resize(long.len() + 43_000, b'm');
+    let question = question(Operation::Connect);
+    let mut now = Instant::now();
+    for _ in 0..100 {
+        now += std::time::Duration::from_millis(250);
+        judge.keep_time(now);
+        assert!(matches!(judge.judge(&question, made(&[COOKIE], &long)), Judgement::Good(_)));
+    }
+    assert_eq!(judge.usual_bytes(Operation::Connect), Some(long.len() as u32));
+    let found = judge.judge(&question, made(&[COOKIE], &smallest));
+    assert!(matches!(found, Judgement::Bad(Fault::TooSmall)), "{found:?}");
 }

@@ -72,6 +72,7 @@ pub struct Origin {
     authority: Arc<str>,
     base_path: Arc<str>,
     resolver: Resolver,
+    loopback: bool,
     tls: Option<Tls>,
 }
 
@@ -115,6 +116,11 @@ impl Origin {
             None => host.to_string(),
         };
         let tls = if url.scheme() == "https" { Some(tls(&host, roots, identity)?) } else { None };
+        let loopback = match &host {
+            Host::Domain(name) => name == "localhost",
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        };
         let resolver = match host {
             Host::Domain(name) => Resolver::of_name(&name, port),
             Host::Ipv4(address) => Resolver::of_address((address, port).into()),
@@ -124,6 +130,7 @@ impl Origin {
             authority: authority.into(),
             base_path: url.path().trim_end_matches('/').into(),
             resolver,
+            loopback,
             tls,
         })
     }
@@ -137,6 +144,11 @@ impl Origin {
     /// `host` or `host:port`, as in a Host header. For the operator's eyes only, never for a client's.
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// Whether it is on the machine that the gateway runs on.
+    pub const fn is_loopback(&self) -> bool {
+        self.loopback
     }
 
     pub(super) fn base_path(&self) -> &str {

@@ -5,12 +5,14 @@ use std::time::Duration;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::series::{self, Values};
+use crate::base::operation::Operation;
 
 /// The families that carry a generator's name.
 #[derive(Debug)]
 pub(super) struct Families {
     durations: HistogramVec,
     answers: IntCounterVec,
+    answer_bytes: IntGaugeVec,
     in_flight: IntGaugeVec,
     in_flight_max: IntGaugeVec,
 }
@@ -20,6 +22,7 @@ impl Families {
         Self {
             durations: series::GENERATOR_DURATION.histograms(registry),
             answers: series::GENERATOR_ANSWERS.counters(registry),
+            answer_bytes: series::GENERATOR_ANSWER_BYTES.gauges(registry),
             in_flight: series::GENERATOR_IN_FLIGHT.gauges(registry),
             in_flight_max: series::GENERATOR_IN_FLIGHT_MAX.gauges(registry),
         }
@@ -37,6 +40,8 @@ impl Families {
         );
         self.in_flight_max.with_label_values(&[name]).set(i64::from(in_flight_max));
         GeneratorMetrics {
+            name: name.into(),
+            answer_bytes: self.answer_bytes.clone(),
             duration: self.durations.with_label_values(&[name]),
             answers: reasons.iter().map(|reason| self.answers.with_label_values(&[*reason, name])).collect(),
             in_flight: self.in_flight.with_label_values(&[name]),
@@ -54,6 +59,9 @@ pub(super) fn prefix_free(words: &[&str]) -> bool {
 /// The handles of one generator.
 #[derive(Debug, Clone)]
 pub struct GeneratorMetrics {
+    name: Box<str>,
+    /// Resolved only once something is usual: a size of 0 would be a lie.
+    answer_bytes: IntGaugeVec,
     duration: Histogram,
     answers: Box<[IntCounter]>,
     in_flight: IntGauge,
@@ -67,6 +75,13 @@ impl GeneratorMetrics {
             answers.inc();
         }
         self.duration.observe(took.as_secs_f64());
+    }
+
+    /// How large its answers to an operation usually are, in bytes; nothing where that is not known or says nothing.
+    pub fn answer_bytes(&self, operation: Operation, usual: Option<u32>) {
+        if let (Operation::Connect | Operation::SignUrl, Some(usual)) = (operation, usual) {
+            self.answer_bytes.with_label_values(&[operation.word(), &*self.name]).set(i64::from(usual));
+        }
     }
 
     /// How much work it has now, as its permits say.

@@ -208,6 +208,8 @@ const RULE_OR_WORD: Label = Label { name: "rule", values: Values::Names(Named::R
 const FEED_RULE: Label = Label { name: "rule", values: Values::Names(Named::Feed) };
 const TIER: Label = Label { name: "tier", values: Values::Names(Named::Tier) };
 const GENERATOR: Label = Label { name: "generator", values: Values::Names(Named::Generator) };
+/// The operations whose answers have a size that says something.
+const SIZED_OPERATION: Label = Label { name: "operation", values: Values::Closed(&["connect", "sign-url"]) };
 const CODE: Label = Label { name: "code", values: Values::Closed(&STATUS_WORDS) };
 const OUTCOME: Label = Label { name: "outcome", values: Values::Closed(&OUTCOME_WORDS) };
 
@@ -286,6 +288,8 @@ series! {
     GENERATOR_ANSWERS = Counter Count "signgate_generator_answers_total"
         [Label { name: "reason", values: Values::Words("what the judge of answers says", 64) }, GENERATOR]
         "Answers of generators as they were judged by content.";
+    GENERATOR_ANSWER_BYTES = Gauge Bytes "signgate_generator_answer_bytes" [SIZED_OPERATION, GENERATOR]
+        "How large a generator's good answers usually are, unpacked: the median of the last ten minutes. Missing until twenty are known.";
     GENERATOR_IN_FLIGHT = Gauge Count "signgate_generator_requests_in_flight" [GENERATOR]
         "Requests that a generator is working on for us.";
     GENERATOR_IN_FLIGHT_MAX = Gauge Count "signgate_generator_requests_in_flight_max" [GENERATOR]

@@ -67,6 +67,8 @@ fn lived() -> Metrics {
     metrics.feeds([FeedNumbers { rule: "partners", entries: 12_000, written }].into_iter());
     let generator = metrics.generator("main", 64, REASONS);
     generator.answered(1, Duration::from_millis(30));
+    generator.answer_bytes(Operation::Connect, Some(43_000));
+    generator.answer_bytes(Operation::SignUrl, None);
     let blocked = Reason::Blocked { rule: RuleIndex(0), by: Matcher::Address };
     rules.count(Operation::Connect, &decision(None, None));
     rules.count(Operation::Connect, &decision(None, Some(Refusal::new(quota(2, "l")))));

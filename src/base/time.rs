@@ -57,6 +57,13 @@ impl Timestamp {
         let parsed: jiff::Timestamp = text.parse().ok()?;
         u64::try_from(parsed.as_nanosecond()).ok().map(Self)
     }
+
+    /// As `Date` and its kin tell it, in whole seconds: `Sun, 22 Nov 2026 10:00:00 GMT` (RFC 9110 section 5.6.7).
+    pub fn to_http_date(self) -> String {
+        // Beyond what a calendar has: the last second that it does have.
+        let at = jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or(jiff::Timestamp::MAX);
+        jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap_or_default()
+    }
 }
 
 impl Add<Duration> for Timestamp {

@@ -34,8 +34,8 @@ use crate::engine::Engine;
 use crate::engine::book::STRANGERS_MAX_DEFAULT;
 use crate::gateway::address::AddressSource;
 use crate::gateway::listener::{
-    CapReached, ConnectionCaps, Deadline, ListenerCounts, ListenerSettings, ListenerThread, Violation,
-    serve_listener,
+    Arrival, CapReached, ConnectionCaps, Deadline, ListenerCounts, ListenerSettings, ListenerThread,
+    Violation, serve_listener,
 };
 use crate::gateway::{self, Live, Shared, Worker, listener};
 use crate::generator::adapters::{Carcabot, Euler, Kind};
@@ -290,7 +290,7 @@ fn work(socket: std::net::TcpListener, part: WorkerParts) {
             }
         });
         let for_handler = Rc::clone(&worker);
-        let handler = Rc::new(async move |arrival| for_handler.handle(arrival).await);
+        let handler = Rc::new(async move |arrival: Arrival<'_>| for_handler.handle(arrival).await);
         if let Err(error) = serve_listener(socket, thread, part.caps, handler, part.stopped).await {
             tracing::error!(%error, "a worker thread cannot accept connections");
         }

@@ -1,19 +1,19 @@
 //! The header of an answer while it is being written.
 //!
 //! Everything that the gateway ever sends is in [`Field`]: what is not in this closed list cannot leave, whatever a
-//! generator answers. All values are written into one buffer and become slices of one block, so that those of a header
-//! of fourteen fields cost no allocation and not twenty-eight (`HeaderValue::from(u64)` alone makes two).
+//! generator answers. All values are written into one buffer, from which they are copied to the wire: no map is made of
+//! them in between.
 
-use std::cell::RefCell;
 use std::fmt;
 
-use bytes::BytesMut;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::StatusCode;
 
 use crate::base::request_id::RequestId;
+use crate::base::time::Timestamp;
 
 macro_rules! fields {
-    ($($(#[$doc:meta])* $field:ident = $name:expr,)*) => {
+    ($($(#[$doc:meta])* $field:ident = $name:literal,)*) => {
         /// A header field of an answer. Each appears at most once.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Field {
@@ -24,14 +24,14 @@ macro_rules! fields {
             /// All of them.
             pub const ALL: [Self; [$(Self::$field),*].len()] = [$(Self::$field),*];
 
-            const fn bit(self) -> u32 {
-                1 << self as u32
+            /// Its name on the wire, in lower case.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$field => $name,)* }
             }
 
-            /// Its name on the wire.
-            pub const fn name(self) -> HeaderName {
-                // Made when this is compiled: `from_static` looks at each byte.
-                match self { $(Self::$field => const { $name },)* }
+            /// How its line begins.
+            const fn line_start(self) -> &'static str {
+                match self { $(Self::$field => concat!($name, ": "),)* }
             }
         }
     };
@@ -39,89 +39,62 @@ macro_rules! fields {
 
 fields! {
     /// `Content-Type`.
-    ContentType = header::CONTENT_TYPE,
+    ContentType = "content-type",
     /// `Content-Encoding`, where the generator's encoding is kept.
-    ContentEncoding = header::CONTENT_ENCODING,
+    ContentEncoding = "content-encoding",
     /// `X-Set-TT-Cookie`: without it a connect answer is worth nothing (contract 3).
-    SetTtCookie = HeaderName::from_static("x-set-tt-cookie"),
+    SetTtCookie = "x-set-tt-cookie",
     /// `X-Room-Id`.
-    RoomId = HeaderName::from_static("x-room-id"),
+    RoomId = "x-room-id",
     /// `X-Agent-ID`: which generator answered.
-    AgentId = HeaderName::from_static("x-agent-id"),
+    AgentId = "x-agent-id",
     /// `X-Log-Id`.
-    LogId = HeaderName::from_static("x-log-id"),
+    LogId = "x-log-id",
     /// `X-Log-Code`.
-    LogCode = HeaderName::from_static("x-log-code"),
+    LogCode = "x-log-code",
     /// `X-Request-ID`: always ours.
-    RequestId = HeaderName::from_static("x-request-id"),
+    RequestId = "x-request-id",
     /// `Cache-Control`.
-    CacheControl = header::CACHE_CONTROL,
+    CacheControl = "cache-control",
     /// `WWW-Authenticate`.
-    WwwAuthenticate = header::WWW_AUTHENTICATE,
+    WwwAuthenticate = "www-authenticate",
     /// `Allow`.
-    Allow = header::ALLOW,
+    Allow = "allow",
     /// `Retry-After`, in seconds.
-    RetryAfter = header::RETRY_AFTER,
+    RetryAfter = "retry-after",
     /// `X-RateLimit-Limit`.
-    XRateLimitLimit = HeaderName::from_static("x-ratelimit-limit"),
+    XRateLimitLimit = "x-ratelimit-limit",
     /// `X-RateLimit-Remaining`.
-    XRateLimitRemaining = HeaderName::from_static("x-ratelimit-remaining"),
+    XRateLimitRemaining = "x-ratelimit-remaining",
     /// `X-RateLimit-Reset`, in seconds since 1970.
-    XRateLimitReset = HeaderName::from_static("x-ratelimit-reset"),
+    XRateLimitReset = "x-ratelimit-reset",
     /// `RateLimit-Remaining`.
-    RateLimitRemaining = HeaderName::from_static("ratelimit-remaining"),
+    RateLimitRemaining = "ratelimit-remaining",
     /// `RateLimit-Reset`, in seconds from now.
-    RateLimitReset = HeaderName::from_static("ratelimit-reset"),
+    RateLimitReset = "ratelimit-reset",
     /// `RateLimit-Policy`, a structured field.
-    RateLimitPolicy = HeaderName::from_static("ratelimit-policy"),
+    RateLimitPolicy = "ratelimit-policy",
     /// `RateLimit`, a structured field.
-    RateLimit = HeaderName::from_static("ratelimit"),
+    RateLimit = "ratelimit",
 }
 
-/// Blocks of this size hold the values of some thirty answers. One is freed when the last of these has been sent.
-const BLOCK_BYTES: usize = 16 << 10;
+/// Room for the values of most answers at once.
+const BYTES: usize = 512;
 
-/// A buffer that an unusual answer made larger is not kept.
-const BUFFER_BYTES_KEPT: usize = 4 << 10;
-
-/// So many different sets of fields have a template; answers have about a dozen.
-const TEMPLATES_MAX: usize = 32;
-
-/// What a thread keeps for its next head.
-#[derive(Default)]
-struct Spare {
-    text: Vec<u8>,
-    block: BytesMut,
-    templates: Vec<Template>,
+/// An answer of the gateway, whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// Its header, without what frames it.
+    pub head: Head,
+    /// Its body.
+    pub body: Bytes,
+    /// When it was made.
+    pub time: Timestamp,
 }
 
-thread_local! {
-    static SPARE: RefCell<Spare> = RefCell::default();
-}
-
-/// A map with some fields, their values empty. Cloned and filled it costs a third of inserting each field: no name is
-/// hashed.
-struct Template {
-    /// A bit for each field that is in it.
-    fields: u32,
-    map: HeaderMap,
-    /// The fields in the order in which the map goes through them.
-    order: Vec<Field>,
-}
-
-impl Template {
-    fn new(fields: u32) -> Self {
-        let mut map = HeaderMap::with_capacity(fields.count_ones() as usize);
-        for field in Field::ALL.into_iter().filter(|field| fields & field.bit() != 0) {
-            map.insert(field.name(), HeaderValue::from_static(""));
-        }
-        let field_of = |name: &HeaderName| Field::ALL.into_iter().find(|field| field.name() == *name);
-        let order = map.keys().filter_map(field_of).collect();
-        Self { fields, map, order }
-    }
-}
-
-/// The fields written so far.
+/// The header, while it is written and until it is sent.
 #[derive(Debug)]
 pub struct Head {
     text: Vec<u8>,
@@ -131,8 +104,7 @@ pub struct Head {
 
 impl Default for Head {
     fn default() -> Self {
-        let text = SPARE.with_borrow_mut(|spare| std::mem::take(&mut spare.text));
-        Self { text, spans: [None; Field::ALL.len()] }
+        Self { text: Vec::with_capacity(BYTES), spans: [None; Field::ALL.len()] }
     }
 }
 
@@ -169,45 +141,43 @@ impl Head {
         self.spans[field as usize] = Some((from, self.text.len() as u32));
     }
 
-    /// The map that goes out. A value that may not stand in a header (RFC 9110 section 5.5) is left out: it can only have
+    /// The fields, each once. A value that may not stand in a header (RFC 9110 section 5.5) is left out: it can only have
     /// come from a generator.
-    pub fn finish(self) -> HeaderMap {
-        SPARE.with_borrow_mut(|spare| self.finish_with(spare))
+    pub fn fields(&self) -> impl Iterator<Item = (Field, &[u8])> {
+        // One look at all of them, and a second only where something is wrong.
+        let clean = is_sendable(&self.text);
+        Field::ALL.into_iter().filter_map(move |field| {
+            let (from, to) = self.spans[field as usize]?;
+            let value = self.text.get(from as usize..to as usize)?;
+            (clean || is_sendable(value)).then_some((field, value))
+        })
     }
 
-    fn finish_with(mut self, spare: &mut Spare) -> HeaderMap {
-        let Spare { text, block, templates } = spare;
-        if block.capacity() < self.text.len() {
-            *block = BytesMut::with_capacity(BLOCK_BYTES.max(self.text.len()));
+    /// Writes the lines that go over the wire.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        out.reserve(self.text.len() + 32 * Field::ALL.len());
+        for (field, value) in self.fields() {
+            out.extend_from_slice(field.line_start().as_bytes());
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
         }
-        block.extend_from_slice(&self.text);
-        let values = block.split().freeze();
-        self.text.clear();
-        self.text.shrink_to(BUFFER_BYTES_KEPT);
-        *text = self.text;
-
-        let present = Field::ALL.into_iter().filter(|field| self.spans[*field as usize].is_some());
-        let fields = present.fold(0, |fields, field| fields | field.bit());
-        let place = templates.iter().position(|template| template.fields == fields).unwrap_or_else(|| {
-            templates.truncate(TEMPLATES_MAX - 1);
-            templates.push(Template::new(fields));
-            templates.len() - 1
-        });
-        let Template { map, order, .. } = &templates[place];
-        let mut headers = map.clone();
-        let mut unsendable = 0;
-        for (value, field) in headers.values_mut().zip(order) {
-            let (from, to) = self.spans[*field as usize].unwrap_or_default();
-            match HeaderValue::from_maybe_shared(values.slice(from as usize..to as usize)) {
-                Ok(read) => *value = read,
-                Err(_) => unsendable |= field.bit(),
-            }
-        }
-        for field in Field::ALL.into_iter().filter(|field| unsendable & field.bit() != 0) {
-            headers.remove(field.name());
-        }
-        headers
     }
+
+    /// As a map, for tests.
+    #[cfg(test)]
+    pub fn to_map(&self) -> http::HeaderMap {
+        let line = |(field, value): (Field, &[u8])| {
+            let name = http::HeaderName::from_static(field.name());
+            (name, http::HeaderValue::from_bytes(value).expect("a value that may be sent"))
+        };
+        self.fields().map(line).collect()
+    }
+}
+
+/// Whether nothing in it ends a line. Without an early exit, so that the compiler looks at many bytes at a time.
+fn is_sendable(value: &[u8]) -> bool {
+    let bad = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
+    value.iter().fold(0, |any, byte| any | u8::from(bad(*byte))) == 0
 }
 
 /// Lets `write!` append to a buffer of bytes.
@@ -230,7 +200,7 @@ mod tests {
         head.set(Field::ContentType, "text/plain");
         head.set_number(Field::RetryAfter, 41);
         head.set(Field::ContentType, "application/json");
-        let headers = head.finish();
+        let headers = head.to_map();
         assert_eq!(headers.len(), 2);
         assert_eq!(headers.get_all("content-type").iter().collect::<Vec<_>>(), ["application/json"]);
         assert_eq!(headers["retry-after"], "41");
@@ -241,7 +211,7 @@ mod tests {
         let mut head = Head::new();
         head.set(Field::SetTtCookie, "ttwid=1\r\nSet-Cookie: evil=1");
         head.set(Field::RoomId, "7");
-        let headers = head.finish();
+        let headers = head.to_map();
         assert_eq!(headers.len(), 1);
         assert_eq!(headers["x-room-id"], "7");
     }

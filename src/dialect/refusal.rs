@@ -15,7 +15,7 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::StatusCode;
 
 use crate::base::request_id::RequestId;
 use crate::base::time::{Timestamp, Wait};
@@ -23,7 +23,7 @@ use crate::engine::decision::{Reason, Refusal};
 use crate::engine::viewbot::Against;
 use crate::policy::set::PolicySet;
 
-use super::head::{Field, Head, Text};
+use super::head::{Answer, Field, Head, Text};
 use super::ratelimit::{self, Limits, RemainingAs};
 
 /// A message in a body holds at most so many bytes of text; a longer one is cut, and ends in `…`.
@@ -166,11 +166,9 @@ impl<'a> Rejected<'a> {
     }
 
     /// The whole answer.
-    pub fn answer(&self, id: RequestId, now: Timestamp, user_agent: &str) -> Response<Bytes> {
-        let mut response = Response::new(self.body(id));
-        *response.status_mut() = self.status();
-        *response.headers_mut() = self.head(id, now, RemainingAs::of_user_agent(user_agent)).finish();
-        response
+    pub fn answer(&self, id: RequestId, now: Timestamp, user_agent: &str) -> Answer {
+        let head = self.head(id, now, RemainingAs::of_user_agent(user_agent));
+        Answer { status: self.status(), head, body: self.body(id), time: now }
     }
 
     fn head(&self, id: RequestId, now: Timestamp, remaining: RemainingAs) -> Head {

@@ -69,7 +69,7 @@ impl<'r> Request<'r> {
     pub fn read(
         method: &str,
         target: &'r str,
-        headers: impl IntoIterator<Item = (&'r str, &'r [u8])>,
+        headers: impl IntoIterator<Item = (impl AsRef<[u8]>, &'r [u8])>,
         hash_key: &'r [u8; 32],
     ) -> Result<Self, Fault> {
         if target.len() > TARGET_BYTES_MAX {
@@ -137,11 +137,12 @@ impl<'r> Request<'r> {
 
     fn read_headers(
         &mut self,
-        headers: impl IntoIterator<Item = (&'r str, &'r [u8])>,
+        headers: impl IntoIterator<Item = (impl AsRef<[u8]>, &'r [u8])>,
         key: &mut Key<'r>,
     ) -> Result<(), Fault> {
         for (name, value) in headers {
-            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            let name = name.as_ref();
+            let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
             // The length tells most headers apart from ours.
             match name.len() {
                 6 if is("accept") && self.accept.is_empty() => {

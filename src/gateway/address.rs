@@ -7,7 +7,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{self, HeaderName};
 use ipnet::IpNet;
 
 use crate::base::net::canonical;
@@ -27,13 +26,11 @@ pub enum AddressSource {
 }
 
 impl AddressSource {
-    /// The header that is read, where one is.
-    pub fn header(self) -> Option<HeaderName> {
-        // Made when this is compiled: looking a name up by its text would parse it for every request.
-        const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    /// The name of the header that is read, where one is, in lower case.
+    pub fn header(self) -> Option<&'static str> {
         match self {
-            Self::XForwardedFor => Some(X_FORWARDED_FOR),
-            Self::Forwarded => Some(header::FORWARDED),
+            Self::XForwardedFor => Some("x-forwarded-for"),
+            Self::Forwarded => Some("forwarded"),
             Self::Peer | Self::ProxyProtocol => None,
         }
     }

@@ -5,20 +5,18 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Response};
-use http_body_util::Full;
 use tokio::time::Instant;
 
 use super::address::client_address;
 use super::exchange::Exchange;
-use super::listener::{Arrival, Origin, Rejection, read_body};
+use super::listener::{Arrival, Origin, Rejection, RequestHead};
 use super::respond;
 use super::shared::{PATIENCE, PATIENCE_JAVA, PATIENCE_NODE_1, Shared};
 use crate::base::library::LibraryName;
 use crate::base::operation::Operation;
 use crate::base::request_id::RequestId;
 use crate::dialect::forward::Scratch;
+use crate::dialect::head::Answer;
 use crate::dialect::limits::{self, LoadShedding};
 use crate::dialect::ratelimit::Limits;
 use crate::dialect::route::{Generation, Method};
@@ -80,44 +78,37 @@ impl Worker {
     }
 
     /// Answers one arrival, and records it.
-    pub async fn handle(&self, arrival: Arrival) -> Response<Full<Bytes>> {
+    pub async fn handle(&self, arrival: Arrival<'_>) -> Answer {
         if let Some(healthy) = self.health_check(&arrival) {
-            return healthy.map(Full::new);
+            return healthy;
         }
         let mut exchange = Exchange::begin(self);
-        let mut user_agent = UserAgent::default();
-        let response = match self.admit(arrival, &mut exchange, &mut user_agent).await {
-            Ok(response) => response,
-            Err(stop) => respond::refusal(&mut exchange, &stop, user_agent.as_str()),
+        let user_agent = arrival.request.map_or("", |head| head.user_agent());
+        let answer = match self.admit(arrival, &mut exchange).await {
+            Ok(answer) => answer,
+            Err(stop) => respond::refusal(&mut exchange, &stop, user_agent),
         };
-        exchange.answered(&response);
-        response.map(Full::new)
+        exchange.answered(&answer);
+        answer
     }
 
-    async fn admit(
-        &self,
-        arrival: Arrival,
-        exchange: &mut Exchange<'_>,
-        user_agent: &mut UserAgent,
-    ) -> Result<Response<Bytes>, Stop> {
+    async fn admit(&self, arrival: Arrival<'_>, exchange: &mut Exchange<'_>) -> Result<Answer, Stop> {
         // accept
-        let origin = arrival.origin;
-        let (head, body) = match arrival.request {
-            Ok(request) => request.into_parts(),
+        let Arrival { origin, request, body } = arrival;
+        let head = match request {
+            Ok(head) => head,
             Err(rejection) => {
-                exchange.came_without_request(self.client_of(&HeaderMap::new(), &origin));
+                exchange.came_without_request(self.client_of(None, origin));
                 return Err(Stop::Framing(rejection));
             }
         };
 
         // identify: the head
-        let client = self.client_of(&head.headers, &origin);
-        exchange.came(client, &head.method);
-        user_agent.set(&head.headers);
-        let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let read = Request::read(head.method.as_str(), target, headers, &self.shared.hash_key);
-        let mut request = read.inspect_err(|_| exchange.not_read(target, whole_user_agent(&head.headers)))?;
+        let client = self.client_of(Some(head), origin);
+        exchange.came(client, head.method());
+        let target = head.target();
+        let read = Request::read(head.method(), target, head.headers(), &self.shared.hash_key);
+        let mut request = read.inspect_err(|_| exchange.not_read(target, head.user_agent()))?;
 
         // identify: the body, for a request that may still be admitted
         if request.awaits_body() {
@@ -128,11 +119,11 @@ impl Worker {
                 exchange.decide_free(early);
                 return Err(Stop::Refused);
             }
-            let bytes = read_body(body, &origin).await.map_err(Stop::Framing)?;
+            let bytes = body.read().await.map_err(Stop::Framing)?;
             exchange.read_body(bytes.len());
             request.read_body(&bytes)?;
         }
-        request.complete().inspect_err(|_| exchange.not_read(target, whole_user_agent(&head.headers)))?;
+        request.complete().inspect_err(|_| exchange.not_read(target, head.user_agent()))?;
 
         // assess
         let facts = exchange.facts(&request, client);
@@ -186,26 +177,26 @@ impl Worker {
     }
 
     /// The client's address, from the one configured source.
-    fn client_of(&self, headers: &HeaderMap, origin: &Origin) -> IpAddr {
+    fn client_of(&self, head: Option<RequestHead<'_>>, origin: Origin<'_>) -> IpAddr {
         let settings = &self.shared.settings;
-        let values = settings.address_source.header().map(|name| headers.get_all(name).iter());
+        let values = settings.address_source.header().zip(head).map(|(name, head)| head.values(name));
         client_address(
             settings.address_source,
             &settings.trusted_proxies,
             origin.peer().ip(),
             origin.proxied(),
-            values.into_iter().flatten().map(http::HeaderValue::as_bytes),
+            values.into_iter().flatten(),
         )
     }
 
     /// Answers a load balancer's question whether the data path lives; neither counted nor recorded.
-    fn health_check(&self, arrival: &Arrival) -> Option<Response<Bytes>> {
+    fn health_check(&self, arrival: &Arrival<'_>) -> Option<Answer> {
         let path = self.shared.settings.health_path.as_deref()?;
-        let request = arrival.request.as_ref().ok()?;
-        (request.uri().path() == path).then(|| respond::health(arrival.origin.is_stopping()))
+        let head = arrival.request.ok()?;
+        (head.path() == path).then(|| respond::health(arrival.origin.is_stopping(), self.shared.clock.now()))
     }
 
-    fn limits(&self, exchange: &mut Exchange<'_>, facts: &Facts<'_>) -> Response<Bytes> {
+    fn limits(&self, exchange: &mut Exchange<'_>, facts: &Facts<'_>) -> Answer {
         let (policy, now) = (&exchange.live.policy, exchange.now);
         let proxy = crate::base::net::Prefix::proxy(facts.client);
         let caller =
@@ -214,9 +205,9 @@ impl Worker {
             let standings = self.shared.engine.standings(policy, facts, now);
             limits::body(Limits { policy, standings: &standings }, LoadShedding::NONE, now)
         });
-        let response = respond::with(limits::head(exchange.id), body);
+        let answer = respond::with(limits::head(exchange.id), body, now);
         exchange.served_here();
-        response
+        answer
     }
 
     /// The id of an answer that is given before there is a request: to a connection over a cap.
@@ -302,37 +293,5 @@ fn patience(request: &Request<'_>) -> Duration {
         (LibraryName::Java, _) => PATIENCE_JAVA,
         (_, Generation::Zero) => PATIENCE_NODE_1,
         _ => PATIENCE,
-    }
-}
-
-/// The `User-Agent` header; empty where there is none, or none in UTF-8.
-fn whole_user_agent(headers: &HeaderMap) -> &str {
-    let value = headers.get(http::header::USER_AGENT).map_or(&b""[..], http::HeaderValue::as_bytes);
-    std::str::from_utf8(value).unwrap_or_default()
-}
-
-/// The start of the `User-Agent` of a request, kept for the answer: refusals to TikTokLive are worded for it.
-#[derive(Default)]
-pub(super) struct UserAgent {
-    text: [u8; 32],
-    length: usize,
-}
-
-impl UserAgent {
-    /// The first bytes are enough to know a library by. One that is not UTF-8 is kept as far as it is.
-    fn set(&mut self, headers: &HeaderMap) {
-        let value =
-            headers.get(http::header::USER_AGENT).map(http::HeaderValue::as_bytes).unwrap_or_default();
-        let start = &value[..value.len().min(self.text.len())];
-        self.length = match std::str::from_utf8(start) {
-            Ok(text) => text.len(),
-            Err(error) => error.valid_up_to(),
-        };
-        self.text[..self.length].copy_from_slice(&start[..self.length]);
-    }
-
-    fn as_str(&self) -> &str {
-        let bytes = &self.text[..self.length];
-        std::str::from_utf8(bytes).unwrap_or_default()
     }
 }

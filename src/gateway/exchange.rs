@@ -6,8 +6,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Response;
 use smallvec::SmallVec;
 
 use super::admit::Worker;
@@ -19,6 +17,7 @@ use crate::base::room::Room;
 use crate::base::secret::SessionHash;
 use crate::base::time::{Timestamp, Wait};
 use crate::dialect::Request;
+use crate::dialect::head::Answer;
 use crate::dialect::route::Method;
 use crate::engine::Ending;
 use crate::engine::assess::Assessment;
@@ -118,7 +117,7 @@ impl<'w> Exchange<'w> {
     }
 
     /// Notes where it comes from, before anything of it is believed.
-    pub fn came(&mut self, client: IpAddr, method: &http::Method) {
+    pub fn came(&mut self, client: IpAddr, method: &str) {
         self.client = Some(client);
         self.method = known_method(method);
     }
@@ -287,8 +286,8 @@ impl<'w> Exchange<'w> {
     }
 
     /// Notes the answer that goes out.
-    pub fn answered(&mut self, response: &Response<Bytes>) {
-        self.answered = Some((response.status().as_u16(), response.body().len() as u64));
+    pub fn answered(&mut self, answer: &Answer) {
+        self.answered = Some((answer.status.as_u16(), answer.body.len() as u64));
     }
 }
 
@@ -305,8 +304,8 @@ pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
 }
 
 /// The methods that have a meaning here; a record says `other` of the rest.
-fn known_method(method: &http::Method) -> &'static str {
-    match method.as_str() {
+fn known_method(method: &str) -> &'static str {
+    match method {
         "GET" => "GET",
         "POST" => "POST",
         "HEAD" => "HEAD",

@@ -1,15 +1,15 @@
 //! The words of every answer.
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::StatusCode;
 use smallvec::SmallVec;
 
 use super::admit::Stop;
 use super::exchange::Exchange;
-use crate::base::time::Wait;
+use crate::base::time::{Timestamp, Wait};
 use crate::dialect::Fault;
 use crate::dialect::answer::{self, Body, SignedShape};
-use crate::dialect::head::{Field, Head};
+use crate::dialect::head::{Answer, Field, Head};
 use crate::dialect::ratelimit::Limits;
 use crate::dialect::refusal::{Rejected, Unavailable};
 use crate::dialect::route::Generation;
@@ -19,12 +19,7 @@ use crate::generator::reply::Reply;
 use crate::generator::wire::WireError;
 
 /// A good answer, in the shape of the client's generation.
-pub(super) fn good(
-    exchange: &Exchange<'_>,
-    good: &Good,
-    alias: &str,
-    generation: Generation,
-) -> Response<Bytes> {
+pub(super) fn good(exchange: &Exchange<'_>, good: &Good, alias: &str, generation: Generation) -> Answer {
     let standings = exchange.standings();
     let limits = Limits { policy: &exchange.live.policy, standings: &standings };
     let form = if good.signed.is_some() { Body::Json } else { Body::Decoded };
@@ -35,11 +30,11 @@ pub(super) fn good(
     }
     let shape = if generation == Generation::Zero { SignedShape::Flat } else { SignedShape::Nested };
     let body = good.signed.as_ref().map_or_else(|| good.body.clone(), |signed| signed.body(shape));
-    with(head, body)
+    with(head, body, exchange.now)
 }
 
 /// Says why there is no good answer, and notes it.
-pub(super) fn refusal(exchange: &mut Exchange<'_>, stop: &Stop, user_agent: &str) -> Response<Bytes> {
+pub(super) fn refusal(exchange: &mut Exchange<'_>, stop: &Stop, user_agent: &str) -> Answer {
     let standings = match stop {
         Stop::Framing(_) | Stop::Fault(_) => SmallVec::new(),
         Stop::Refused | Stop::Blamed(_) | Stop::Failed(_) => exchange.standings(),
@@ -124,23 +119,19 @@ fn unavailable(failure: Failure) -> Rejected<'static> {
 const WAIT_FOR_GENERATORS: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// The answer of the health path.
-pub(super) fn health(draining: bool) -> Response<Bytes> {
+pub(super) fn health(draining: bool, now: Timestamp) -> Answer {
     let mut head = Head::new();
     head.set(Field::ContentType, "application/json");
     head.set(Field::CacheControl, "no-store");
-    let mut response = with(
-        head,
-        Bytes::from_static(if draining { b"{\"status\":\"stopping\"}" } else { b"{\"status\":\"ok\"}" }),
-    );
-    if draining {
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    }
-    response
+    let (status, body) = if draining {
+        (StatusCode::SERVICE_UNAVAILABLE, &b"{\"status\":\"stopping\"}"[..])
+    } else {
+        (StatusCode::OK, &b"{\"status\":\"ok\"}"[..])
+    };
+    Answer { status, ..with(head, Bytes::from_static(body), now) }
 }
 
 /// Head and body with status 200.
-pub(super) fn with(head: Head, body: Bytes) -> Response<Bytes> {
-    let mut response = Response::new(body);
-    *response.headers_mut() = head.finish();
-    response
+pub(super) fn with(head: Head, body: Bytes, now: Timestamp) -> Answer {
+    Answer { status: StatusCode::OK, head, body, time: now }
 }

@@ -1,16 +1,17 @@
-//! The listener against clients that do not mean well, over sockets, and against hyper, whose view of good requests
-//! it has to share.
+//! The listener against clients that do not mean well, over sockets, and against hyper and httparse, whose view of good
+//! requests it has to share.
 
 use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use signgate::base::{request_id::RequestId, time::Timestamp};
+use signgate::dialect::head::{self, Field, Head};
 use signgate::gateway::listener::{
-    Arrival, Framing, FramingLimits, ListenerSettings, ListenerThread, Position, Refused, Rejection,
-    read_body, serve_connection,
+    Arrival, Framing, FramingLimits, HeadMap, ListenerSettings, ListenerThread, Position, Rejection,
+    RequestHead, Violation, serve_connection,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex},
@@ -24,7 +25,10 @@ use crate::corpus::{Expected, SMUGGLED, Variant, corpus};
 /// One request as the handler got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
+    method: String,
     target: String,
+    /// Names in lower case.
+    headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
@@ -38,29 +42,34 @@ struct Answer {
 
 type Recorder = Rc<RefCell<Vec<Seen>>>;
 
-fn refusal(rejection: Rejection) -> Response<Full<Bytes>> {
+fn said(status: StatusCode, body: String) -> head::Answer {
+    let mut head = Head::new();
+    head.set(Field::AgentId, "handler");
+    head::Answer { status, head, body: Bytes::from(body), time: Timestamp::EPOCH }
+}
+
+fn refusal(rejection: Rejection) -> head::Answer {
     let Rejection { status, label, message } = rejection;
     let body = serde_json::json!({"code": status.as_u16(), "message": message, "limit_label": label});
-    let mut response = Response::new(Full::from(body.to_string()));
-    *response.status_mut() = status;
-    response.headers_mut().insert("x-by", "handler".parse().unwrap());
-    response
+    said(status, body.to_string())
 }
 
 /// Records what arrives and answers like the gateway would.
-async fn answer(arrival: Arrival, recorder: &Recorder) -> Response<Full<Bytes>> {
-    let request = match arrival.request {
-        Ok(request) => request,
+async fn answer(arrival: Arrival<'_>, recorder: &Recorder) -> head::Answer {
+    let head = match arrival.request {
+        Ok(head) => head,
         Err(rejection) => return refusal(rejection),
     };
-    let target = request.uri().to_string();
-    let body = match read_body(request.into_body(), &arrival.origin).await {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers = head.headers().map(|(name, value)| (text(name).to_lowercase(), text(value))).collect();
+    let body = match arrival.body.read().await {
         Ok(body) => body.to_vec(),
         Err(rejection) => return refusal(rejection),
     };
     let text = serde_json::json!({"seen": recorder.borrow().len()}).to_string();
-    recorder.borrow_mut().push(Seen { target, body });
-    Response::builder().header("x-by", "handler").body(Full::from(text)).unwrap()
+    let (method, target) = (head.method().to_owned(), head.target().to_owned());
+    recorder.borrow_mut().push(Seen { method, target, headers, body });
+    said(StatusCode::OK, text)
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, recorder: Recorder) {
@@ -68,7 +77,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, recorder: Recorder)
     let thread = ListenerThread::new(Arc::new(ListenerSettings::default()), || {
         RequestId::new(Timestamp::EPOCH, 1, [1, 2])
     });
-    serve_connection(stream, peer, &thread, &async |arrival| answer(arrival, &recorder).await).await;
+    serve_connection(stream, peer, &thread, &async |arrival: Arrival<'_>| answer(arrival, &recorder).await)
+        .await;
 }
 
 /// Splits what a client got into answers; what is left over is an answer cut short.
@@ -122,7 +132,7 @@ fn check(variant: &Variant, seen: &[Seen], got: &[u8]) {
     let expected: Vec<_> = bodies.iter().map(|_| 200).chain(*rejected).collect();
     assert_eq!(statuses, expected, "{name}: the answers");
     for answer in &answers {
-        assert!(answer.head.contains("x-by: handler"), "{name}: hyper answered by itself");
+        assert!(answer.head.contains("x-agent-id: handler"), "{name}: the listener answered by itself");
     }
     if rejected.is_some() {
         let last = answers.last().unwrap();
@@ -189,33 +199,50 @@ async fn every_variant_comes_to_the_same_in_pieces() {
     every_variant_in_pieces_of(37, usize::MAX).await;
 }
 
-/// What the framing makes of bytes that arrive in these pieces: how many bytes pass, heads among them, the refusal.
-fn vet(pieces: &[&[u8]]) -> (usize, u32, Option<Refused>, Position) {
+/// What the framing takes of bytes that arrive in these pieces: how many bytes (0 where a body has
+/// a violation), heads among them, the bodies' bytes, the refusal and whether it is of a body, where it ends.
+fn take(pieces: &[&[u8]]) -> (usize, u32, Vec<u8>, Option<(Violation, bool)>, Position) {
     let mut framing = Framing::new(FramingLimits::default());
-    let (mut held, mut passed, mut heads) = (Vec::new(), 0, 0);
+    let mut map = HeadMap::default();
+    let (mut held, mut taken, mut heads, mut body) = (Vec::new(), 0, 0, Vec::new());
     for piece in pieces {
         held.extend_from_slice(piece);
-        let vetted = framing.vet(&mut held);
-        passed += vetted.passed;
-        heads += vetted.heads;
-        held.drain(..vetted.passed);
-        if vetted.refused.is_some() {
-            return (passed, heads, vetted.refused, framing.position());
+        loop {
+            let in_body = framing.position() == Position::Body;
+            let step = if in_body {
+                framing.body(&held, &mut body)
+            } else {
+                framing.head(&held, &mut map).map(|head| {
+                    heads += u32::from(head.is_some());
+                    head.unwrap_or(0)
+                })
+            };
+            match step {
+                Ok(0) => break,
+                Ok(bytes) => {
+                    taken += bytes;
+                    held.drain(..bytes);
+                }
+                Err(violation) => {
+                    let taken = if in_body { 0 } else { taken };
+                    return (taken, heads, body, Some((violation, in_body)), framing.position());
+                }
+            }
         }
     }
-    (passed, heads, None, framing.position())
+    (taken, heads, body, None, framing.position())
 }
 
 #[test]
 fn where_bytes_are_split_never_matters() {
     for variant in corpus().iter().filter(|variant| variant.bytes.len() < 2000) {
-        let whole = vet(&[&variant.bytes]);
+        let whole = take(&[&variant.bytes]);
         for at in 0..=variant.bytes.len() {
             let (first, second) = variant.bytes.split_at(at);
-            assert_eq!(vet(&[first, second]), whole, "{} split at {at}", variant.name);
+            assert_eq!(take(&[first, second]), whole, "{} split at {at}", variant.name);
         }
         let bytes: Vec<_> = variant.bytes.chunks(1).collect();
-        assert_eq!(vet(&bytes), whole, "{} byte by byte", variant.name);
+        assert_eq!(take(&bytes), whole, "{} byte by byte", variant.name);
     }
 }
 
@@ -241,15 +268,24 @@ async fn a_refused_connection_is_closed_by_us() {
         .await;
 }
 
-/// What hyper alone makes of `bytes`: the bodies it sees.
-async fn hyper_alone(bytes: &[u8]) -> Vec<Vec<u8>> {
+/// What hyper makes of `bytes`.
+async fn as_hyper_sees_it(bytes: &[u8]) -> Vec<Seen> {
     let (client, server) = duplex(1 << 20);
-    let bodies = Rc::new(RefCell::new(Vec::new()));
+    let all = Rc::new(RefCell::new(Vec::new()));
     let service = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| {
-        let bodies = Rc::clone(&bodies);
+        let all = Rc::clone(&all);
         async move {
-            let body = request.into_body().collect().await?.to_bytes().to_vec();
-            bodies.borrow_mut().push(body);
+            let (head, body) = request.into_parts();
+            let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+                (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            };
+            let seen = Seen {
+                method: head.method.to_string(),
+                target: head.uri.to_string(),
+                headers: head.headers.iter().map(line).collect(),
+                body: body.collect().await?.to_bytes().to_vec(),
+            };
+            all.borrow_mut().push(seen);
             Ok::<_, hyper::Error>(Response::new(Full::<Bytes>::default()))
         }
     });
@@ -259,7 +295,7 @@ async fn hyper_alone(bytes: &[u8]) -> Vec<Vec<u8>> {
         .serve_connection(hyper_util::rt::TokioIo::new(server), service);
     let (_, served) = tokio::join!(exchange(client, bytes), connection);
     served.unwrap();
-    bodies.take()
+    all.take()
 }
 
 /// One request that is well framed, and its body.
@@ -308,12 +344,20 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     LocalSet::new().block_on(&runtime, future)
 }
 
-/// What hyper behind the guard makes of `bytes`.
-async fn guarded(bytes: &[u8], piece: usize) -> (Vec<Vec<u8>>, Vec<Answer>) {
+/// What the listener makes of `bytes`.
+async fn as_we_see_it(bytes: &[u8], piece: usize) -> (Vec<Seen>, Vec<Answer>) {
     let recorder = Recorder::default();
     let (client, server) = duplex(piece);
     let (got, ()) = tokio::join!(exchange(client, bytes), serve(server, Rc::clone(&recorder)));
-    (recorder.take().into_iter().map(|seen| seen.body).collect(), answers(&got, false))
+    (recorder.take(), answers(&got, false))
+}
+
+/// Headers in the order in which a map has them: by name, those of one name as they came.
+fn sorted(mut all: Vec<Seen>) -> Vec<Seen> {
+    for seen in &mut all {
+        seen.headers.sort_by(|(one, _), (other, _)| one.cmp(other));
+    }
+    all
 }
 
 proptest! {
@@ -326,16 +370,17 @@ proptest! {
     ) {
         let bytes: Vec<u8> = requests.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
         let bodies: Vec<_> = requests.into_iter().map(|(_, body)| body).collect();
-        prop_assert_eq!(vet(&[&bytes]), (bytes.len(), bodies.len() as u32, None, Position::Boundary));
-        prop_assert_eq!(&block_on(hyper_alone(&bytes)), &bodies);
-        let (seen, answers) = block_on(guarded(&bytes, piece));
-        prop_assert_eq!(seen, bodies);
+        let taken = take(&[&bytes]);
+        prop_assert_eq!(taken, (bytes.len(), bodies.len() as u32, bodies.concat(), None, Position::Boundary));
+        let (seen, answers) = block_on(as_we_see_it(&bytes, piece));
+        prop_assert_eq!(seen.iter().map(|seen| seen.body.clone()).collect::<Vec<_>>(), bodies);
+        prop_assert_eq!(sorted(seen), sorted(block_on(as_hyper_sees_it(&bytes))));
         prop_assert!(answers.iter().all(|answer| answer.status == 200));
     }
 
-    /// Whatever the framing lets pass, hyper takes: it never answers by itself, in its own words or without any.
+    /// Whatever arrives, each answer is the handler's, and each that is good answers a request that it has seen.
     #[test]
-    fn hyper_never_answers_by_itself(
+    fn every_answer_is_the_handlers(
         requests in prop::collection::vec(good_request(), 1..4),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 1..4),
         piece in 1..3000usize,
@@ -349,11 +394,38 @@ proptest! {
                 _ => drop(bytes.remove(at)),
             }
         }
-        let (seen, answers) = block_on(guarded(&bytes, piece));
+        let (seen, answers) = block_on(as_we_see_it(&bytes, piece));
         for answer in &answers {
-            prop_assert!(answer.head.contains("x-by: handler"), "{}", answer.head);
+            prop_assert!(answer.head.contains("x-agent-id: handler"), "{}", answer.head);
         }
         let good = answers.iter().filter(|answer| answer.status == 200).count();
         prop_assert_eq!(good, seen.len());
+    }
+
+    /// What is taken as a head, httparse takes whole and no further, and finds the same in it.
+    #[test]
+    fn heads_are_read_as_httparse_reads_them(
+        request in good_request(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 0..4),
+    ) {
+        let mut bytes = request.0;
+        for (index, byte, kind) in edits {
+            let at = index.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.remove(at)),
+            }
+        }
+        let mut map = HeadMap::default();
+        let read = Framing::new(FramingLimits::default()).head(&bytes, &mut map);
+        let Ok(Some(length)) = read else { return Ok(()) };
+        let head = RequestHead::new(&bytes[..length], &map);
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut oracle = httparse::Request::new(&mut headers);
+        prop_assert_eq!(oracle.parse(&bytes), Ok(httparse::Status::Complete(length)));
+        prop_assert_eq!((oracle.method, oracle.path), (Some(head.method()), Some(head.target())));
+        let theirs: Vec<_> = oracle.headers.iter().map(|header| (header.name.as_bytes(), header.value.trim_ascii())).collect();
+        prop_assert_eq!(head.headers().collect::<Vec<_>>(), theirs);
     }
 }

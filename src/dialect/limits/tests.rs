@@ -29,7 +29,7 @@ fn the_shape_that_all_generations_read() {
     let policy = policy();
     let body = body(Limits { policy: &policy, standings: &standings }, LoadShedding::NONE, NOW);
     insta::assert_snapshot!("limits", std::str::from_utf8(&body).unwrap());
-    let headers = head(request_id()).finish();
+    let headers = head(request_id()).to_map();
     assert_eq!(headers["content-type"], "application/json");
     assert_eq!(headers["cache-control"], "no-store");
     assert_eq!(headers["x-request-id"], request_id().to_string().as_str());

@@ -15,14 +15,14 @@ use crate::dialect::example::{
 fn told(policy: &PolicySet, standings: &[Standing]) -> HeaderMap {
     let mut head = Head::new();
     write_standing(&mut head, Limits { policy, standings }, NOW);
-    head.finish()
+    head.to_map()
 }
 
 fn refused(policy: &PolicySet, standings: &[Standing], reason: Reason) -> HeaderMap {
     let mut head = Head::new();
     let refusal = Refusal::new(reason);
     write_refusal(&mut head, Limits { policy, standings }, &refusal, NOW, RemainingAs::Requests);
-    head.finish()
+    head.to_map()
 }
 
 /// The names and integer parameters of a list of strings.
@@ -208,7 +208,7 @@ proptest! {
         prop_assume!(!standings.is_empty());
         let mut head = Head::new();
         write_standing(&mut head, Limits { policy: &policy, standings: &standings }, Timestamp::from_millis(now_ms));
-        let headers = head.finish();
+        let headers = head.to_map();
 
         let listed = parsed(&headers, "ratelimit-policy");
         let names: HashSet<_> = listed.iter().map(|(name, _)| name).collect();

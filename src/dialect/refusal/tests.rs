@@ -96,13 +96,14 @@ fn reasons() -> Vec<Reason> {
 
 fn printed(rejected: &Rejected<'_>, user_agent: &str) -> String {
     let response = rejected.answer(request_id(), NOW, user_agent);
-    let mut text = format!("{}\n", response.status());
-    let mut headers: Vec<_> = response.headers().iter().collect();
+    let mut text = format!("{}\n", response.status);
+    let headers = response.head.to_map();
+    let mut headers: Vec<_> = headers.iter().collect();
     headers.sort_by_key(|(name, _)| name.as_str().to_owned());
     for (name, value) in headers {
         writeln!(text, "{name}: {}", value.to_str().unwrap()).unwrap();
     }
-    text + "\n" + std::str::from_utf8(response.body()).unwrap()
+    text + "\n" + std::str::from_utf8(&response.body).unwrap()
 }
 
 fn printed_for_all(rejected: &Rejected<'_>) -> String {
@@ -164,11 +165,11 @@ fn a_refusal_never_looks_like_success() {
 #[test]
 fn where_a_wait_is_expected_there_is_one() {
     let rejected = Rejected::request(StatusCode::TOO_MANY_REQUESTS, "x", "slow down");
-    let headers = rejected.answer(request_id(), NOW, PYTHON).headers().clone();
+    let headers = rejected.answer(request_id(), NOW, PYTHON).head.to_map();
     assert_eq!(headers["retry-after"], "1");
     assert_eq!(headers["ratelimit-remaining"], "1");
     let rejected = Rejected::unavailable(Unavailable::NoCapacity, "x", "all are busy", None);
-    assert_eq!(rejected.answer(request_id(), NOW, NODE).headers()["retry-after"], "1");
+    assert_eq!(rejected.answer(request_id(), NOW, NODE).head.to_map()["retry-after"], "1");
     assert_eq!(rejected.message().to_string(), "all are busy; try again in 1 second");
 }
 
@@ -177,7 +178,7 @@ fn a_failure_of_generators_tells_what_is_left_of_the_windows() {
     let (policy, standings) = (policy(), standings());
     let limits = Limits { policy: &policy, standings: &standings[1..] };
     let rejected = Rejected::unavailable(Unavailable::Failed, "x", "none answered", None).with_limits(limits);
-    let headers = rejected.answer(request_id(), NOW, PYTHON).headers().clone();
+    let headers = rejected.answer(request_id(), NOW, PYTHON).head.to_map();
     assert_eq!(headers["ratelimit-remaining"], "12");
     assert!(!headers.contains_key("retry-after"));
 }
@@ -185,7 +186,7 @@ fn a_failure_of_generators_tells_what_is_left_of_the_windows() {
 #[test]
 fn a_long_message_is_cut() {
     let rejected = Rejected::request(StatusCode::BAD_REQUEST, "x", "ä\"".repeat(100_000));
-    let body = rejected.answer(request_id(), NOW, OTHER).into_body();
+    let body = rejected.answer(request_id(), NOW, OTHER).body;
     assert!(body.len() < 4 * MESSAGE_BYTES_MAX, "{}", body.len());
     let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
     let message = body["message"].as_str().unwrap();
@@ -200,7 +201,7 @@ fn a_refusal_names_a_bounded_number_of_reasons() {
         refusal.add(quota(1));
     }
     let rejected = Rejected::refused(&refusal, Limits { policy: &policy, standings: &[] });
-    let body = rejected.answer(request_id(), NOW, OTHER).into_body();
+    let body = rejected.answer(request_id(), NOW, OTHER).body;
     let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(body["reasons"].as_array().unwrap().len(), REASONS_MAX);
 }
@@ -235,20 +236,21 @@ proptest! {
         let rejected = Rejected::refused(&refusal, Limits { policy: &policy, standings: &standings });
         let now = Timestamp::from_millis(now_ms);
         let response = rejected.answer(request_id(), now, if python { PYTHON } else { NODE });
-        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
-        let number = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().parse::<u64>().unwrap());
+        let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+        let headers = response.head.to_map();
+        let number = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().parse::<u64>().unwrap());
 
-        prop_assert_eq!(body["code"].as_u64().unwrap(), u64::from(response.status().as_u16()));
+        prop_assert_eq!(body["code"].as_u64().unwrap(), u64::from(response.status.as_u16()));
         prop_assert_eq!(&body["message"], &body["error"]);
         prop_assert_eq!(body["limit_label"].as_str().unwrap(), rejected.label());
-        prop_assert_eq!(body["request_id"].as_str().unwrap(), &response.headers()["x-request-id"]);
+        prop_assert_eq!(body["request_id"].as_str().unwrap(), &response.head.to_map()["x-request-id"]);
         let Some(wait) = refusal.wait().map(Wait::secs) else {
-            prop_assert_ne!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+            prop_assert_ne!(response.status, StatusCode::TOO_MANY_REQUESTS);
             prop_assert_eq!(number("retry-after"), None);
             prop_assert!(body.get("retry_after").is_none());
             return Ok(());
         };
-        prop_assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        prop_assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS);
         prop_assert_eq!(number("retry-after"), Some(wait));
         prop_assert_eq!(number("ratelimit-reset"), Some(wait));
         prop_assert_eq!(number("ratelimit-remaining"), Some(if python { wait } else { 0 }));
@@ -267,14 +269,15 @@ proptest! {
         let wait = wait.map(|secs| Wait::of(Duration::from_secs(secs)));
         let rejected = Rejected::unavailable(Unavailable::NoCapacity, "no_capacity", message.clone(), wait);
         let response = rejected.answer(request_id(), NOW, PYTHON);
-        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
         prop_assert_eq!(body["code"].as_u64(), Some(503));
         let text = body["message"].as_str().unwrap();
         prop_assert!(text.starts_with(&message) || text.ends_with('…'));
         if let Some(wait) = wait {
             let end = format!("; try again in {wait}");
             prop_assert!(text.ends_with(&end) || text.ends_with('…'));
-            let told = response.headers()["retry-after"].to_str().unwrap();
+            let headers = response.head.to_map();
+            let told = headers["retry-after"].to_str().unwrap();
             prop_assert_eq!(told.parse::<u64>().unwrap(), wait.secs());
         }
     }

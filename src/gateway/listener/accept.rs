@@ -2,9 +2,6 @@
 
 use std::{cell::Cell, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::Response;
-use http_body_util::Full;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -14,6 +11,7 @@ use tokio::{
 };
 
 use crate::base::request_id::RequestId;
+use crate::dialect::head::Answer;
 
 use super::{
     caps::ConnectionCaps,
@@ -47,7 +45,7 @@ pub async fn serve_listener<H>(
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()>
 where
-    H: AsyncFn(Arrival) -> Response<Full<Bytes>> + 'static,
+    H: AsyncFn(Arrival<'_>) -> Answer + 'static,
 {
     let listener = TcpListener::from_std(listener)?;
     let door = Door { thread: Rc::clone(&thread), caps, handler, turned_away: Rc::default() };
@@ -75,7 +73,7 @@ struct Door<H> {
 
 impl<H> Door<H>
 where
-    H: AsyncFn(Arrival) -> Response<Full<Bytes>> + 'static,
+    H: AsyncFn(Arrival<'_>) -> Answer + 'static,
 {
     async fn accept_for_ever(&self, listener: &TcpListener) {
         let mut logged: Option<Instant> = None;

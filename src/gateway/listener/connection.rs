@@ -1,8 +1,6 @@
-//! What the guard, the service and the clock share about one connection.
+//! What the conversation on one connection, the handler of its requests and the clock share.
 //!
-//! All of it lives on one thread, so it is cells. The guard counts the heads that it passes to hyper, the service the
-//! requests that it receives from it: equal numbers mean the same request, which no client can forge, and which keeps
-//! the answers to pipelined requests in their order.
+//! All of it lives on one thread, so it is cells.
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,10 +10,10 @@ use std::{
 };
 
 use super::{
+    body::BodyState,
     counts::Deadline,
-    framing::{Position, Refused},
     thread::{ListenerThread, Stage},
-    violation::{Rejection, Violation},
+    violation::Violation,
 };
 
 /// What a connection's reading deadline is for.
@@ -41,19 +39,10 @@ pub struct ConnectionState {
     pub(super) thread: Rc<ListenerThread>,
     peer: SocketAddr,
     pub(super) proxied: Cell<Option<SocketAddr>>,
-    pub(super) position: Cell<Position>,
-    /// Heads passed to hyper, the stand-in for a refused one included.
-    heads: Cell<u32>,
-    /// Requests that hyper gave to the service.
-    begun: Cell<u32>,
-    /// Requests that the service has answered.
-    answered: Cell<u32>,
-    /// Whether an answer was given that is not with the kernel yet.
-    unwritten: Cell<bool>,
-    /// The violation that ends this connection, and the number of the request that it belongs to.
-    refused: Cell<Option<(u32, Refused)>>,
-    /// Whether the client has finished sending.
-    pub(super) peer_finished: Cell<bool>,
+    /// Requests so far, the current one included.
+    requests: Cell<u32>,
+    /// The body of the current request.
+    pub(super) body: BodyState,
     phase: Cell<Phase>,
     deadline_ms: Cell<u64>,
     write_deadline_ms: Cell<u64>,
@@ -71,13 +60,8 @@ impl ConnectionState {
             thread,
             peer: super::proxy_protocol::canonical(peer),
             proxied: Cell::new(None),
-            position: Cell::new(Position::Boundary),
-            heads: Cell::new(0),
-            begun: Cell::new(0),
-            answered: Cell::new(0),
-            unwritten: Cell::new(false),
-            refused: Cell::new(None),
-            peer_finished: Cell::new(false),
+            requests: Cell::new(0),
+            body: BodyState::default(),
             phase: Cell::new(Phase::Head),
             deadline_ms: Cell::new(deadline_ms),
             write_deadline_ms: Cell::new(NEVER),
@@ -90,77 +74,21 @@ impl ConnectionState {
         self.peer
     }
 
-    /// Whether hyper holds a request that is not answered yet.
-    pub(super) fn is_unanswered(&self) -> bool {
-        self.answered.get() < self.heads.get()
+    pub(super) fn has_had_a_request(&self) -> bool {
+        self.requests.get() > 0
     }
 
-    /// Whether there is a request that is not answered yet, or an answer that is not written yet.
-    pub(super) fn is_busy(&self) -> bool {
-        self.is_unanswered() || self.unwritten.get()
-    }
-
-    pub(super) fn has_had_a_head(&self) -> bool {
-        self.heads.get() > 0
-    }
-
-    /// Notes that the guard passed `heads` more of them.
-    pub(super) fn pass_heads(&self, heads: u32) {
-        if heads > 0 {
-            self.heads.set(self.heads.get().wrapping_add(heads));
-            self.enter(Phase::Serving);
-        }
-    }
-
-    /// Notes the violation of a head, for which the guard passes a stand-in.
-    pub(super) fn refuse_head(&self, violation: Violation) {
-        self.pass_heads(1);
-        self.refuse(Refused::Head(violation));
-    }
-
-    /// Notes a violation in the body of the last head passed.
-    pub(super) fn refuse_body(&self, violation: Violation) {
-        self.refuse(Refused::Body(violation));
-    }
-
-    fn refuse(&self, refused: Refused) {
-        self.refused.set(Some((self.heads.get(), refused)));
-        self.thread.counts().count_violation(refused.violation());
-        self.enter(Phase::Serving);
-    }
-
-    /// The violation of the request of this number, if it has one.
-    pub(super) fn refused(&self, number: u32) -> Option<Refused> {
-        self.refused.get().filter(|&(refused, _)| refused == number).map(|(_, refused)| refused)
-    }
-
-    /// Gives the next request its number.
+    /// Takes up the next request, or what stands in the place of one.
     pub(super) fn begin(&self) -> u32 {
         self.thread.counts().requests.add(1);
-        self.begun.set(self.begun.get().wrapping_add(1));
-        self.begun.get()
+        self.requests.set(self.requests.get().wrapping_add(1));
+        self.enter(Phase::Serving);
+        self.requests.get()
     }
 
-    /// Notes that a request was answered; true when the answer has to be the connection's last.
-    pub(super) fn answer(&self) -> bool {
-        self.answered.set(self.answered.get().wrapping_add(1));
-        self.unwritten.set(true);
-        !self.is_unanswered()
-            && (self.refused.get().is_some()
-                || self.peer_finished.get()
-                // What is left of a body that nobody read would be taken for the next request.
-                || matches!(self.position.get(), Position::Body | Position::End)
-                || self.thread.stage() != Stage::Open)
-    }
-
-    /// Starts the deadline for what the connection now waits for, if that is something new.
-    pub(super) fn settle(&self) {
-        self.enter(match (self.position.get(), self.is_busy()) {
-            (Position::Body, _) => Phase::Body,
-            (_, true) | (Position::End, _) => Phase::Serving,
-            (Position::Boundary, false) if self.has_had_a_head() => Phase::Idle,
-            (Position::Boundary | Position::Head, false) => Phase::Head,
-        });
+    /// Counts a violation, which ends the connection.
+    pub(super) fn refuse(&self, violation: Violation) {
+        self.thread.counts().count_violation(violation);
     }
 
     /// Starts the deadline of `phase`, unless the connection is in it already.
@@ -180,9 +108,14 @@ impl ConnectionState {
         });
     }
 
-    /// The phase whose deadline has passed, if it has.
-    pub(super) fn expired(&self) -> Option<Phase> {
-        (self.deadline_ms.get() <= self.thread.now_ms()).then_some(self.phase.get())
+    /// Whether the deadline of the phase has passed.
+    pub(super) fn is_late(&self) -> bool {
+        self.deadline_ms.get() <= self.thread.now_ms()
+    }
+
+    /// The phase that the connection is in.
+    pub(super) fn phase(&self) -> Phase {
+        self.phase.get()
     }
 
     /// Starts the writing deadline, unless it runs already.
@@ -195,13 +128,6 @@ impl ConnectionState {
     /// Notes that all that was to be written is with the kernel.
     pub(super) fn written(&self) {
         self.write_deadline_ms.set(NEVER);
-        if self.unwritten.replace(false) {
-            self.settle();
-            if self.peer_finished.get() {
-                // hyper now is to be told the end of input, and waits for a socket that nobody reads any more.
-                self.wake();
-            }
-        }
     }
 
     /// Looks at the clock; wakes the connection where a deadline has passed.
@@ -242,13 +168,13 @@ impl ConnectionState {
 }
 
 /// Where a request came from: its connection, and its number on it.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    pub(super) connection: Rc<ConnectionState>,
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'c> {
+    pub(super) connection: &'c ConnectionState,
     pub(super) number: u32,
 }
 
-impl Origin {
+impl Origin<'_> {
     /// The other end of the socket; IPv4-mapped addresses are IPv4.
     pub fn peer(&self) -> SocketAddr {
         self.connection.peer()
@@ -267,10 +193,5 @@ impl Origin {
     /// Whether the listener is on its way out: this answer is the connection's last, or one of its last.
     pub fn is_stopping(&self) -> bool {
         self.connection.thread.stage() != Stage::Open
-    }
-
-    /// Why the body of this request cannot be read to its end, once that is known.
-    pub fn rejection(&self) -> Option<Rejection> {
-        self.connection.refused(self.number).map(|refused| refused.violation().rejection())
     }
 }

@@ -3,8 +3,7 @@
 use std::{cell::Cell, cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::Response;
-use http_body_util::Full;
+use http::StatusCode;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     net::TcpStream,
@@ -15,8 +14,10 @@ use tokio::{
 
 use super::{
     Arrival, CapReached, CapSettings, ConnectionCaps, Deadline, Deadlines, ListenerSettings, ListenerThread,
-    Stage, TICK, Violation, bind, read_body, serve_connection, serve_listener,
+    Stage, TICK, Violation, bind, serve_connection, serve_listener,
 };
+use crate::base::time::Timestamp;
+use crate::dialect::head::{Answer, Head};
 
 /// What a test's handler saw and how it ended.
 #[derive(Default)]
@@ -44,22 +45,22 @@ impl Drop for Unfinished<'_> {
 
 /// Answers by path: `/slow/MS` after so long, `/never` never, `/large/BYTES` with so much, `/unread` without reading
 /// the body.
-async fn handle(arrival: Arrival, log: &Log) -> Response<Full<Bytes>> {
-    let origin = arrival.origin;
+async fn handle(arrival: Arrival<'_>, log: &Log) -> Answer {
+    let Arrival { origin, request, body } = arrival;
     let source = origin.proxied().unwrap_or(origin.peer());
-    let respond = |status: u16, body: String| {
+    let respond = |status: StatusCode, body: String| {
         log.lines.borrow_mut().push(format!(
-            "{} {source} {status} {}",
+            "{} {source} {} {}",
             origin.number(),
+            status.as_u16(),
             &body[..body.len().min(40)]
         ));
-        Response::builder().status(status).body(Full::from(body)).unwrap()
+        Answer { status, head: Head::new(), body: Bytes::from(body), time: Timestamp::EPOCH }
     };
-    let request = match arrival.request {
-        Ok(request) => request,
-        Err(rejection) => return respond(rejection.status.as_u16(), rejection.label.to_owned()),
+    let path = match request {
+        Ok(head) => head.path().to_owned(),
+        Err(rejection) => return respond(rejection.status, rejection.label.to_owned()),
     };
-    let path = request.uri().path().to_owned();
     let mut unfinished = Unfinished(log, false);
     if path == "/never" {
         std::future::pending::<()>().await;
@@ -69,15 +70,15 @@ async fn handle(arrival: Arrival, log: &Log) -> Response<Full<Bytes>> {
     }
     unfinished.1 = true;
     if path == "/unread" {
-        return respond(200, path);
+        return respond(StatusCode::OK, path);
     }
-    match read_body(request.into_body(), &origin).await {
+    match body.read().await {
         Ok(body) if body.is_empty() => match path.strip_prefix("/large/") {
-            Some(bytes) => respond(200, "x".repeat(bytes.parse().unwrap())),
-            None => respond(200, path),
+            Some(bytes) => respond(StatusCode::OK, "x".repeat(bytes.parse().unwrap())),
+            None => respond(StatusCode::OK, path),
         },
-        Ok(body) => respond(200, String::from_utf8_lossy(&body).into_owned()),
-        Err(rejection) => respond(rejection.status.as_u16(), rejection.label.to_owned()),
+        Ok(body) => respond(StatusCode::OK, String::from_utf8_lossy(&body).into_owned()),
+        Err(rejection) => respond(rejection.status, rejection.label.to_owned()),
     }
 }
 
@@ -116,7 +117,12 @@ fn serve_from(peer: &str, settings: ListenerSettings, room: usize) -> (DuplexStr
     let peer: SocketAddr = peer.parse().unwrap();
     let connection = spawn_local({
         let (thread, log) = (Rc::clone(&thread), Rc::clone(&log));
-        async move { serve_connection(server, peer, &thread, &async |arrival| handle(arrival, &log).await).await }
+        async move {
+            serve_connection(server, peer, &thread, &async |arrival: Arrival<'_>| {
+                handle(arrival, &log).await
+            })
+            .await;
+        }
     });
     (client, Served { thread, log, connection, started: Instant::now() })
 }
@@ -322,6 +328,71 @@ paused_tests! {
         assert_eq!(served.thread.counts().requests.get(), 3);
     }
 
+    a_client_that_waits_for_it_is_told_to_go_on_once_its_body_is_wanted => {
+        let (mut client, served) = serve();
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+        client.write_all(head).await.unwrap();
+        read_until(&mut client, "HTTP/1.1 100 Continue\r\n\r\n").await;
+        client.write_all(b"ok").await.unwrap();
+        let got = read_until(&mut client, "ok").await;
+        assert!(got.starts_with("HTTP/1.1 200 OK\r\n"), "{got}");
+        // Neither one that is refused without its body nor one that does not wait.
+        client.write_all(&[&head[..], b"ok"].concat()).await.unwrap();
+        assert!(read_until(&mut client, "ok").await.starts_with("HTTP/1.1 200 OK\r\n"));
+        client.write_all(&[b"POST /unread HTTP/1.1\r\nExpect: 100-continue\r\n", &head[17..]].concat()).await.unwrap();
+        assert!(read_all(client).await.starts_with("HTTP/1.1 200 OK\r\n"));
+        served.ends_after(Duration::ZERO).await;
+    }
+
+    who_wants_to_close_is_obeyed => {
+        for (version, connection, closes) in [
+            ("1.1", "Close", true),
+            ("1.1", "TE, close", true),
+            ("1.1", "keep-alive", false),
+            ("1.0", "te", true),
+            ("1.0", "Keep-Alive", false),
+            ("1.0", "keep-alive, close", true),
+        ] {
+            let (mut client, served) = serve();
+            let request = format!("GET /a HTTP/{version}\r\nHost: a\r\nConnection: {connection}\r\n\r\n");
+            client.write_all(&[request.as_bytes(), &get("/b")].concat()).await.unwrap();
+            client.shutdown().await.unwrap();
+            let got = read_all(client).await;
+            assert_eq!(got.ends_with("/a"), closes, "{version} {connection}: {got}");
+            let told = if closes { "connection: close" } else { "connection: keep-alive" };
+            assert_eq!(got[..got.find("/a").unwrap()].contains(told), closes || version == "1.0", "{got}");
+            served.ends_after(Duration::ZERO).await;
+        }
+    }
+
+    an_answer_is_framed_and_dated_and_to_head_it_has_no_body => {
+        let (mut client, served) = serve();
+        client.write_all(b"HEAD /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n";
+        assert_eq!(read_until(&mut client, "/b").await, format!("{head}{head}/b"));
+        drop((client, served));
+    }
+
+    idle_connections_hold_no_memory_and_share_what_was_given_back => {
+        let thread = ListenerThread::new(Arc::new(ListenerSettings::default()), test_id);
+        let log = Log::default();
+        let peer: SocketAddr = "192.0.2.1:1234".parse().unwrap();
+        let handler = async |arrival: Arrival<'_>| handle(arrival, &log).await;
+        let (mut one, first) = duplex(64 << 10);
+        let (mut two, second) = duplex(64 << 10);
+        let serving = async { tokio::join!(serve_connection(first, peer, &thread, &handler), serve_connection(second, peer, &thread, &handler)) };
+        let asking = async {
+            for _ in 0..2 {
+                for client in [&mut one, &mut two] {
+                    client.write_all(&get("/a")).await.unwrap();
+                    read_until(client, "/a").await;
+                    assert_eq!(thread.spares(), (1, 1));
+                }
+            }
+        };
+        tokio::select! { _ = serving => unreachable!(), () = asking => {} }
+    }
+
     a_body_that_nobody_read_is_no_request => {
         let (mut client, served) = serve();
         client.write_all(b"POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n").await.unwrap();
@@ -506,7 +577,7 @@ fn listen(caps: CapSettings) -> Listening {
     let (stop, stopped) = watch::channel(false);
     let handler = Rc::new({
         let log = Rc::clone(&log);
-        async move |arrival| handle(arrival, &log).await
+        async move |arrival: Arrival<'_>| handle(arrival, &log).await
     });
     let done = spawn_local(serve_listener(socket, Rc::clone(&thread), Arc::clone(&caps), handler, stopped));
     Listening { address, thread, caps, log, stop, done }

@@ -4,7 +4,7 @@
 //! and looks through its connections, whose deadlines are numbers in cells; 10,000 of them take well under a millisecond.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     fmt,
     rc::Rc,
     sync::Arc,
@@ -13,11 +13,12 @@ use std::{
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use crate::base::request_id::RequestId;
+use crate::base::{request_id::RequestId, time::Timestamp};
 
 use super::{
     connection::ConnectionState,
     counts::{Deadline, ListenerCounts},
+    inbound::Inbound,
     settings::ListenerSettings,
 };
 
@@ -44,6 +45,22 @@ pub struct ListenerThread {
     stage: Cell<Stage>,
     connections: RefCell<Connections>,
     ids: Box<dyn Fn() -> RequestId>,
+    inbounds: RefCell<Vec<Inbound>>,
+    outbounds: RefCell<Vec<Vec<u8>>>,
+    date: RefCell<Date>,
+}
+
+/// So much memory of either kind is kept for whoever reads or writes next.
+const SPARES_MAX: usize = 64;
+
+/// Memory that an unusual answer made larger is not kept.
+const OUTBOUND_BYTES_KEPT: usize = 16 << 10;
+
+/// A second, and how an answer tells it.
+#[derive(Default)]
+struct Date {
+    secs: Option<u64>,
+    text: String,
 }
 
 impl fmt::Debug for ListenerThread {
@@ -70,7 +87,53 @@ impl ListenerThread {
             now_ms: Cell::new(0),
             stage: Cell::new(Stage::Open),
             connections: RefCell::default(),
+            inbounds: RefCell::default(),
+            outbounds: RefCell::default(),
+            date: RefCell::default(),
         })
+    }
+
+    /// Memory for what a client sends.
+    pub(super) fn spare_inbound(&self) -> Inbound {
+        self.inbounds.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes it back.
+    pub(super) fn keep_inbound(&self, mut inbound: Inbound) {
+        inbound.clear();
+        let mut inbounds = self.inbounds.borrow_mut();
+        if inbound.is_spare() && inbounds.len() < SPARES_MAX {
+            inbounds.push(inbound);
+        }
+    }
+
+    /// Memory for an answer.
+    pub(super) fn spare_outbound(&self) -> Vec<u8> {
+        self.outbounds.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes it back.
+    pub(super) fn keep_outbound(&self, mut outbound: Vec<u8>) {
+        outbound.clear();
+        let mut outbounds = self.outbounds.borrow_mut();
+        if outbound.capacity() <= OUTBOUND_BYTES_KEPT && outbounds.len() < SPARES_MAX {
+            outbounds.push(outbound);
+        }
+    }
+
+    /// How much memory of either kind is kept.
+    #[cfg(test)]
+    pub(super) fn spares(&self) -> (usize, usize) {
+        (self.inbounds.borrow().len(), self.outbounds.borrow().len())
+    }
+
+    /// How a `Date` tells this time; written anew once a second.
+    pub(super) fn date(&self, time: Timestamp) -> Ref<'_, str> {
+        let secs = Some(time.as_secs());
+        if self.date.borrow().secs != secs {
+            *self.date.borrow_mut() = Date { secs, text: time.to_http_date() };
+        }
+        Ref::map(self.date.borrow(), |date| date.text.as_str())
     }
 
     pub(super) fn next_id(&self) -> RequestId {

@@ -9,10 +9,11 @@ use signgate::dialect::forward::Scratch;
 use signgate::policy::set::SessionMode;
 
 const HASH_KEY: [u8; 32] = [7; 32];
+const NO_HEADERS: [(&str, &[u8]); 0] = [];
 
 fuzz_target!(|data: &[u8]| {
     for target in ["/webcast/sign_url", "/webcast/chat", "/webcast/rooms/0/chat", "/tiktok/sign_url?room_id=42"] {
-        let mut request = Request::read("POST", target, [], &HASH_KEY).unwrap();
+        let mut request = Request::read("POST", target, NO_HEADERS, &HASH_KEY).unwrap();
         if request.read_body(data).is_err() {
             continue;
         }
@@ -20,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
         for mode in [SessionMode::Pass, SessionMode::Strip] {
             let mut scratch = Scratch::default();
             let sent = request.forward(mode, None, &mut scratch);
-            let mut again = Request::read("POST", sent.target, [], &HASH_KEY).unwrap();
+            let mut again = Request::read("POST", sent.target, NO_HEADERS, &HASH_KEY).unwrap();
             again.read_body(sent.body.unwrap()).unwrap();
             let (one, two) = (request.facts(client, None), again.facts(client, None));
             assert_eq!((one.room, one.target), (two.room, two.target));

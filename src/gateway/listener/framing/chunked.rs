@@ -46,12 +46,14 @@ impl Chunks {
         Self { place: Place::Size { value: 0, digits: 0 }, total: 0 }
     }
 
-    /// Looks at `bytes`, which follow on those taken before. `max` is the largest sum of the chunks' sizes.
-    pub(super) fn advance(&mut self, bytes: &[u8], max: u32) -> ChunksStep {
+    /// Looks at `bytes`, which follow on those taken before. `max` is the largest sum of the chunks' sizes; their data is
+    /// appended to `body`.
+    pub(super) fn advance(&mut self, bytes: &[u8], max: u32, body: &mut Vec<u8>) -> ChunksStep {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             if let Place::Data { left } = self.place {
                 let taken = (left as usize).min(bytes.len() - at);
+                body.extend_from_slice(&bytes[at..at + taken]);
                 at += taken;
                 let left = left - taken as u32;
                 self.place = if left == 0 { Place::DataCr } else { Place::Data { left } };

@@ -2,6 +2,7 @@
 
 use super::{
     Violation,
+    map::HeadMap,
     scan::{find_control, is_host, is_plain_target, is_token, name_length},
 };
 use crate::gateway::listener::settings::FramingLimits;
@@ -12,8 +13,6 @@ const METHOD_BYTES_MAX: usize = 24;
 const LINE_AROUND_TARGET: usize = METHOD_BYTES_MAX + 2 + 8 + 2;
 /// How version 2 of the PROXY protocol begins.
 const V2_PREFACE: &[u8] = ppp::v2::PROTOCOL_PREFIX;
-/// Put over the name `Upgrade`, which has as many bytes, so that hyper takes the line for an ordinary header.
-const UPGRADE_MASK: &[u8; 7] = b"ignored";
 
 /// How the body after a head is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +47,8 @@ pub(super) struct Head {
     has_host: bool,
     is_chunked: bool,
     is_upgrade: bool,
+    wants_close: bool,
+    wants_keep_alive: bool,
     length: Option<u32>,
 }
 
@@ -55,9 +56,9 @@ impl Head {
     /// Looks at what is new in `bytes`, which begins with the head's first byte and holds all that arrived of it.
     ///
     /// Where the bytes were split on their way never changes the result: limits are checked against offsets, and
-    /// lines in their order.
-    pub(super) fn advance(&mut self, bytes: &mut [u8], limits: &FramingLimits) -> HeadStep {
-        match self.lines(bytes, limits) {
+    /// lines in their order. `map` is told where the parts stand; it must be the same one until the head is whole.
+    pub(super) fn advance(&mut self, bytes: &[u8], map: &mut HeadMap, limits: &FramingLimits) -> HeadStep {
+        match self.lines(bytes, map, limits) {
             Ok(step) => step,
             Err(violation) => HeadStep::Refused(violation),
         }
@@ -69,7 +70,12 @@ impl Head {
         self.searched
     }
 
-    fn lines(&mut self, bytes: &mut [u8], limits: &FramingLimits) -> Result<HeadStep, Violation> {
+    fn lines(
+        &mut self,
+        bytes: &[u8],
+        map: &mut HeadMap,
+        limits: &FramingLimits,
+    ) -> Result<HeadStep, Violation> {
         if self.line == 0 {
             match bytes.first() {
                 // A TLS record of type handshake; no text begins with it.
@@ -112,25 +118,32 @@ impl Head {
                 (b'\n', _) => return Err(Violation::BareLf),
                 _ => return Err(Violation::ControlByte),
             }
-            let line = &mut bytes[self.line..at];
+            let line = &bytes[self.line..at];
             if in_request_line {
-                self.request_line(line, limits)?;
+                self.request_line(line, map, limits)?;
             } else if line.is_empty() {
                 let body = self.body()?;
-                return Ok(HeadStep::Whole { end: at + 2, body, last: self.is_upgrade });
+                map.expects_continue &= self.minor_version == 1;
+                map.keeps_alive = self.keeps_alive();
+                return Ok(HeadStep::Whole { end: at + 2, body, last: !map.keeps_alive });
             } else {
                 self.headers += 1;
                 if self.headers > limits.headers_max {
                     return Err(Violation::TooManyHeaders);
                 }
-                self.header_line(line, limits)?;
+                self.header_line(line, map, limits)?;
             }
             self.line = at + 2;
             self.searched = at + 2;
         }
     }
 
-    fn request_line(&mut self, line: &[u8], limits: &FramingLimits) -> Result<(), Violation> {
+    fn request_line(
+        &mut self,
+        line: &[u8],
+        map: &mut HeadMap,
+        limits: &FramingLimits,
+    ) -> Result<(), Violation> {
         let space = line.iter().take(METHOD_BYTES_MAX + 1).position(|&byte| byte == b' ');
         let Some(space) = space else {
             return Err(if line.contains(&b' ') { Violation::Method } else { Violation::RequestLine });
@@ -166,10 +179,21 @@ impl Head {
         }
         self.minor_version = minor_version;
         self.bodyless_method = matches!(method, b"GET" | b"HEAD");
+        map.begin(space, target.len(), minor_version);
         Ok(())
     }
 
-    fn header_line(&mut self, line: &mut [u8], limits: &FramingLimits) -> Result<(), Violation> {
+    /// Whether another request may follow on the connection (RFC 9112 section 9.3).
+    fn keeps_alive(&self) -> bool {
+        !self.is_upgrade && !self.wants_close && (self.minor_version == 1 || self.wants_keep_alive)
+    }
+
+    fn header_line(
+        &mut self,
+        line: &[u8],
+        map: &mut HeadMap,
+        limits: &FramingLimits,
+    ) -> Result<(), Violation> {
         let colon = name_length(line);
         match line.get(colon) {
             Some(b':') if colon > 0 => {}
@@ -179,8 +203,9 @@ impl Head {
             Some(b':') | None => return Err(Violation::HeaderLine),
             Some(_) => return Err(Violation::HeaderName),
         }
-        let (name, value) = line.split_at_mut(colon);
+        let (name, value) = line.split_at(colon);
         let value = &value[1..];
+        map.add(self.line, colon, line.len());
         // By length first: most names are of none of these lengths.
         match colon {
             4 if name.eq_ignore_ascii_case(b"host") => {
@@ -192,10 +217,11 @@ impl Head {
                 }
                 self.has_host = true;
             }
-            6 if name.eq_ignore_ascii_case(b"expect")
-                && !value.trim_ascii().eq_ignore_ascii_case(b"100-continue") =>
-            {
-                return Err(Violation::Expect);
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                if !value.trim_ascii().eq_ignore_ascii_case(b"100-continue") {
+                    return Err(Violation::Expect);
+                }
+                map.expects_continue = true;
             }
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
                 // Java's HttpClient asks every plain-text server for h2c unless told otherwise, and one of the client
@@ -204,8 +230,13 @@ impl Head {
                 if !value.trim_ascii().eq_ignore_ascii_case(b"h2c") {
                     return Err(Violation::Upgrade);
                 }
-                name.copy_from_slice(UPGRADE_MASK);
                 self.is_upgrade = true;
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                    self.wants_close |= option.eq_ignore_ascii_case(b"close");
+                    self.wants_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 if self.length.is_some() {

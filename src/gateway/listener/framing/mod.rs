@@ -1,25 +1,27 @@
-//! Where each request of a connection begins and ends, decided strictly and before hyper sees a byte.
+//! Where each request of a connection begins and ends, decided strictly: what has two readings is refused.
 //!
-//! hyper drops a `Content-Length` that stands beside a `Transfer-Encoding`, takes several equal lengths for one and
-//! answers heads that it cannot parse with an empty body. [`Framing`] looks at the same bytes first and lets pass only
-//! what has exactly one reading; whatever it lets pass hyper reads in the same way (a property test holds them against
-//! each other). It knows no sockets and no time, and allocates nothing.
+//! Servers differ in what they make of a `Content-Length` beside a `Transfer-Encoding`, of several equal lengths, of a line
+//! that ends in LF alone; requests are smuggled through such differences (RFC 9112 section 11.2). [`Framing`] takes only
+//! what has exactly one reading, and what it takes other parsers read in the same way (tests hold it against hyper and
+//! httparse). It knows no sockets and no time.
 //!
-//! Start at [`Framing::vet`].
+//! Start at [`Framing::head`].
 
 mod chunked;
 mod head;
+mod map;
 mod scan;
 #[cfg(test)]
 mod tests;
 
+pub use self::map::{HeadMap, RequestHead};
 use self::{
     chunked::Chunks,
     head::{BodyFraming, Head, HeadStep},
 };
 use super::{settings::FramingLimits, violation::Violation};
 
-/// What stands at the place up to which a connection's bytes were vetted.
+/// What stands at the place up to which a connection's bytes were looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
     /// Nothing of a next request has arrived.
@@ -30,38 +32,6 @@ pub enum Position {
     Body,
     /// A violation, or the end of the last request that this connection may carry.
     End,
-}
-
-/// What may be passed on of the bytes that were looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Vetted {
-    /// So many bytes, from the start, are whole heads and bytes of bodies.
-    ///
-    /// What follows is nothing, the beginning of a head that must come again in front of the bytes that arrive
-    /// next, or bytes that nobody may read.
-    pub passed: usize,
-    /// How many heads there are among them.
-    pub heads: u32,
-    /// What stands after them, where that is a violation.
-    pub refused: Option<Refused>,
-}
-
-/// A violation, and whether the request that has it was already passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// Of a head: nothing of the request was passed on.
-    Head(Violation),
-    /// Of the body of the last head passed on.
-    Body(Violation),
-}
-
-impl Refused {
-    /// What was found.
-    pub fn violation(self) -> Violation {
-        match self {
-            Refused::Head(violation) | Refused::Body(violation) => violation,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +47,7 @@ enum State {
 pub struct Framing {
     limits: FramingLimits,
     state: State,
-    /// Whether a head has begun and was not passed on.
+    /// Whether a head has begun and is not whole.
     head_begun: bool,
     /// Whether nothing may follow the current request.
     last: bool,
@@ -89,7 +59,7 @@ impl Framing {
         Self { limits, state: State::Head(Head::default()), head_begun: false, last: false }
     }
 
-    /// Where the vetted bytes end.
+    /// What comes next.
     pub fn position(&self) -> Position {
         match self.state {
             State::Head(_) if self.head_begun => Position::Head,
@@ -99,60 +69,71 @@ impl Framing {
         }
     }
 
-    /// Looks at the next bytes of the connection and says how many of them may be passed on.
+    /// Looks for a whole head at the start of `bytes`, and says how long it is; `None` where more has to come, after which
+    /// `bytes` must hold the same and more. `map` is told where its parts stand.
     ///
-    /// `bytes` begins with what the last call did not pass, if that was a beginning head. The one thing that is ever
-    /// changed in it is the name of an ignored `Upgrade` header, so that hyper ignores it too.
-    pub fn vet(&mut self, bytes: &mut [u8]) -> Vetted {
-        let mut vetted = Vetted { passed: 0, heads: 0, refused: None };
-        while vetted.passed < bytes.len() {
-            let rest = &mut bytes[vetted.passed..];
-            match &mut self.state {
-                State::Head(head) => match head.advance(rest, &self.limits) {
-                    HeadStep::More => {
-                        self.head_begun = true;
-                        break;
-                    }
-                    HeadStep::Whole { end, body, last } => {
-                        vetted.passed += end;
-                        vetted.heads += 1;
-                        self.head_begun = false;
-                        self.last = last;
-                        match body {
-                            BodyFraming::Length(0) => self.next_request(),
-                            BodyFraming::Length(left) => self.state = State::Length { left },
-                            BodyFraming::Chunked => self.state = State::Chunked(Chunks::new()),
-                        }
-                    }
-                    HeadStep::Refused(violation) => {
-                        self.state = State::End;
-                        vetted.refused = Some(Refused::Head(violation));
-                    }
-                },
-                State::Length { left } => {
-                    let taken = (*left as usize).min(rest.len());
-                    vetted.passed += taken;
-                    *left -= taken as u32;
-                    if *left == 0 {
-                        self.next_request();
-                    }
+    /// After a violation nothing more may be read: nobody can say where the next request begins. No head is found in the
+    /// middle of a body, nor after the last request.
+    pub fn head(&mut self, bytes: &[u8], map: &mut HeadMap) -> Result<Option<usize>, Violation> {
+        let State::Head(head) = &mut self.state else { return Ok(None) };
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        match head.advance(bytes, map, &self.limits) {
+            HeadStep::More => {
+                self.head_begun = true;
+                Ok(None)
+            }
+            HeadStep::Whole { end, body, last } => {
+                self.head_begun = false;
+                self.last = last;
+                match body {
+                    BodyFraming::Length(0) => self.next_request(),
+                    BodyFraming::Length(left) => self.state = State::Length { left },
+                    BodyFraming::Chunked => self.state = State::Chunked(Chunks::new()),
                 }
-                State::Chunked(chunks) => {
-                    let step = chunks.advance(rest, self.limits.body_bytes_max);
-                    vetted.passed += step.taken;
-                    match step.ended {
-                        Ok(true) => self.next_request(),
-                        Ok(false) => {}
-                        Err(violation) => {
-                            self.state = State::End;
-                            vetted.refused = Some(Refused::Body(violation));
-                        }
-                    }
-                }
-                State::End => break,
+                Ok(Some(end))
+            }
+            HeadStep::Refused(violation) => {
+                self.end();
+                Err(violation)
             }
         }
-        vetted
+    }
+
+    /// Takes what belongs to the current body from the start of `bytes`, and says how much that was. What the body holds,
+    /// without its framing, is appended to `body`: at most `body_bytes_max` in all. Takes nothing where no body is
+    /// awaited; the body is whole when [`position`](Self::position) says so.
+    pub fn body(&mut self, bytes: &[u8], body: &mut Vec<u8>) -> Result<usize, Violation> {
+        match &mut self.state {
+            State::Length { left } => {
+                let taken = (*left as usize).min(bytes.len());
+                body.extend_from_slice(&bytes[..taken]);
+                *left -= taken as u32;
+                if *left == 0 {
+                    self.next_request();
+                }
+                Ok(taken)
+            }
+            State::Chunked(chunks) => {
+                let step = chunks.advance(bytes, self.limits.body_bytes_max, body);
+                match step.ended {
+                    Ok(true) => self.next_request(),
+                    Ok(false) => {}
+                    Err(violation) => {
+                        self.end();
+                        return Err(violation);
+                    }
+                }
+                Ok(step.taken)
+            }
+            State::Head(_) | State::End => Ok(0),
+        }
+    }
+
+    /// Nothing more may be read.
+    pub(super) fn end(&mut self) {
+        self.state = State::End;
     }
 
     fn next_request(&mut self) {

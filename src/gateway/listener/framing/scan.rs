@@ -1,8 +1,8 @@
 //! The byte classes of a head, and a search that looks at many bytes at a time.
 //!
-//! This runs over every head in addition to hyper's own parse, so it is written for speed, in safe code: a head of 508
-//! bytes costs 3.0k instructions and 0.3 us, no allocation. httparse takes 2.3k and 0.2 us for the parse alone, to which
-//! the checks that it does not make (bare LF, names, targets, framing headers) would come; and starts over on each piece.
+//! This runs over every head, so it is written for speed, in safe code: a head of 508 bytes costs 3.0k instructions and
+//! 0.3 us, no allocation. httparse takes 2.3k and 0.2 us for the parse alone, to which the checks that it does not make
+//! (bare LF, names, targets, framing headers) would come; and starts over on each piece.
 
 const LANES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);

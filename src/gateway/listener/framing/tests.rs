@@ -4,15 +4,50 @@ use super::*;
 
 const HOST: &str = "Host: a\r\n";
 
-fn vet(text: &str) -> (Vetted, Position) {
+/// What is taken of some bytes.
+#[derive(Debug, PartialEq, Eq)]
+struct Taken {
+    /// So many bytes are whole heads and parts of bodies.
+    bytes: usize,
+    heads: u32,
+    body: Vec<u8>,
+    /// The violation behind them, and whether it is of a body.
+    refused: Option<(Violation, Position)>,
+}
+
+fn take(text: &str) -> (Taken, Position) {
     let mut framing = Framing::new(FramingLimits::default());
-    let vetted = framing.vet(&mut text.as_bytes().to_vec());
-    (vetted, framing.position())
+    let mut map = HeadMap::default();
+    let mut taken = Taken { bytes: 0, heads: 0, body: Vec::new(), refused: None };
+    loop {
+        let (rest, position) = (&text.as_bytes()[taken.bytes..], framing.position());
+        let step = if position == Position::Body {
+            framing.body(rest, &mut taken.body)
+        } else {
+            framing.head(rest, &mut map).map(|head| {
+                taken.heads += u32::from(head.is_some());
+                head.unwrap_or(0)
+            })
+        };
+        match step {
+            Ok(0) => break,
+            Ok(bytes) => taken.bytes += bytes,
+            Err(violation) => {
+                taken.refused = Some((violation, position));
+                break;
+            }
+        }
+    }
+    (taken, framing.position())
 }
 
 fn head_violation(text: &str) -> Option<Violation> {
-    match vet(text).0 {
-        Vetted { passed: 0, heads: 0, refused: Some(Refused::Head(violation)) } => Some(violation),
+    match take(text).0 {
+        Taken { bytes: 0, heads: 0, refused: Some((violation, position)), .. }
+            if position != Position::Body =>
+        {
+            Some(violation)
+        }
         _ => None,
     }
 }
@@ -102,11 +137,22 @@ fn each_violation_of_a_chunked_body_is_named_where_it_stands() {
         ("FFFFFFFF\r", "\n", Violation::BodyTooLarge),
         ("5\r\nhello\r\nFFFFFFFF\r", "\n", Violation::BodyTooLarge),
     ] {
-        let (vetted, position) = vet(&format!("{head}{good}{bad}"));
-        let refused = Some(Refused::Body(violation));
-        assert_eq!(vetted, Vetted { passed: head.len() + good.len(), heads: 1, refused }, "{good:?} {bad:?}");
+        let (taken, position) = take(&format!("{head}{good}{bad}"));
+        assert_eq!((taken.heads, taken.refused), (1, Some((violation, Position::Body))), "{good:?} {bad:?}");
         assert_eq!(position, Position::End);
     }
+}
+
+#[test]
+fn a_chunked_body_is_put_together() {
+    let head = format!("POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n");
+    let whole = format!("{head}5\r\nhello\r\n1;\r\n");
+    assert_eq!(take(&whole).0.body, b"hello");
+    let (taken, position) = take(&format!("{head}5\r\nhello\r\n00A\r\n, world...\r\n0\r\n\r\n"));
+    assert_eq!(
+        (&taken.body[..], taken.refused, position),
+        (&b"hello, world..."[..], None, Position::Boundary)
+    );
 }
 
 #[test]
@@ -122,19 +168,18 @@ fn the_position_says_what_is_under_way() {
         (&format!("{post}helloP"), Position::Head),
         ("GET / HTTP/3\r\n", Position::End),
     ] {
-        assert_eq!(vet(text).1, position, "{text:?}");
+        assert_eq!(take(text).1, position, "{text:?}");
     }
 }
 
 #[test]
-fn an_ignored_upgrade_is_hidden_and_ends_the_connection() {
-    let head = format!("GET / HTTP/1.1\r\n{HOST}upgrade: H2C\r\nHTTP2-Settings: AAEA\r\n\r\n");
-    let mut bytes = format!("{head}PRI * HTTP/2.0\r\n\r\n").into_bytes();
-    let mut framing = Framing::new(FramingLimits::default());
-    let vetted = framing.vet(&mut bytes);
-    assert_eq!(vetted, Vetted { passed: head.len(), heads: 1, refused: None });
-    assert_eq!(framing.position(), Position::End);
-    assert_eq!(&bytes[..head.len()], head.replace("upgrade", "ignored").as_bytes());
+fn after_the_last_request_there_is_none() {
+    for line in ["upgrade: H2C\r\nHTTP2-Settings: AAEA", "Connection: close", "connection: TE , Close"] {
+        let head = format!("GET / HTTP/1.1\r\n{HOST}{line}\r\n\r\n");
+        let (taken, position) = take(&format!("{head}PRI * HTTP/2.0\r\n\r\n"));
+        assert_eq!((taken.bytes, taken.heads, taken.refused), (head.len(), 1, None));
+        assert_eq!(position, Position::End);
+    }
 }
 
 #[test]
@@ -142,9 +187,10 @@ fn no_piece_is_looked_at_twice_for_its_line_end() {
     // A client that sends a long line byte by byte must not cost its square.
     let mut framing = Framing::new(FramingLimits::default());
     let mut held = b"GET / HTTP/1.1\r\nX: ".to_vec();
-    framing.vet(&mut held);
+    let mut map = HeadMap::default();
+    framing.head(&held, &mut map).unwrap();
     held.extend([b'y'; 5000]);
-    framing.vet(&mut held);
+    framing.head(&held, &mut map).unwrap();
     let State::Head(head) = &framing.state else { panic!("in a head") };
     assert_eq!(head.searched(), held.len());
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::moods::generator::Settings;
 use crate::moods::load::{Group, Load, Running, Tally, get};
 use crate::moods::mood::Mood;
-use crate::proxies::{Generators, Kind, Proxy, versions};
+use crate::proxies::{Generators, Kind, Proxy, gateway, versions};
 use crate::table::{machine, percent, today};
 
 const WELL: [Mood; 3] = [Mood::Good; 3];
@@ -86,7 +86,7 @@ pub fn run(length: Duration) -> anyhow::Result<String> {
 /// The clients of a tier; a key is made for them, and the gateway takes the changed policy by itself.
 fn group(proxy: &Proxy, account: Option<&str>) -> anyhow::Result<Group> {
     let Some(account) = account else { return Ok(Group { lines: String::new(), weight: 1 }) };
-    let made = Command::new(env!("CARGO_BIN_EXE_signgate"))
+    let made = Command::new(gateway())
         .args(["keys", "new", "--account", account, "--policies"])
         .arg(proxy.folder.path().join("policies"))
         .output()?;

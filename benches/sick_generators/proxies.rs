@@ -1,5 +1,6 @@
 //! The proxies, and the generators behind them: each a process of its own, ended when dropped.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -94,7 +95,7 @@ impl Proxy {
             Kind::Signgate => {
                 std::fs::create_dir(folder.path().join("policies"))?;
                 std::fs::write(folder.path().join("policies/10-open.toml"), policy)?;
-                let mut command = Command::new(env!("CARGO_BIN_EXE_signgate"));
+                let mut command = Command::new(gateway());
                 command.args(["serve", "--store", "none", "--workers", "1", "--config"]).arg(&path);
                 command
             }
@@ -154,6 +155,11 @@ impl Proxy {
 /// A port that was free a moment ago: nginx and HAProxy cannot be told to let the system pick.
 fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// The gateway's program: of this build, or the one that `SIGNGATE_BIN` names.
+pub fn gateway() -> OsString {
+    std::env::var_os("SIGNGATE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_signgate").into())
 }
 
 /// Three generators in a process of their own.

@@ -331,6 +331,9 @@ impl Drop for Exchange<'_> {
             None => shared.metrics.unanswered(self.operation, self.outcome),
         }
         shared.metrics.took(self.operation, duration.saturating_sub(self.generator_time));
+        if self.outcome == Outcome::Good && self.generator.is_some() {
+            shared.metrics.good_answer(duration);
+        }
         if let (true, Some(operation)) = (self.refunded, self.operation) {
             shared.metrics.refunded(operation);
         }

@@ -29,6 +29,9 @@ FASTER = 60
 # The smallest connect answer that clients accept.
 CONNECT = bytes.fromhex("1201633a060a0161120162521777733a2f2f3132372e302e302e313a32313030322f77735801")
 
+# The same that leads to a host that is not the platform's.
+STUB = CONNECT.replace(b"ws://127.0.0.1:21002/ws", b"ws://fallback.example/w")
+
 
 def child_environment() -> dict[str, str]:
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
@@ -58,7 +61,7 @@ def wait_for(what: str, found, patience_s: float = ANSWER_S, detail=lambda: ""):
 
 
 class Generator:
-    """A signature generator. `mood` is what it does: "good", "empty" (200 and nothing), "slow" (good after 2.5 s)."""
+    """A signature generator. `mood` is what it does: "good", "empty" (200 and nothing), "stub" (leads elsewhere), "slow" (good after 2.5 s)."""
 
     def __init__(self, delay_s: float) -> None:
         self.delay_s, self.mood = delay_s, "good"
@@ -103,7 +106,7 @@ class Generator:
             signed = {"signedUrl": f"{url}&X-Bogus=DFSzswVLkKxANGP5CtmFF2lUrn1a&X-Gnarly={'M' * 332}&msToken=t", "tokens": {"X-Bogus": "x"}}
             status, answer = 200, json.dumps({"code": 200, "response": signed}).encode()
         else:
-            status, answer = 200, CONNECT
+            status, answer = 200, STUB if self.mood == "stub" else CONNECT
         request.send_response(status)
         for name, value in (headers | {"Content-Length": str(len(answer))}).items():
             request.send_header(name, value)

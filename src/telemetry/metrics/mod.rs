@@ -50,6 +50,7 @@ pub struct Metrics {
     refunds: [IntCounter; Operation::COUNT],
     in_flight: IntGauge,
     gateway: [Histogram; OPERATIONS],
+    good_answer: Histogram,
     queue: Histogram,
     policy_info: IntGaugeVec,
     policy_generation: IntGauge,
@@ -108,6 +109,7 @@ impl Metrics {
             refunds: std::array::from_fn(|place| refunds.with_label_values(&[operation_word(place)])),
             in_flight: plain_gauge(series::IN_FLIGHT),
             gateway: std::array::from_fn(|place| gateway.with_label_values(&[operation_word(place)])),
+            good_answer: series::GOOD_ANSWER_DURATION.histograms(&registry).with_label_values::<&str>(&[]),
             queue: series::QUEUE_DURATION.histograms(&registry).with_label_values::<&str>(&[]),
             policy_info: series::POLICY_INFO.gauges(&registry),
             policy_generation: plain_gauge(series::POLICY_GENERATION),
@@ -144,6 +146,11 @@ impl Metrics {
     /// The time that a request spent in the gateway alone: without reading its body, queueing and the generator.
     pub fn took(&self, operation: Option<Operation>, gateway: Duration) {
         self.gateway[place(operation)].observe(gateway.as_secs_f64());
+    }
+
+    /// A request got a good answer of a generator, so long after it came.
+    pub fn good_answer(&self, took: Duration) {
+        self.good_answer.observe(took.as_secs_f64());
     }
 
     /// The time that a request waited for a generator with room for it.

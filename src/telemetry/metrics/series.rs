@@ -281,6 +281,8 @@ series! {
         "Requests that are being worked on.";
     GATEWAY_DURATION = Histogram(GATEWAY_BUCKETS) Seconds "signgate_gateway_duration_seconds" [OPERATION_OR_NONE]
         "Time that a request spent in the gateway alone: without reading its body, queueing and the generator.";
+    GOOD_ANSWER_DURATION = Histogram(GENERATOR_BUCKETS) Seconds "signgate_good_answer_duration_seconds" []
+        "Time from a request until its good answer of a generator, as its client waits: queueing, asking, asking again.";
     QUEUE_DURATION = Histogram(GENERATOR_BUCKETS) Seconds "signgate_queue_duration_seconds" []
         "Time that a request waited for a generator with room for it.";
     GENERATOR_DURATION = Histogram(GENERATOR_BUCKETS) Seconds "signgate_generator_duration_seconds" [GENERATOR]

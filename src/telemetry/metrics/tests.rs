@@ -79,6 +79,7 @@ fn lived() -> Metrics {
     metrics.answered(None, 404, Outcome::Invalid);
     metrics.answered(Some(Operation::Chat), 299, Outcome::RequestBlamed);
     metrics.took(Some(Operation::Connect), Duration::from_micros(80));
+    metrics.good_answer(Duration::from_millis(40));
     metrics.queued(Duration::from_millis(2));
     metrics.refunded(Operation::Connect);
     metrics.counted(12, 10, 400_000);

@@ -45,13 +45,18 @@ impl Default for Settings {
 struct Asked {
     by_users: AtomicU64,
     by_others: AtomicU64,
+    /// Which of the moods that it was told is in force.
+    in_force: AtomicU64,
 }
+
+/// A mood and its number among those that were told.
+type Told = (u64, Mood);
 
 /// A running generator; it ends when dropped.
 pub struct Generator {
     /// Where it listens.
     pub address: SocketAddr,
-    mood: watch::Sender<Mood>,
+    mood: watch::Sender<Told>,
     asked: Arc<Asked>,
     ended: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -62,7 +67,7 @@ impl Generator {
     pub fn start(settings: Settings) -> Self {
         let door = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let address = door.local_addr().unwrap().as_socket().unwrap();
-        let (mood, moods) = watch::channel(Mood::Good);
+        let (mood, moods) = watch::channel((0, Mood::Good));
         let (end, ended) = oneshot::channel::<()>();
         let asked = Arc::<Asked>::default();
         let one =
@@ -81,9 +86,16 @@ impl Generator {
         Self { address, mood, asked, ended: Some(end), thread: Some(thread) }
     }
 
-    /// Changes what it does from now on.
+    /// Changes what it does; it does when this returns.
     pub fn set(&self, mood: Mood) {
-        self.mood.send_replace(mood);
+        let mut number = 0;
+        self.mood.send_modify(|told| {
+            number = told.0 + 1;
+            *told = (number, mood);
+        });
+        while self.asked.in_force.load(Ordering::Acquire) < number {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// How often it was asked by the clients of [`super::load`].
@@ -144,17 +156,17 @@ fn bound(address: SocketAddr) -> Socket {
 }
 
 /// Opens and shuts the door as the mood wants it.
-async fn live(address: SocketAddr, door: Socket, one: Patient, mut moods: watch::Receiver<Mood>) {
+async fn live(address: SocketAddr, door: Socket, one: Patient, mut moods: watch::Receiver<Told>) {
     let (now, mut phases) = watch::channel(*moods.borrow_and_update());
     tokio::spawn(async move {
         // In phases: a flapping one is good, then refused, then good.
         loop {
-            let mood = *moods.borrow_and_update();
-            now.send_replace(if mood == Mood::Flapping { Mood::Refused } else { mood });
+            let (number, mood) = *moods.borrow_and_update();
+            now.send_replace((number, if mood == Mood::Flapping { Mood::Refused } else { mood }));
             if mood == Mood::Flapping {
                 tokio::select! {
                     changed = moods.changed() => if changed.is_err() { return },
-                    () = flap(&now) => {}
+                    () = flap(&now, number) => {}
                 }
             } else if moods.changed().await.is_err() {
                 return;
@@ -162,12 +174,15 @@ async fn live(address: SocketAddr, door: Socket, one: Patient, mut moods: watch:
         }
     });
     let mut door = Some(door);
+    let asked = Arc::clone(&one.asked);
+    let in_force = |number| asked.in_force.store(number, Ordering::Release);
     loop {
-        let mood = *phases.borrow_and_update();
+        let (number, mood) = *phases.borrow_and_update();
         match mood {
             Mood::Refused => {
                 drop(door.take());
                 let _refuses = bound(address);
+                in_force(number);
                 if phases.changed().await.is_err() {
                     return;
                 }
@@ -183,6 +198,7 @@ async fn live(address: SocketAddr, door: Socket, one: Patient, mut moods: watch:
                     let _ = filler.connect(&address.into());
                     filler
                 });
+                in_force(number);
                 if phases.changed().await.is_err() {
                     return;
                 }
@@ -194,6 +210,7 @@ async fn live(address: SocketAddr, door: Socket, one: Patient, mut moods: watch:
                     door
                 });
                 let listener = TcpListener::from_std(listens.into()).unwrap();
+                in_force(number);
                 loop {
                     tokio::select! {
                         accepted = listener.accept() => {
@@ -205,9 +222,12 @@ async fn live(address: SocketAddr, door: Socket, one: Patient, mut moods: watch:
                             if changed.is_err() {
                                 return;
                             }
-                            if matches!(*phases.borrow_and_update(), Mood::Refused | Mood::Dead) {
+                            let (number, mood) = *phases.borrow_and_update();
+                            if matches!(mood, Mood::Refused | Mood::Dead) {
+                                phases.mark_changed();
                                 break;
                             }
+                            in_force(number);
                         }
                     }
                 }
@@ -216,12 +236,12 @@ async fn live(address: SocketAddr, door: Socket, one: Patient, mut moods: watch:
     }
 }
 
-async fn flap(now: &watch::Sender<Mood>) {
+async fn flap(now: &watch::Sender<Told>, number: u64) {
     loop {
         sleep(FLAP).await;
-        now.send_replace(Mood::Good);
+        now.send_replace((number, Mood::Good));
         sleep(FLAP).await;
-        now.send_replace(Mood::Refused);
+        now.send_replace((number, Mood::Refused));
     }
 }
 
@@ -240,14 +260,14 @@ struct Request {
 }
 
 /// Serves one connection until it ends, or the process is gone.
-async fn attend(mut stream: TcpStream, one: Patient, mut phases: watch::Receiver<Mood>) {
+async fn attend(mut stream: TcpStream, one: Patient, mut phases: watch::Receiver<Told>) {
     let mut gone = phases.clone();
     tokio::select! {
-        _ = gone.wait_for(|mood| *mood == Mood::Refused) => {}
+        _ = gone.wait_for(|(_, mood)| *mood == Mood::Refused) => {}
         () = async {
             let mut bytes = Vec::new();
             while let Some(request) = read(&mut stream, &mut bytes).await {
-                let mood = *phases.borrow_and_update();
+                let (_, mood) = *phases.borrow_and_update();
                 one.count(&request);
                 if !one.answer(mood, &request, &mut stream, &mut phases).await {
                     break;
@@ -344,7 +364,7 @@ impl Patient {
         mood: Mood,
         request: &Request,
         stream: &mut TcpStream,
-        phases: &mut watch::Receiver<Mood>,
+        phases: &mut watch::Receiver<Told>,
     ) -> bool {
         if mood == Mood::Dead {
             hang(stream, phases).await;
@@ -432,7 +452,7 @@ impl Patient {
 }
 
 /// Says nothing until the other side has enough of it, or the mood is another.
-async fn hang(stream: &mut TcpStream, phases: &mut watch::Receiver<Mood>) {
+async fn hang(stream: &mut TcpStream, phases: &mut watch::Receiver<Told>) {
     let mut ignored = [0; 1024];
     loop {
         tokio::select! {

@@ -7,6 +7,7 @@
 //! Read [`fleet::Fleet::ask`] first. The HTTP client is [`wire`]; how each kind is spoken to is in [`adapters`].
 
 pub mod adapters;
+pub mod canary;
 pub mod fleet;
 pub mod judge;
 pub mod reply;

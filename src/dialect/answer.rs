@@ -39,15 +39,23 @@ pub enum Body {
 /// The header of a good answer: of the generator's what is on the list, of ours the request's id, the limits, and
 /// `no-store` (a connect answer goes stale within 30 s, and every answer is one caller's own).
 ///
-/// `headers` are the generator's, in any case and order; of a field that comes twice the first counts.
+/// `headers` are the generator's, in any case and order; of a field that comes twice the first counts. `agent` is what
+/// clients are told of the generator in the place of its own word.
 pub fn head<'h>(
     headers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    agent: Option<&str>,
     body: Body,
     id: RequestId,
     limits: Limits<'_>,
     now: Timestamp,
 ) -> Head {
     let mut head = Head::new();
+    if let Some(agent) = agent {
+        head.set(Field::AgentId, agent);
+    }
+    if body == Body::Json {
+        head.set(Field::ContentType, "application/json");
+    }
     for (name, value) in headers {
         let is_encoding = body == Body::AsItCame && name.eq_ignore_ascii_case(b"content-encoding");
         let field = if is_encoding {
@@ -56,11 +64,8 @@ pub fn head<'h>(
             PASSED.iter().find(|(passed, _)| name.eq_ignore_ascii_case(passed)).map(|(_, field)| *field)
         };
         if let Some(field) = field.filter(|field| !head.has(*field)) {
-            head.set(field, value);
+            head.set_foreign(field, value);
         }
-    }
-    if body == Body::Json {
-        head.set(Field::ContentType, "application/json");
     }
     head.set(Field::CacheControl, "no-store");
     head.set_request_id(id);

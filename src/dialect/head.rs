@@ -1,8 +1,7 @@
 //! The header of an answer while it is being written.
 //!
 //! Everything that the gateway ever sends is in [`Field`]: what is not in this closed list cannot leave, whatever a
-//! generator answers. All values are written into one buffer, from which they are copied to the wire: no map is made of
-//! them in between.
+//! generator answers. Lines are written as they will go over the wire: no map is made of them in between.
 
 use std::fmt;
 
@@ -23,6 +22,10 @@ macro_rules! fields {
         impl Field {
             /// All of them.
             pub const ALL: [Self; [$(Self::$field),*].len()] = [$(Self::$field),*];
+
+            const fn bit(self) -> u32 {
+                1 << self as u32
+            }
 
             /// Its name on the wire, in lower case.
             pub const fn name(self) -> &'static str {
@@ -78,8 +81,8 @@ fields! {
     RateLimit = "ratelimit",
 }
 
-/// Room for the values of most answers at once.
-const BYTES: usize = 512;
+/// Room for most headers at once.
+const BYTES: usize = 1024;
 
 /// An answer of the gateway, whole.
 #[derive(Debug)]
@@ -97,14 +100,15 @@ pub struct Answer {
 /// The header, while it is written and until it is sent.
 #[derive(Debug)]
 pub struct Head {
+    /// The lines as they go over the wire.
     text: Vec<u8>,
-    /// From where to where in `text`, by the field's place.
-    spans: [Option<(u32, u32)>; Field::ALL.len()],
+    /// A bit for each field that stands there.
+    present: u32,
 }
 
 impl Default for Head {
     fn default() -> Self {
-        Self { text: Vec::with_capacity(BYTES), spans: [None; Field::ALL.len()] }
+        Self { text: Vec::with_capacity(BYTES), present: 0 }
     }
 }
 
@@ -116,12 +120,20 @@ impl Head {
 
     /// Whether the field stands in it.
     pub fn has(&self, field: Field) -> bool {
-        self.spans[field as usize].is_some()
+        self.present & field.bit() != 0
     }
 
-    /// Writes a field; the last value written counts.
+    /// Writes a field, in the place of what was written to it before. The value is ours: nothing in it ends a line.
     pub fn set(&mut self, field: Field, value: impl AsRef<[u8]>) {
         self.write(field, |text| text.extend_from_slice(value.as_ref()));
+    }
+
+    /// Writes a field with a value that a generator gave. One that may not stand in a header (RFC 9110 section 5.5) is left
+    /// out.
+    pub fn set_foreign(&mut self, field: Field, value: &[u8]) {
+        if is_sendable(value) {
+            self.set(field, value);
+        }
     }
 
     /// Writes a whole number.
@@ -136,41 +148,46 @@ impl Head {
 
     /// Writes a field piece by piece.
     pub fn write(&mut self, field: Field, value: impl FnOnce(&mut Vec<u8>)) {
-        let from = self.text.len() as u32;
-        value(&mut self.text);
-        self.spans[field as usize] = Some((from, self.text.len() as u32));
-    }
-
-    /// The fields, each once. A value that may not stand in a header (RFC 9110 section 5.5) is left out: it can only have
-    /// come from a generator.
-    pub fn fields(&self) -> impl Iterator<Item = (Field, &[u8])> {
-        // One look at all of them, and a second only where something is wrong.
-        let clean = is_sendable(&self.text);
-        Field::ALL.into_iter().filter_map(move |field| {
-            let (from, to) = self.spans[field as usize]?;
-            let value = self.text.get(from as usize..to as usize)?;
-            (clean || is_sendable(value)).then_some((field, value))
-        })
-    }
-
-    /// Writes the lines that go over the wire.
-    pub fn write_to(&self, out: &mut Vec<u8>) {
-        out.reserve(self.text.len() + 32 * Field::ALL.len());
-        for (field, value) in self.fields() {
-            out.extend_from_slice(field.line_start().as_bytes());
-            out.extend_from_slice(value);
-            out.extend_from_slice(b"\r\n");
+        if self.has(field) {
+            self.remove(field);
         }
+        self.text.extend_from_slice(field.line_start().as_bytes());
+        let from = self.text.len();
+        value(&mut self.text);
+        debug_assert!(is_sendable(&self.text[from..]), "a value of {} would end its line", field.name());
+        self.text.extend_from_slice(b"\r\n");
+        self.present |= field.bit();
+    }
+
+    fn remove(&mut self, field: Field) {
+        let mut start = 0;
+        while start < self.text.len() {
+            let rest = &self.text[start..];
+            let end = start + rest.windows(2).position(|two| two == b"\r\n").map_or(rest.len(), |at| at + 2);
+            if rest.starts_with(field.line_start().as_bytes()) {
+                self.text.drain(start..end);
+                break;
+            }
+            start = end;
+        }
+        self.present &= !field.bit();
+    }
+
+    /// The lines as they go over the wire, each with its end.
+    pub fn lines(&self) -> &[u8] {
+        &self.text
     }
 
     /// As a map, for tests.
     #[cfg(test)]
     pub fn to_map(&self) -> http::HeaderMap {
-        let line = |(field, value): (Field, &[u8])| {
-            let name = http::HeaderName::from_static(field.name());
-            (name, http::HeaderValue::from_bytes(value).expect("a value that may be sent"))
+        let text = std::str::from_utf8(&self.text).expect("text");
+        let line = |line: &str| {
+            let (name, value) = line.split_once(": ").expect("a line");
+            let name = http::HeaderName::from_bytes(name.as_bytes()).expect("a name");
+            (name, http::HeaderValue::from_str(value).expect("a value"))
         };
-        self.fields().map(line).collect()
+        text.split_terminator("\r\n").map(line).collect()
     }
 }
 
@@ -209,8 +226,8 @@ mod tests {
     #[test]
     fn a_value_that_would_split_the_head_is_left_out() {
         let mut head = Head::new();
-        head.set(Field::SetTtCookie, "ttwid=1\r\nSet-Cookie: evil=1");
-        head.set(Field::RoomId, "7");
+        head.set_foreign(Field::SetTtCookie, b"ttwid=1\r\nSet-Cookie: evil=1");
+        head.set_foreign(Field::RoomId, b"7");
         let headers = head.to_map();
         assert_eq!(headers.len(), 1);
         assert_eq!(headers["x-room-id"], "7");

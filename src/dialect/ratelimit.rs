@@ -63,6 +63,7 @@ pub fn write_refusal(
     remaining: RemainingAs,
 ) {
     let Some(wait) = refusal.wait() else { return write_standing(head, limits, now) };
+    write_waiting(head, wait, remaining);
     match limits.exhausted(refusal.first(), wait) {
         Some(told) => {
             write_numbers(head, told.into(), now);
@@ -70,13 +71,12 @@ pub fn write_refusal(
         }
         None => write_numbers(head, Numbers { max: None, remaining: 0, reset: Some(wait) }, now),
     }
-    write_waiting(head, wait, remaining);
 }
 
 /// Writes what a 429 says that no rule of the policy is behind: the wait, and no limit.
 pub fn write_wait(head: &mut Head, wait: Wait, now: Timestamp, remaining: RemainingAs) {
-    write_numbers(head, Numbers { max: None, remaining: 0, reset: Some(wait) }, now);
     write_waiting(head, wait, remaining);
+    write_numbers(head, Numbers { max: None, remaining: 0, reset: Some(wait) }, now);
 }
 
 /// What the classic fields tell.
@@ -101,7 +101,10 @@ fn write_numbers(head: &mut Head, numbers: Numbers, now: Timestamp) {
     }
     head.set_number(Field::XRateLimitRemaining, u64::from(numbers.remaining));
     head.set_number(Field::XRateLimitReset, unix_seconds_after(now, left));
-    head.set_number(Field::RateLimitRemaining, u64::from(numbers.remaining));
+    // The wait may stand there already.
+    if !head.has(Field::RateLimitRemaining) {
+        head.set_number(Field::RateLimitRemaining, u64::from(numbers.remaining));
+    }
     head.set_number(Field::RateLimitReset, left);
 }
 

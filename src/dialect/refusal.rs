@@ -189,7 +189,7 @@ impl<'a> Rejected<'a> {
             (_, Some(limits)) => ratelimit::write_standing(&mut head, limits, now),
             (_, None) => {}
         }
-        if let Some(wait) = self.wait() {
+        if let Some(wait) = self.wait().filter(|_| !head.has(Field::RetryAfter)) {
             head.set_number(Field::RetryAfter, wait.secs());
         }
         if let Cause::Own { allow: Some(allow), .. } = &self.cause {

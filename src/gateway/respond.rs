@@ -23,11 +23,9 @@ pub(super) fn good(exchange: &Exchange<'_>, good: &Good, alias: &str, generation
     let standings = exchange.standings();
     let limits = Limits { policy: &exchange.live.policy, standings: &standings };
     let form = if good.signed.is_some() { Body::Json } else { Body::Decoded };
-    let mut head = answer::head(good.reply.passed(), form, exchange.id, limits, exchange.now);
     // What a generator calls itself may name it; clients are told what the operator says. The stand-in always owns up.
-    if !matches!(good.reply, Reply::Made { .. }) {
-        head.set(Field::AgentId, alias);
-    }
+    let agent = (!matches!(good.reply, Reply::Made { .. })).then_some(alias);
+    let head = answer::head(good.reply.passed(), agent, form, exchange.id, limits, exchange.now);
     let shape = if generation == Generation::Zero { SignedShape::Flat } else { SignedShape::Nested };
     let body = good.signed.as_ref().map_or_else(|| good.body.clone(), |signed| signed.body(shape));
     with(head, body, exchange.now)

@@ -13,7 +13,7 @@ fn passed(headers: &[(&str, &str)], body: Body) -> Vec<(String, String)> {
     let standings = [standing(ANONYMOUS_COUNTER, 0, 4, Some(40_100))];
     let headers = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let limits = Limits { policy: &policy, standings: &standings };
-    let head = head(headers, body, request_id(), limits, NOW).to_map();
+    let head = head(headers, None, body, request_id(), limits, NOW).to_map();
     let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         (name.to_string(), value.to_str().unwrap().to_owned())
     };

@@ -178,10 +178,10 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Conversation<'c, S> {
     }
 
     /// Waits for `answering`, reading its body for it; `None` when the client hung up meanwhile.
-    pub(super) async fn wait_for<F: Future + Unpin>(&mut self, mut answering: F) -> Option<F::Output> {
+    pub(super) async fn wait_for<F: Future>(&mut self, mut answering: Pin<&mut F>) -> Option<F::Output> {
         poll_fn(|cx| {
             loop {
-                if let Poll::Ready(answer) = Pin::new(&mut answering).poll(cx) {
+                if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
                     return Poll::Ready(Some(answer));
                 }
                 match ready!(self.poll_watch(cx)) {

@@ -17,7 +17,7 @@ pub(super) fn write_head(
     text.push(b' ');
     text.extend_from_slice(answer.status.canonical_reason().unwrap_or_default().as_bytes());
     text.extend_from_slice(b"\r\n");
-    answer.head.write_to(text);
+    text.extend_from_slice(answer.head.lines());
     text.extend_from_slice(b"content-length: ");
     text.extend_from_slice(itoa::Buffer::new().format(answer.body.len()).as_bytes());
     text.extend_from_slice(b"\r\ndate: ");

@@ -21,6 +21,22 @@ struct HeaderLine {
     end: u32,
 }
 
+impl HeaderLine {
+    fn name(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.start as usize..self.colon as usize).unwrap_or_default()
+    }
+
+    /// Without the whitespace around it (RFC 9110 section 5.5): mostly one space before it.
+    fn value(self, bytes: &[u8]) -> &[u8] {
+        let value = bytes.get(self.colon as usize + 1..self.end as usize).unwrap_or_default();
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        match value {
+            [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => value,
+            _ => value.trim_ascii(),
+        }
+    }
+}
+
 impl HeadMap {
     /// Starts anew with a request line.
     pub(super) fn begin(&mut self, method_bytes: usize, target_bytes: usize, minor_version: u8) {
@@ -89,19 +105,17 @@ impl<'c> RequestHead<'c> {
     /// All header lines in the order in which they came: the name in the client's own letters, the value without the
     /// whitespace around it.
     pub fn headers(self) -> impl DoubleEndedIterator<Item = (&'c [u8], &'c [u8])> + use<'c> {
-        let bytes = self.bytes;
-        self.map.lines.iter().map(move |line| {
-            let name = bytes.get(line.start as usize..line.colon as usize).unwrap_or_default();
-            let value = bytes.get(line.colon as usize + 1..line.end as usize).unwrap_or_default();
-            (name, value.trim_ascii())
-        })
+        self.map.lines.iter().map(move |line| (line.name(self.bytes), line.value(self.bytes)))
     }
 
     /// The values of all lines of a name, which is in lower case.
     pub fn values<'n>(self, name: &'n str) -> impl DoubleEndedIterator<Item = &'c [u8]> + use<'c, 'n> {
-        self.headers().filter_map(move |(known, value)| {
-            (known.len() == name.len() && known.eq_ignore_ascii_case(name.as_bytes())).then_some(value)
-        })
+        // The length tells most lines apart, without a look at them.
+        let lines =
+            self.map.lines.iter().filter(move |line| (line.colon - line.start) as usize == name.len());
+        lines
+            .filter(move |line| line.name(self.bytes).eq_ignore_ascii_case(name.as_bytes()))
+            .map(move |line| line.value(self.bytes))
     }
 
     /// The `User-Agent`; empty where there is none, or one that is not UTF-8.

@@ -27,11 +27,26 @@ pub enum RoomError {
 impl Room {
     /// Reads a room id. Leading zeros are refused: they would make two spellings of one room.
     pub fn parse_id(text: &str) -> Result<Self, RoomError> {
-        let plain = (1..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-        if !plain || text.starts_with('0') {
+        // Numbers of so many digits fit, whatever the digits: only one more must be looked at.
+        const ALWAYS_FIT: usize = 19;
+        let bytes = text.as_bytes();
+        if !(1..=ALWAYS_FIT + 1).contains(&bytes.len()) || bytes[0] == b'0' {
             return Err(RoomError::Id);
         }
-        text.parse().map(Self::Id).map_err(|_| RoomError::Id)
+        let (first, last) = bytes.split_at(bytes.len().min(ALWAYS_FIT));
+        let mut number = 0u64;
+        for byte in first {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                return Err(RoomError::Id);
+            }
+            number = number.wrapping_mul(10).wrapping_add(digit.into());
+        }
+        if let Some(byte) = last.first() {
+            let digit = Some(byte.wrapping_sub(b'0')).filter(|digit| *digit <= 9).ok_or(RoomError::Id)?;
+            number = number.checked_mul(10).and_then(|n| n.checked_add(digit.into())).ok_or(RoomError::Id)?;
+        }
+        Ok(Self::Id(number))
     }
 
     /// Reads a unique id: lower-cased, without its `@`.
@@ -98,11 +113,24 @@ mod tests {
     #[test]
     fn one_room_has_one_spelling() {
         assert_eq!(Room::parse_id("7300000000000000001"), Ok(Room::Id(7_300_000_000_000_000_001)));
-        for bad in
-            ["", "0", "007", "+7", "-7", " 7", "7 ", "7e3", "99999999999999999999", "73000000000000000011"]
-        {
+        for bad in [
+            "",
+            "0",
+            "007",
+            "+7",
+            "-7",
+            " 7",
+            "7 ",
+            "7e3",
+            "99999999999999999999",
+            "73000000000000000011",
+            "18446744073709551616",
+            "1844674407370955161x",
+            "184467440737095516150",
+        ] {
             assert_eq!(Room::parse_id(bad), Err(RoomError::Id), "{bad:?}");
         }
+        assert_eq!(Room::parse_id("18446744073709551615"), Ok(Room::Id(u64::MAX)));
         assert_eq!(Room::parse_anchor("@Some.Name_1"), Room::parse_anchor("some.name_1"));
         for bad in ["", "@", "a b", "a/b", "ä", "@@a", &"x".repeat(33)] {
             assert_eq!(Room::parse_anchor(bad), Err(RoomError::UniqueId), "{bad:?}");

@@ -91,9 +91,19 @@ impl SessionHash {
         }
         let mut bytes = [0; 16];
         for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+            *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
         }
         Some(Self(bytes))
+    }
+}
+
+/// The value of a hexadecimal digit.
+fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
     }
 }
 
@@ -145,7 +155,11 @@ mod tests {
         }
         let session = SessionHash::of(&[7; 32], b"sessionid=1");
         assert_eq!(SessionHash::parse(&session.to_string()), Some(session));
+        assert_eq!(SessionHash::parse(&session.to_string().to_uppercase()), Some(session));
         assert_ne!(session, SessionHash::of(&[8; 32], b"sessionid=1"));
+        for bad in ["", &"0".repeat(31), &format!("+{}", "0".repeat(31)), &"g".repeat(32)] {
+            assert_eq!(SessionHash::parse(bad), None, "{bad}");
+        }
     }
 
     #[test]

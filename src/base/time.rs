@@ -54,6 +54,9 @@ impl Timestamp {
 
     /// Parses RFC 3339, for example `2027-01-01T00:00:00Z`. `None` outside 1970 to 2554 or where it is not RFC 3339.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        if let Some(nanos) = plain_rfc3339(text.as_bytes()) {
+            return Some(Self(nanos));
+        }
         let parsed: jiff::Timestamp = text.parse().ok()?;
         u64::try_from(parsed.as_nanosecond()).ok().map(Self)
     }
@@ -64,6 +67,52 @@ impl Timestamp {
         let at = jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or(jiff::Timestamp::MAX);
         jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap_or_default()
     }
+}
+
+/// The spelling that nearly everybody writes: `2027-01-01T00:00:00Z`, with or without a fraction of up to nine places. `None`
+/// of all others, and of years before 1970 and after 2553: whoever asks has another way.
+fn plain_rfc3339(bytes: &[u8]) -> Option<u64> {
+    /// How many days have gone by in a year when a month begins.
+    const DAYS_BEFORE: [u16; 13] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365];
+    let number = |from: usize, to: usize| {
+        bytes.get(from..to)?.iter().try_fold(0u32, |number, byte| {
+            let digit = byte.wrapping_sub(b'0');
+            (digit <= 9).then_some(number * 10 + u32::from(digit))
+        })
+    };
+    let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if !separators.iter().all(|(at, byte)| bytes.get(*at) == Some(byte)) {
+        return None;
+    }
+    let (year, month, day) = (number(0, 4)?, number(5, 7)? as usize, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    if !(1970..=2553).contains(&year) || !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 59
+    {
+        return None;
+    }
+    let month_days = DAYS_BEFORE[month] - DAYS_BEFORE[month - 1] + u16::from(is_leap && month == 2);
+    if !(1..=u32::from(month_days)).contains(&day) {
+        return None;
+    }
+    let fraction = match bytes.get(19..)? {
+        b"Z" => 0,
+        [b'.', places @ .., b'Z'] if (1..=9).contains(&places.len()) => {
+            number(20, 20 + places.len())? * 10u32.pow(9 - places.len() as u32)
+        }
+        _ => return None,
+    };
+    // Leap days of the years before this one, since 1970.
+    let before = year - 1;
+    let leap_days = before / 4 - before / 100 + before / 400 - (1969 / 4 - 1969 / 100 + 1969 / 400);
+    let days = (year - 1970) * 365
+        + leap_days
+        + u32::from(DAYS_BEFORE[month - 1])
+        + u32::from(is_leap && month > 2)
+        + day
+        - 1;
+    let secs = u64::from(days) * 86_400 + u64::from(hour * 3_600 + minute * 60 + second);
+    Some(secs * 1_000_000_000 + u64::from(fraction))
 }
 
 impl Add<Duration> for Timestamp {
@@ -199,6 +248,26 @@ mod tests {
         assert_eq!(at.to_string(), "2027-01-01T00:00:00.000Z");
         assert_eq!(Timestamp::parse_rfc3339("1969-01-01T00:00:00Z"), None);
         assert_eq!(Timestamp::parse_rfc3339("soon"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_plain_spelling_is_read_as_the_calendar_says(
+            nanos in 0..18_429_000_000_000_000_000u64, places in 0usize..10,
+        ) {
+            let at = jiff::Timestamp::from_nanosecond(nanos.into()).unwrap();
+            let text = format!("{at:.places$}");
+            let read: jiff::Timestamp = text.parse().unwrap();
+            proptest::prop_assert_eq!(plain_rfc3339(text.as_bytes()).map(i128::from), Some(read.as_nanosecond()));
+        }
+
+        #[test]
+        fn what_is_no_time_is_none_either_way(text in "(19[67]|20[0-2])[0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,10})?Z?") {
+            if let Some(nanos) = plain_rfc3339(text.as_bytes()) {
+                let read: jiff::Timestamp = text.parse().unwrap();
+                proptest::prop_assert_eq!(i128::from(nanos), read.as_nanosecond());
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From files to records in the order of their decisions.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::input::{BytesRead, FILES_MAX, InputError, LINE_BYTES_MAX, Read1, Sour
 use super::line::Line;
 use super::order::{Order, WINDOW};
 use super::record::{Place, Record};
+use super::scan::scan;
 use crate::base::time::Timestamp;
 use crate::engine::order;
 use crate::telemetry::access_log::RECORD_FORMAT;
@@ -17,6 +19,12 @@ const COMPLAINTS_MAX: usize = 20;
 
 /// So many different words of events, and policies, are kept.
 const WORDS_MAX: usize = 32;
+
+/// So many reloads are told one by one; the others are counted.
+const RELOADS_MAX: usize = 5;
+
+/// A word is kept up to so many bytes.
+const WORD_BYTES_MAX: usize = 64;
 
 /// What is wrong with a line is told in so many bytes.
 const WHY_BYTES_MAX: usize = 200;
@@ -47,6 +55,13 @@ pub struct Noticed {
     pub cut_addresses: u64,
     /// Records of a gateway that kept only a share of what it admitted.
     pub sampled: u64,
+    /// Reloads and rollbacks that were recorded.
+    pub reloads: u64,
+    /// The first of them: when, by what event, and the digest of the policy that came into force.
+    pub first_reloads: Vec<(Timestamp, String, String)>,
+    /// The policy of the last record, and of how many before it without a break.
+    policy: String,
+    same_policy: u64,
 }
 
 /// The records of all inputs, in the order of their decisions.
@@ -59,9 +74,6 @@ pub struct Feed {
     on_broken: OnBroken,
     wanted: Option<Wanted>,
     window: Duration,
-    /// The policy of the last record, and of how many before it without a break.
-    policy: String,
-    same_policy: u64,
     bytes: BytesRead,
     size: Option<u64>,
     /// What was noticed so far.
@@ -83,30 +95,38 @@ impl Feed {
         if paths.len() > FILES_MAX {
             return Err(InputError::TooMany(paths.len()));
         }
-        let bytes = BytesRead::default();
-        let mut sources = Vec::new();
-        let mut size = Some(0);
+        let mut feed = Self::empty(on_broken);
         for path in paths {
-            let (source, length) = Source::open(path.as_ref(), &bytes)?;
-            sources.push(Some(source));
-            size = size.zip(length).map(|(sum, length)| sum + length);
+            let (source, length) = Source::open(path.as_ref(), &feed.bytes)?;
+            feed.sources.push(Some(source));
+            feed.names.push(path.as_ref().to_owned());
+            feed.size = feed.size.zip(length).map(|(sum, length)| sum + length);
         }
-        let names = paths.iter().map(|path| path.as_ref().to_owned()).collect();
-        let (order, spare, noticed) = (Order::default(), Vec::new(), Noticed::default());
-        Ok(Self {
-            sources,
-            names,
-            order,
-            spare,
+        Ok(feed)
+    }
+
+    /// Of one reader, packed or not, which is called `name`.
+    pub fn of(name: &Path, reader: impl Read + 'static, on_broken: OnBroken) -> Result<Self, InputError> {
+        let mut feed = Self::empty(on_broken);
+        feed.sources.push(Some(Source::of(name, reader, &feed.bytes)?));
+        feed.names.push(name.to_owned());
+        feed.size = None;
+        Ok(feed)
+    }
+
+    fn empty(on_broken: OnBroken) -> Self {
+        Self {
+            sources: Vec::new(),
+            names: Vec::new(),
+            order: Order::default(),
+            spare: Vec::new(),
             on_broken,
             wanted: None,
             window: WINDOW,
-            policy: String::new(),
-            same_policy: 0,
-            bytes,
-            size,
-            noticed,
-        })
+            bytes: BytesRead::default(),
+            size: Some(0),
+            noticed: Noticed::default(),
+        }
     }
 
     /// Sorts all records, as many as can be held: for little traffic, written by hand.
@@ -142,7 +162,7 @@ impl Feed {
                 return Ok(Some(record));
             }
             let Some((file, _)) = behind else {
-                self.noticed.note_policies(&self.policy, std::mem::take(&mut self.same_policy));
+                self.noticed.settle_policy();
                 return Ok(None);
             };
             self.read_line(file)?;
@@ -167,71 +187,35 @@ impl Feed {
 
     fn read_line(&mut self, file: usize) -> Result<(), InputError> {
         let Some(source) = &mut self.sources[file] else { return Ok(()) };
-        let read = match source.read()? {
-            Read1::End => {
-                self.sources[file] = None;
-                return Ok(());
-            }
-            Read1::TooLong => Err(format!("a line of more than {LINE_BYTES_MAX} bytes")),
-            Read1::Line if source.line().trim_ascii().is_empty() => {
-                self.noticed.lines += 1;
-                return Ok(());
-            }
-            // Looked at once as text: the parser need not look at each of its texts again.
-            Read1::Line => match std::str::from_utf8(source.line()) {
-                Ok(text) => serde_json::from_str::<Line<'_>>(text).map_err(|error| worded(&error)),
-                Err(error) => Err(format!("not UTF-8 from byte {} on", error.valid_up_to() + 1)),
-            },
-        };
+        let read = source.read()?;
+        if matches!(read, Read1::End) {
+            self.sources[file] = None;
+            return Ok(());
+        }
         self.noticed.lines += 1;
         let place = Place { file: file as u16, line: source.number() };
-        let named = || format!("{}:{}", source.path.display(), place.line + 1);
         let mut record = self.spare.pop().unwrap_or_default();
-        let filled = match read {
-            Err(why) => Err(why),
-            Ok(line) => {
-                if let Some(format) = line.format.filter(|format| *format > RECORD_FORMAT.into()) {
-                    return Err(InputError::Newer { place: named(), format });
-                }
-                let time = line.time.0;
-                let filled = match &line.event {
-                    Some(event) => {
-                        note(&mut self.noticed.events, event, 1);
-                        match line.order.as_deref().map(|order| order::Order::parse(event, order)) {
-                            None => Ok(false),
-                            Some(None) => Err("`order` is no order of an operator".to_owned()),
-                            Some(Some(order)) => {
-                                record.fill_order(&line, order, place);
-                                Ok(true)
-                            }
-                        }
-                    }
-                    None => record.fill(&line, place).map(|()| true).map_err(|why| why.to_string()),
-                };
-                if filled == Ok(true) && record.order.is_none() {
-                    if let Some(policy) = &line.policy {
-                        if *self.policy == **policy {
-                            self.same_policy += 1;
-                        } else {
-                            self.noticed.note_policies(&self.policy, self.same_policy);
-                            (self.policy, self.same_policy) = (policy.to_string(), 1);
-                        }
-                    }
-                    self.noticed.cut_addresses += u64::from(line.client_prefix.is_some());
-                    self.noticed.sampled += u64::from(line.share.is_some());
-                    record.wanted = match &self.wanted {
-                        None => false,
-                        Some(Wanted::RequestId(id)) => record.request_id() == id,
-                        Some(Wanted::Line(number)) => file == 0 && place.line == *number,
-                    };
-                }
-                filled.inspect(|_| source.reached = source.reached.max(time))
-            }
+        let taken = match read {
+            Read1::TooLong => Err(format!("a line of more than {LINE_BYTES_MAX} bytes").into()),
+            _ => self.noticed.take_in(source.line(), &mut record, place),
         };
-        match filled {
-            Ok(true) => self.order.push(record),
-            Ok(false) => self.give_back(record),
-            Err(why) => {
+        let named = || format!("{}:{}", source.path.display(), place.line + 1);
+        match taken {
+            Ok(Taken { time, is_held }) => {
+                source.reached = source.reached.max(time);
+                if !is_held {
+                    self.give_back(record);
+                    return Ok(());
+                }
+                record.wanted = match &self.wanted {
+                    None => false,
+                    Some(Wanted::RequestId(id)) => record.request_id() == id,
+                    Some(Wanted::Line(number)) => file == 0 && place.line == *number,
+                };
+                self.order.push(record);
+            }
+            Err(Untaken::Newer(format)) => return Err(InputError::Newer { place: named(), format }),
+            Err(Untaken::Broken(why)) => {
                 let place = named();
                 self.give_back(record);
                 if self.on_broken == OnBroken::Stop {
@@ -247,17 +231,98 @@ impl Feed {
     }
 }
 
+/// What became of a line that could be read.
+struct Taken {
+    /// Its time; the start of time where it is empty.
+    time: Timestamp,
+    /// Whether there is a record of it to be held: a request, or an order.
+    is_held: bool,
+}
+
+/// Why a line was not taken.
+enum Untaken {
+    /// It is of a later version.
+    Newer(u64),
+    /// It is no record.
+    Broken(String),
+}
+
+impl From<String> for Untaken {
+    fn from(why: String) -> Self {
+        Self::Broken(why)
+    }
+}
+
 impl Noticed {
-    fn note_policies(&mut self, policy: &str, count: u64) {
+    /// Takes in one line, into `record` where it is one.
+    fn take_in(&mut self, bytes: &[u8], record: &mut Record, place: Place) -> Result<Taken, Untaken> {
+        // Looked at once as text: no parser need look at each of its texts again.
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| format!("not UTF-8 from byte {} on", error.valid_up_to() + 1))?;
+        let mut line = Line::default();
+        if !scan(text, &mut line) {
+            if text.trim_ascii().is_empty() {
+                return Ok(Taken { time: Timestamp::EPOCH, is_held: false });
+            }
+            line = serde_json::from_str(text).map_err(|error| worded(&error))?;
+        }
+        if let Some(format) = line.format.filter(|format| *format > RECORD_FORMAT.into()) {
+            return Err(Untaken::Newer(format));
+        }
+        let time = line.time.0;
+        if let Some(event) = &line.event {
+            note(&mut self.events, event, 1);
+            let Some(order) = line.order.as_deref() else {
+                self.note_reload(event, line.policy.as_deref(), time);
+                return Ok(Taken { time, is_held: false });
+            };
+            let order = order::Order::parse(event, order)
+                .ok_or_else(|| "`order` is no order of an operator".to_owned())?;
+            record.fill_order(&line, order, place);
+            return Ok(Taken { time, is_held: true });
+        }
+        record.fill(&line, place).map_err(|why| why.to_string())?;
+        if let Some(policy) = &line.policy {
+            if *self.policy == **policy {
+                self.same_policy += 1;
+            } else {
+                self.settle_policy();
+                self.policy.clear();
+                self.policy.push_str(policy);
+                self.same_policy = 1;
+            }
+        }
+        self.cut_addresses += u64::from(line.client_prefix.is_some());
+        self.sampled += u64::from(line.share.is_some());
+        Ok(Taken { time, is_held: true })
+    }
+
+    /// Counts what the policy of the last record decided without a break.
+    fn settle_policy(&mut self) {
+        let count = std::mem::take(&mut self.same_policy);
         if count > 0 {
-            note(&mut self.policies, policy, count);
+            note(&mut self.policies, &self.policy, count);
+        }
+    }
+
+    fn note_reload(&mut self, event: &str, policy: Option<&str>, time: Timestamp) {
+        if let ("reload" | "rollback", Some(policy)) = (event, policy) {
+            self.reloads += 1;
+            if self.first_reloads.len() < RELOADS_MAX {
+                self.first_reloads.push((time, event.to_owned(), cut(policy).to_owned()));
+            }
         }
     }
 }
 
+/// The first bytes of a word that strangers may have written.
+fn cut(word: &str) -> &str {
+    let end = word.len().min(WORD_BYTES_MAX);
+    word.get(..end).unwrap_or_default()
+}
+
 /// Counts a word, as long as there are not too many.
 fn note(words: &mut BTreeMap<String, u64>, word: &str, times: u64) {
-    const WORD_BYTES_MAX: usize = 64;
     if let Some(count) = words.get_mut(word) {
         *count += times;
     } else if words.len() < WORDS_MAX && word.len() <= WORD_BYTES_MAX {

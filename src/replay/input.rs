@@ -5,7 +5,8 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -19,6 +20,7 @@ pub const LINE_BYTES_MAX: usize = 64 << 10;
 /// At most so many files at a time: each is open.
 pub const FILES_MAX: usize = 256;
 
+/// Of a file so much is held at a time; more than two lines.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Why input cannot be read.
@@ -94,8 +96,13 @@ impl<R: Read> Read for Counted<R> {
 pub(super) struct Source {
     /// Its name, as it was given.
     pub(super) path: PathBuf,
-    reader: Box<dyn BufRead>,
-    line: Vec<u8>,
+    reader: Box<dyn Read>,
+    /// What was read of it; lines are looked at where they lie.
+    buffer: Vec<u8>,
+    /// The part of the buffer that holds what has not been looked at.
+    unread: Range<usize>,
+    /// The line that was read last.
+    line: Range<usize>,
     /// How many lines were read.
     lines: u64,
     /// The latest time read so far: what decides which file is read next.
@@ -126,46 +133,97 @@ impl Source {
             }
             (Box::new(file), metadata.is_file().then_some(metadata.len()))
         };
-        let counted = Counted { inner: raw, count: count.clone() };
-        let reader = unpacked(BufReader::with_capacity(BUFFER_BYTES, counted)).map_err(failed)?;
-        let source =
-            Self { path: path.to_owned(), reader, line: Vec::new(), lines: 0, reached: Timestamp::EPOCH };
-        Ok((source, size))
+        Ok((Self::of(path, raw, count)?, size))
+    }
+
+    /// What a reader gives, packed or not, under a name.
+    pub(super) fn of(path: &Path, raw: impl Read + 'static, count: &BytesRead) -> Result<Self, InputError> {
+        let reader = unpacked(Counted { inner: raw, count: count.clone() })
+            .map_err(|source| InputError::Open { path: path.to_owned(), source })?;
+        Ok(Self {
+            path: path.to_owned(),
+            reader,
+            buffer: vec![0; BUFFER_BYTES],
+            unread: 0..0,
+            line: 0..0,
+            lines: 0,
+            reached: Timestamp::EPOCH,
+        })
     }
 
     /// Reads the next line.
     pub(super) fn read(&mut self) -> Result<Read1, InputError> {
-        self.line.clear();
-        let read = Self::read_bounded(&mut self.reader, &mut self.line);
-        let read =
-            read.map_err(|source| InputError::Read { path: self.path.clone(), lines: self.lines, source })?;
-        if !matches!(read, Read1::End) {
-            self.lines += 1;
-        }
+        let read = self.next_line().map_err(|source| InputError::Read {
+            path: self.path.clone(),
+            lines: self.lines,
+            source,
+        })?;
+        self.lines += u64::from(!matches!(read, Read1::End));
         Ok(read)
     }
 
-    fn read_bounded(reader: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<Read1> {
-        let mut limited = reader.take(LINE_BYTES_MAX as u64 + 1);
-        if limited.read_until(b'\n', line)? == 0 {
-            return Ok(Read1::End);
+    fn next_line(&mut self) -> io::Result<Read1> {
+        self.line = 0..0;
+        let mut searched = 0;
+        // Of a line that is too long, all but its end is let go of.
+        let mut too_long = false;
+        loop {
+            let unread = &self.buffer[self.unread.clone()];
+            let end = memchr::memchr(b'\n', &unread[searched..]).map(|found| searched + found);
+            let length = end.unwrap_or(unread.len());
+            too_long |= length > LINE_BYTES_MAX;
+            let from = self.unread.start;
+            if let Some(end) = end {
+                self.unread.start += end + 1;
+                return Ok(self.found(from..from + end, too_long));
+            }
+            if too_long {
+                self.unread.start = self.unread.end;
+            }
+            searched = self.unread.len();
+            if !self.fill()? {
+                let rest = self.unread.clone();
+                self.unread.start = rest.end;
+                // The last line of a file may have no end.
+                return Ok(if rest.is_empty() && !too_long {
+                    Read1::End
+                } else {
+                    self.found(rest, too_long)
+                });
+            }
         }
-        if line.last() == Some(&b'\n') {
-            line.pop();
-            return Ok(Read1::Line);
+    }
+
+    fn found(&mut self, line: Range<usize>, too_long: bool) -> Read1 {
+        if too_long {
+            return Read1::TooLong;
         }
-        if line.len() <= LINE_BYTES_MAX {
-            // The last line of a file may have no end.
-            return Ok(Read1::Line);
+        self.line = line;
+        Read1::Line
+    }
+
+    /// Reads on, into the free part of the buffer, which is at least half of it: a line is much shorter. `false`: there
+    /// is no more.
+    fn fill(&mut self) -> io::Result<bool> {
+        if self.unread.end > BUFFER_BYTES / 2 {
+            self.buffer.copy_within(self.unread.clone(), 0);
+            self.unread = 0..self.unread.len();
         }
-        line.clear();
-        reader.skip_until(b'\n')?;
-        Ok(Read1::TooLong)
+        loop {
+            match self.reader.read(&mut self.buffer[self.unread.end..]) {
+                Ok(length) => {
+                    self.unread.end += length;
+                    return Ok(length > 0);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The line that was read last.
     pub(super) fn line(&self) -> &[u8] {
-        &self.line
+        &self.buffer[self.line.clone()]
     }
 
     /// The number of the line that was read last, from 0.
@@ -185,16 +243,103 @@ pub fn each_line(path: &Path, mut visit: impl FnMut(&[u8])) -> Result<(), InputE
     }
 }
 
-fn unpacked(mut reader: impl BufRead + 'static) -> io::Result<Box<dyn BufRead>> {
+fn unpacked(mut reader: impl Read + 'static) -> io::Result<Box<dyn Read>> {
     const GZIP: &[u8] = &[0x1f, 0x8b];
     const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
-    let start = reader.fill_buf()?;
-    if start.starts_with(GZIP) {
-        return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(reader))));
+    let mut start = Vec::with_capacity(ZSTD.len());
+    (&mut reader).take(ZSTD.len() as u64).read_to_end(&mut start)?;
+    let packing = [GZIP, ZSTD].into_iter().find(|magic| start.starts_with(magic));
+    let whole = io::Cursor::new(start).chain(reader);
+    Ok(match packing {
+        None => Box::new(whole),
+        Some(GZIP) => Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, whole))),
+        Some(_) => {
+            let buffered = BufReader::with_capacity(BUFFER_BYTES, whole);
+            Box::new(zstd::stream::read::Decoder::with_buffer(buffered)?)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Gives a few bytes at a time.
+    struct Trickle(io::Cursor<Vec<u8>>, usize);
+
+    impl Read for Trickle {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = buffer.len().min(self.1);
+            self.0.read(&mut buffer[..length])
+        }
     }
-    if start.starts_with(ZSTD) {
-        let decoder = zstd::stream::read::Decoder::with_buffer(reader)?;
-        return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder)));
+
+    fn lines(bytes: &[u8], at_a_time: usize) -> Vec<Option<Vec<u8>>> {
+        let reader = Trickle(io::Cursor::new(bytes.to_vec()), at_a_time);
+        let mut source = Source::of(Path::new("x"), reader, &BytesRead::default()).unwrap();
+        let mut lines = Vec::new();
+        loop {
+            match source.read().unwrap() {
+                Read1::Line => lines.push(Some(source.line().to_vec())),
+                Read1::TooLong => {
+                    assert!(source.line().is_empty());
+                    lines.push(None);
+                }
+                Read1::End => return lines,
+            }
+        }
     }
-    Ok(Box::new(reader))
+
+    #[test]
+    fn lines_of_any_length_whatever_is_read_at_a_time() {
+        let line = |length: usize| vec![b'x'; length];
+        let mut bytes = Vec::new();
+        let lengths = [
+            0,
+            5,
+            LINE_BYTES_MAX,
+            LINE_BYTES_MAX + 1,
+            1,
+            3 * BUFFER_BYTES + 17,
+            0,
+            LINE_BYTES_MAX,
+            2 * BUFFER_BYTES,
+            7,
+        ];
+        for length in lengths {
+            bytes.extend(line(length));
+            bytes.push(b'\n');
+        }
+        let expected: Vec<_> =
+            lengths.iter().map(|length| (*length <= LINE_BYTES_MAX).then(|| line(*length))).collect();
+        for at_a_time in [1, 1000, LINE_BYTES_MAX, usize::MAX] {
+            assert!(lines(&bytes, at_a_time) == expected, "{at_a_time} bytes at a time");
+        }
+        assert!(lines(&line(LINE_BYTES_MAX + 1), 4096) == [None], "the last one needs no end");
+        assert!(lines(b"", 1).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn packed_or_not_the_lines_are_the_same(
+            text in proptest::collection::vec("[a-z]{0,9}", 0..40), end in any::<bool>(), at_a_time in 1usize..50,
+        ) {
+            let mut bytes = text.join("\n").into_bytes();
+            if end {
+                bytes.push(b'\n');
+            }
+            let expected: Vec<_> = bytes.split_inclusive(|byte| *byte == b'\n')
+                .map(|line| Some(line.strip_suffix(b"\n").unwrap_or(line).to_vec()))
+                .collect();
+            prop_assert_eq!(&lines(&bytes, at_a_time), &expected);
+            let zstd = zstd::encode_all(&bytes[..], 1).unwrap();
+            prop_assert_eq!(&lines(&zstd, at_a_time), &expected);
+            let mut gzip = flate2::read::GzEncoder::new(&bytes[..], flate2::Compression::fast());
+            let mut packed = Vec::new();
+            gzip.read_to_end(&mut packed).unwrap();
+            prop_assert_eq!(&lines(&packed, at_a_time), &expected);
+        }
+    }
 }

@@ -12,7 +12,7 @@ use crate::base::time::Timestamp;
 pub(super) const HEADERS_MAX: usize = 64;
 
 /// A line, with every field that is looked at. Others are passed over.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 pub(super) struct Line<'a> {
     #[serde(default)]
     pub format: Option<u64>,
@@ -72,7 +72,7 @@ pub(super) struct Line<'a> {
 }
 
 /// A text, borrowed from the line where nothing in it is escaped.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Text<'a>(pub Cow<'a, str>);
 
 impl std::ops::Deref for Text<'_> {
@@ -103,24 +103,29 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 }
 
 /// A point in time: milliseconds since 1970, or RFC 3339.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Moment(pub Timestamp);
+
+impl Moment {
+    /// Of milliseconds since 1970; `None` beyond the year 2554, where nanoseconds in 64 bits end.
+    pub(super) fn of_millis(millis: u64) -> Option<Self> {
+        (millis < MILLIS_MAX).then(|| Self(Timestamp::from_millis(millis)))
+    }
+}
+
+const MILLIS_MAX: u64 = u64::MAX / 1_000_000;
 
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reader;
-        /// The year 2554, where nanoseconds in 64 bits end.
-        const MILLIS_MAX: u64 = u64::MAX / 1_000_000;
         impl Visitor<'_> for Reader {
             type Value = Moment;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a time: milliseconds since 1970, or RFC 3339")
             }
             fn visit_u64<E: de::Error>(self, millis: u64) -> Result<Moment, E> {
-                if millis >= MILLIS_MAX {
-                    return Err(E::custom("a time beyond the year 2554; are these milliseconds?"));
-                }
-                Ok(Moment(Timestamp::from_millis(millis)))
+                Moment::of_millis(millis)
+                    .ok_or_else(|| E::custom("a time beyond the year 2554; are these milliseconds?"))
             }
             fn visit_f64<E: de::Error>(self, millis: f64) -> Result<Moment, E> {
                 if !(0.0..MILLIS_MAX as f64).contains(&millis) {
@@ -140,7 +145,7 @@ impl<'de> Deserialize<'de> for Moment {
 }
 
 /// What a line says of the key.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) enum Key<'a> {
     /// Nothing.
     #[default]
@@ -151,7 +156,7 @@ pub(super) enum Key<'a> {
     Known(KeyFields<'a>),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct KeyFields<'a> {
     #[serde(borrow)]
     pub id: Text<'a>,
@@ -169,7 +174,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
 }
 
 /// Headers by name, in the line's order.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Headers<'a>(pub Vec<(Text<'a>, Text<'a>)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {

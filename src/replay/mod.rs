@@ -17,6 +17,7 @@ pub mod order;
 pub mod record;
 pub mod report;
 pub mod run;
+mod scan;
 pub mod scenario;
 pub mod tally;
 

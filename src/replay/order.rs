@@ -19,10 +19,14 @@ fn key(record: &Record) -> Key {
     (record.time, record.seq, record.place)
 }
 
+/// A record that has so many before it, or fewer, that should come after it is put into its place among them: requests under
+/// way beside each other end in any order.
+const NEAR: usize = 256;
+
 /// The records of the last two minutes.
 #[derive(Default)]
 pub(super) struct Order {
-    /// Those that came in order: nearly all, at no cost.
+    /// Those that came in order or nearly so: mostly all.
     run: VecDeque<Box<Record>>,
     /// The others.
     late: BinaryHeap<Late>,
@@ -56,11 +60,22 @@ impl Ord for Late {
 
 impl Order {
     pub(super) fn push(&mut self, record: Box<Record>) {
-        if self.run.back().is_none_or(|last| key(last) <= key(&record)) {
+        let this = key(&record);
+        if self.run.back().is_none_or(|last| key(last) <= this) {
             self.run.push_back(record);
-        } else {
-            self.late.push(Late(record));
+            return;
         }
+        // Between what comes before it and what comes after it.
+        let (mut before, mut after) = (self.run.len().saturating_sub(NEAR), self.run.len() - 1);
+        if key(&self.run[before]) > this {
+            self.late.push(Late(record));
+            return;
+        }
+        while after - before > 1 {
+            let middle = usize::midpoint(before, after);
+            if key(&self.run[middle]) <= this { before = middle } else { after = middle }
+        }
+        self.run.insert(after, record);
     }
 
     /// The earliest record, once no earlier one can come: all inputs have been read up to `reached`. `None` is their end.
@@ -83,5 +98,50 @@ impl Order {
             self.last = Some(key);
         }
         Some(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_comes_in_goes_out_in_order(
+            times in proptest::collection::vec((0u64..900, 0u64..3), 1..700), window_ms in 0u64..900,
+        ) {
+            let mut order = Order::default();
+            let window = Duration::from_millis(window_ms);
+            let (mut reached, mut out) = (Timestamp::EPOCH, Vec::new());
+            let mut expected = Vec::new();
+            for (line, (late, seq)) in times.into_iter().enumerate() {
+                // Each stands at most 900 ms from its place.
+                let time = Timestamp::from_millis(line as u64 + 900 - late);
+                let place = Place { file: 0, line: line as u64 };
+                expected.push((time, seq, place));
+                let mut record = Box::<Record>::default();
+                (record.time, record.seq, record.place) = (time, seq, place);
+                order.push(record);
+                reached = reached.max(time);
+                while let Some(record) = order.pop(Some(reached), window) {
+                    out.push(key(&record));
+                }
+            }
+            while let Some(record) = order.pop(None, window) {
+                out.push(key(&record));
+            }
+            let late = order.too_late;
+            prop_assert_eq!(late == 0, out.is_sorted());
+            expected.sort();
+            if late == 0 {
+                prop_assert_eq!(out, expected);
+            } else {
+                prop_assert!(window_ms < 899);
+                out.sort();
+                prop_assert_eq!(out, expected, "none is lost");
+            }
+        }
     }
 }

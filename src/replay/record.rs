@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::line::{Key, Line};
+use crate::base::net::parse_address;
 use crate::base::room::Room;
 use crate::base::secret::SessionHash;
 use crate::base::time::{Timestamp, Wait};
@@ -113,7 +114,7 @@ impl Record {
             Some(word) => Verdict::ALL.into_iter().find(|verdict| verdict.word() == word),
         };
         self.client = match line.client.as_deref() {
-            Some(text) => Some(text.parse().map_err(|_| Broken::Bad("client", "address"))?),
+            Some(text) => Some(parse_address(text).ok_or(Broken::Bad("client", "address"))?),
             None if self.by_gateway => None,
             None => return Err(Broken::Missing("client")),
         };
@@ -285,8 +286,11 @@ const FOREIGN_SESSIONS: &[u8; 32] = b"one key for all foreign sessions";
 fn room(name: &'static str, text: Option<&str>) -> Result<Option<Room>, Broken> {
     match text {
         None | Some("") => Ok(None),
-        Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => Room::parse_id(text).map(Some),
-        Some(text) => Room::parse_anchor(text).map(Some),
+        Some(text) => match Room::parse_id(text) {
+            Err(_) if text.bytes().any(|byte| !byte.is_ascii_digit()) => Room::parse_anchor(text),
+            read => read,
+        }
+        .map(Some),
     }
     .map_err(|_| Broken::Bad(name, "room"))
 }

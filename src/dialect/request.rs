@@ -10,7 +10,7 @@ use super::fault::Fault;
 use super::library;
 use super::marks::Marks;
 use super::param::Param;
-use super::query::Pairs;
+use super::query::{Coded, Pairs};
 use super::rooms::Named;
 use super::route::{Method, Route};
 use super::session::{Place, Session, header_text};
@@ -18,7 +18,7 @@ use super::target::SignTarget;
 use crate::base::library::Library;
 use crate::base::operation::Operation;
 use crate::base::room::Room;
-use crate::base::secret::KeyHash;
+use crate::base::secret::{KEY_PREFIX, KeyHash};
 
 /// The longest request target that is read, in bytes: a URL of 8 KiB, escaped throughout, and what stands beside it.
 pub const TARGET_BYTES_MAX: usize = 32 * 1024;
@@ -123,12 +123,12 @@ impl<'r> Request<'r> {
             let value = || pair.value.decoded();
             match param {
                 Param::Key => key.add(bytes_of(value()))?,
-                Param::Url => self.read_url(&value())?,
+                Param::Url => self.read_url(value())?,
                 Param::RoomId => self.named.id(&value())?,
                 Param::UniqueId => self.named.anchor(&value())?,
                 Param::Session => self.session.add(self.hash_key, Place::Query, value().as_bytes()),
                 Param::Client => self.library = library::of_client(&value()),
-                Param::Device => self.device = self.device.take().or_else(|| Some(value())),
+                Param::Device => self.device = self.device.take().or_else(|| Some(device(&pair.value))),
                 Param::SessionPlace | Param::Other => {}
             }
         }
@@ -174,7 +174,7 @@ impl<'r> Request<'r> {
         Ok(())
     }
 
-    fn read_url(&mut self, text: &str) -> Result<(), Fault> {
+    fn read_url(&mut self, text: Cow<'_, str>) -> Result<(), Fault> {
         let target = SignTarget::read(text, self.hash_key, &mut self.session)?;
         self.named.acted_on(target.named())?;
         match &self.target {
@@ -210,7 +210,7 @@ impl<'r> Request<'r> {
                 Param::Key if self.key != Some(KeyHash::of(text.as_bytes())) => {
                     return Err(Fault::ConflictingKey);
                 }
-                Param::Url => self.read_url(text)?,
+                Param::Url => self.read_url(Cow::Borrowed(text))?,
                 Param::RoomId => self.named.id(text)?,
                 Param::UniqueId => self.named.anchor(text)?,
                 Param::Session => self.session.add(self.hash_key, Place::Body, text.as_bytes()),
@@ -320,6 +320,20 @@ impl<'r> Key<'r> {
             }
         }
     }
+}
+
+/// A device id, where it looks like one: at most 64 bytes of what words and numbers are made of. All others are one and the same, `-`,
+/// as the access record keeps no more of them (`telemetry::access_log`), and replay must see the viewers that were seen.
+fn device<'r>(value: &Coded<'r>) -> Cow<'r, str> {
+    const BYTES_MAX: usize = 64;
+    const KEY_LIKE_BYTES: usize = 16;
+    let text = value.decoded();
+    let plain = text.bytes().all(|byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'@' | b':' | b',')
+    });
+    let raw_bytes = value.raw().len();
+    let like_a_key = raw_bytes > KEY_LIKE_BYTES && text.starts_with(KEY_PREFIX);
+    if plain && raw_bytes <= BYTES_MAX && !like_a_key { text } else { Cow::Borrowed("-") }
 }
 
 /// The token of `Authorization: Bearer` (RFC 6750 section 2.1); empty for any other scheme, which is not for us.

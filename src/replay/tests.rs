@@ -9,6 +9,7 @@ use super::input::InputError;
 use super::report::Report;
 use super::run::{self, Outcome, ReplayError};
 use crate::base::time::Timestamp;
+use crate::dialect::Request;
 use crate::policy::{PolicySet, Sources, compile};
 
 const BASE: &str = r#"
@@ -355,6 +356,11 @@ fn events_are_no_requests() {
     let replayed = replay(&policy(""), &[event.clone(), asked(0), event]);
     assert_eq!(replayed.outcome.tally.total.asked, 1);
     assert_eq!(replayed.noticed.events["reload"], 2);
+    let told = (Timestamp::from_millis(START), "reload".to_owned(), "0fa10203040506ff".to_owned());
+    assert_eq!(
+        (replayed.noticed.reloads, &replayed.noticed.first_reloads[..]),
+        (2, &[told.clone(), told][..])
+    );
 }
 
 /// In the order of their times, whatever order they stand in, and with both policies.
@@ -392,6 +398,40 @@ fn an_operators_orders_are_followed() {
     let replayed = replay(&policy(""), &[broken, asked(0)]);
     assert_eq!((replayed.noticed.broken, replayed.outcome.tally.total.asked), (1, 1));
 }
+
+const PATHS: [&str; 3] = ["/webcast/fetch", "/webcast/sign_url", "/webcast/room_id/"];
+const NAMES: [&str; 16] = [
+    "device_id",
+    "deviceId",
+    "DEVICE-ID",
+    "%64evice_id",
+    "device_id[]",
+    "client",
+    "Client",
+    "room_id",
+    "roomId",
+    "target_room_id",
+    "uniqueId",
+    "unique-id",
+    "url",
+    "%75RL",
+    "user_agent",
+    "session_id",
+];
+const VALUES: [&str; 12] = [
+    "",
+    "7123456789012345678",
+    "7300000000000000001",
+    "ttlive-node",
+    "some.name",
+    "odd+one",
+    "odd%2Fone",
+    "%E4%BD%A0",
+    "sg_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "https%3A%2F%2Fwebcast.tiktok.com%2Fwebcast%2Fim%2Ffetch%2F%3Faid%3D1988%26room_id%3D7300000000000000001",
+    "%37123456789012345678",
+];
 
 /// Lines of a few clients, accounts and rooms, with every outcome, out of order.
 fn traffic() -> impl Strategy<Value = Vec<Value>> {
@@ -465,5 +505,30 @@ mode = "shadow"
         let files = Files::new();
         let path = [files.of_bytes("a", &[b"\n", &bytes[..]].concat())];
         prop_assert!(replay_files(&policy(""), None, 1, &path, OnBroken::Skip).is_ok());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// Names in every spelling, values as they should be and odd ones: what is kept of a target says what the target said.
+    #[test]
+    fn what_a_target_says_survives_its_redaction(
+        pairs in proptest::collection::vec((0usize..NAMES.len(), 0usize..VALUES.len()), 0..5), path in 0usize..PATHS.len(),
+    ) {
+        let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{}={}", NAMES[*name], VALUES[*value])).collect();
+        let target = format!("{}?{}", PATHS[path], pairs.join("&"));
+        let mut kept = Vec::new();
+        crate::telemetry::access_log::redact_target(&target, &mut kept);
+        let kept = String::from_utf8(kept).unwrap();
+        let read = |target: &str| {
+            let request = Request::read_recorded("GET", target, "", std::iter::empty()).ok()?;
+            let facts = request.facts("203.0.113.7".parse().unwrap(), None);
+            let device = facts.device.map(str::to_owned);
+            Some((facts.operation, facts.room, facts.library, device, format!("{:?}", facts.target)))
+        };
+        if let Some(said) = read(&target) {
+            prop_assert_eq!(read(&kept), Some(said), "{} {}", target, kept);
+        }
     }
 }

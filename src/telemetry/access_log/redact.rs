@@ -35,15 +35,17 @@ pub fn redact_target(target: &str, out: &mut Vec<u8>) {
     redact_path(path, out);
     let pairs = query.strip_prefix(b"?").unwrap_or_default().split(|byte| *byte == b'&').take(1024);
     let mut separator = b'?';
-    for (name, value) in pairs.map(name_and_value).filter(|(name, _)| is_kept(name)).take(PARTS_MAX) {
+    let kept = pairs.map(name_and_value).filter_map(|(name, value)| kept(name).map(|name| (name, value)));
+    for (name, value) in kept.take(PARTS_MAX) {
         out.push(separator);
         separator = b'&';
         out.extend_from_slice(name);
         out.push(b'=');
         match name {
+            // An empty one is none.
+            URL if value.is_empty() => {}
             URL => redact_url(value, out),
-            // Anything else in it is a mistake, and what was mistaken for a room may be a session.
-            b"room_id" if !is_room_id(value) => out.push(REMOVED),
+            b"room_id" => redact_room_id(value, out),
             _ => redact_bounded(value, VALUE_BYTES_MAX, out),
         }
     }
@@ -54,20 +56,54 @@ fn name_and_value(pair: &[u8]) -> (&[u8], &[u8]) {
     end.map_or((pair, &[]), |end| (&pair[..end], &pair[end + 1..]))
 }
 
-/// Those that facts are made from.
-fn is_kept(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"url"
-            | b"room_id"
-            | b"unique_id"
-            | b"uniqueId"
-            | b"client"
-            | b"uuc"
-            | b"device_id"
-            | b"platform"
-            | b"type"
-    )
+/// The names of those that facts are made from, each in one spelling: `dialect::param` reads names in any, and what is kept
+/// must say the same.
+fn kept(name: &[u8]) -> Option<&'static [u8]> {
+    Some(match name {
+        b"client" => b"client",
+        b"room_id" => b"room_id",
+        b"url" => URL,
+        b"device_id" => b"device_id",
+        b"unique_id" => b"unique_id",
+        b"uniqueId" => b"uniqueId",
+        b"uuc" => b"uuc",
+        b"platform" => b"platform",
+        b"type" => b"type",
+        // What clients send beside these.
+        b"user_agent" | b"client_enter" | b"cursor" | b"tt_target_idc" | b"country" => return None,
+        _ => return folded(name),
+    })
+}
+
+/// The name behind any other spelling: percent-encoded, in either case, with or without `_` and `-`, as one of an array.
+fn folded(name: &[u8]) -> Option<&'static [u8]> {
+    const LONGEST: usize = 14;
+    let may_be = |first: &u8| {
+        matches!(first.to_ascii_lowercase(), b'c' | b'd' | b'r' | b't' | b'u' | b'_' | b'-' | b'%')
+    };
+    if !name.first().is_some_and(may_be) {
+        return None;
+    }
+    let mut folded = [0; LONGEST];
+    let mut length = 0;
+    for byte in percent_decode(name) {
+        match byte {
+            b'[' => break,
+            b'_' | b'-' => {}
+            other => {
+                *folded.get_mut(length)? = other.to_ascii_lowercase();
+                length += 1;
+            }
+        }
+    }
+    Some(match &folded[..length] {
+        b"client" => b"client",
+        b"roomid" | b"targetroomid" => b"room_id",
+        b"uniqueid" | b"targetuniqueid" => b"unique_id",
+        b"url" => URL,
+        b"deviceid" => b"device_id",
+        _ => return None,
+    })
 }
 
 /// Appends host and path of a URL to be signed, with the path's odd segments left out.
@@ -89,8 +125,25 @@ fn redact_path(path: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a room id, decoded. Anything else in its place is a mistake, and what was mistaken for a room may be a session.
+fn redact_room_id(value: &[u8], out: &mut Vec<u8>) {
+    if is_room_id(value) {
+        out.extend_from_slice(value);
+        return;
+    }
+    let start = out.len();
+    out.extend(percent_decode(value).take(ROOM_ID_BYTES_MAX + 1));
+    if !is_room_id(&out[start..]) {
+        out.truncate(start);
+        out.push(REMOVED);
+    }
+}
+
+/// The longest room id, in bytes.
+const ROOM_ID_BYTES_MAX: usize = 20;
+
 fn is_room_id(value: &[u8]) -> bool {
-    value.len() <= 20 && value.iter().all(u8::is_ascii_digit)
+    value.len() <= ROOM_ID_BYTES_MAX && value.iter().all(u8::is_ascii_digit)
 }
 
 /// Appends the text as it stands where it is plain and no key of ours, else one `-`.
@@ -268,7 +321,7 @@ mod tests {
             before in "(/webcast/fetch\\?room_id=7&|/webcast/sign_url\\?url=https%3A%2F%2Fh%2F%3F|/a/b\\?)",
             after in "(&client=x|%26room_id%3D7)?",
         ) {
-            prop_assume!(!is_kept(name.as_bytes()));
+            prop_assume!(kept(name.as_bytes()).is_none());
             let target = format!("{before}{name}=s3cretvalue{after}");
             prop_assert!(!redacted(&target).contains("s3cretvalue"), "{}", redacted(&target));
             let encoded = format!("{before}{name}%3Ds3cretvalue{after}");

@@ -13,8 +13,10 @@ use percent_encoding::percent_decode;
 use serde::Deserialize;
 
 use super::operate::GatewayArgs;
+use crate::base::id::AccountId;
 use crate::base::room::Room;
 use crate::config::{self, Flags, RecordTo};
+use crate::engine::order::Order;
 use crate::replay::report::Count;
 use crate::telemetry::access_log::{Edit, Rewritten, record_files, rewrite};
 
@@ -26,7 +28,8 @@ pub enum RecordVerb {
     /// The files that were set aside are rewritten, each in one step; a running gateway sets its own aside first, and goes on
     /// with a new one. What was copied elsewhere (backups, logs that were shipped, what `replay` wrote) is not touched, nor
     /// are the counts that the gateway holds in memory, which end with their windows. A request that comes later is recorded
-    /// like any other.
+    /// like any other. What an operator ordered about just these (a ban of the address) goes, too, and a replay does not
+    /// follow it then; what was ordered about more (a ban of its network) stays.
     Purge(PurgeArgs),
 }
 
@@ -159,6 +162,10 @@ struct Named {
     answer_room: Option<String>,
     #[serde(default)]
     target: Option<String>,
+    #[serde(default)]
+    event: Option<String>,
+    #[serde(default)]
+    order: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -175,14 +182,30 @@ impl PurgeArgs {
                 || self.room.is_some_and(|room| holds(room.to_string()))
                 || self.address.is_some_and(|net| holds(net.addr().to_string()));
         };
+        if let Some(order) = named.order() {
+            return self.holds_order(&order);
+        }
         let account = || named.key.as_ref().map(|key| key.account.as_str());
         self.account.as_deref().is_some_and(|wanted| account() == Some(wanted))
             || self.room.is_some_and(|wanted| named.is_about(wanted))
             || self.address.is_some_and(|net| named.comes_from(net))
     }
+
+    /// An order goes where it is about nothing wider than what is to go.
+    fn holds_order(&self, order: &Order) -> bool {
+        let about = order.about();
+        let account = about.account.map(AccountId::as_str);
+        self.account.as_deref().is_some_and(|wanted| account == Some(wanted))
+            || self.room.is_some_and(|wanted| about.room == Some(wanted))
+            || self.address.is_some_and(|net| about.network.is_some_and(|network| net.contains(&network)))
+    }
 }
 
 impl Named {
+    fn order(&self) -> Option<Order> {
+        Order::parse(self.event.as_deref()?, self.order.as_deref()?)
+    }
+
     fn is_about(&self, wanted: Room) -> bool {
         let said = [&self.room, &self.answer_room].into_iter().flatten().any(|text| room(text) == Ok(wanted));
         said || self.target.as_deref().is_some_and(|target| names(target, wanted))
@@ -237,22 +260,28 @@ mod tests {
         let line = r#"{"time":1,"client":"203.0.113.7","key":{"id":"k","account":"studio","tier":"t"},"target":"/webcast/fetch?room_id=71","room":"71","answer_room":"72"}"#;
         let refused = r#"{"time":1,"client":"2001:db8::7","key":null,"target":"/webcast/anchors/%40Some.Name/restart"}"#;
         let cut = r#"{"time":1,"client":"203.0.113.0","client_prefix":24,"key":null}"#;
+        let ban =
+            r#"{"time":1,"event":"ban","order":"prefix 203.0.113.7 1800000000000 spam from 2001:db8::7"}"#;
+        let lift = r#"{"time":1,"event":"lift","order":"shadow subnet-in-room 203.0.113.0/24 71"}"#;
+        let pardon = r#"{"time":1,"event":"pardon","order":"@some.name 1h"}"#;
+        let banned = r#"{"time":1,"event":"ban","order":"account studio 1800000000000 x"}"#;
         for (account, about, address, expected) in [
-            (Some("studio"), None, None, [true, false, false]),
-            (Some("studi"), None, None, [false; 3]),
-            (None, Some("71"), None, [true, false, false]),
-            (None, Some("72"), None, [true, false, false]),
-            (None, Some("7"), None, [false; 3]),
-            (None, Some("@some.name"), None, [false, true, false]),
-            (None, Some("name"), None, [false; 3]),
-            (None, None, Some("203.0.113.7"), [true, false, false]),
-            (None, None, Some("::ffff:203.0.113.7"), [true, false, false]),
-            (None, None, Some("203.0.113.0/24"), [true, false, true]),
-            (None, None, Some("2001:db8::/64"), [false, true, false]),
-            (Some("studio"), None, Some("2001:db8::7"), [true, true, false]),
+            (Some("studio"), None, None, [true, false, false, false, false, false, true]),
+            (Some("studi"), None, None, [false; 7]),
+            (None, Some("71"), None, [true, false, false, false, true, false, false]),
+            (None, Some("72"), None, [true, false, false, false, false, false, false]),
+            (None, Some("7"), None, [false; 7]),
+            (None, Some("@some.name"), None, [false, true, false, false, false, true, false]),
+            (None, Some("name"), None, [false; 7]),
+            (None, None, Some("203.0.113.7"), [true, false, false, true, false, false, false]),
+            (None, None, Some("::ffff:203.0.113.7"), [true, false, false, true, false, false, false]),
+            (None, None, Some("203.0.113.0/24"), [true, false, true, true, true, false, false]),
+            (None, None, Some("2001:db8::/64"), [false, true, false, false, false, false, false]),
+            (Some("studio"), None, Some("2001:db8::7"), [true, true, false, false, false, false, true]),
         ] {
             let args = args(account, about, address);
-            let holds = [line, refused, cut].map(|line| args.holds(line.as_bytes()));
+            let holds =
+                [line, refused, cut, ban, lift, pardon, banned].map(|line| args.holds(line.as_bytes()));
             assert_eq!(holds, expected, "{args:?}");
         }
         assert!(args(Some("studio"), None, None).holds(b"{\"account\":\"studio\", torn"));

@@ -7,10 +7,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::Engine;
 use super::operator::{BanTarget, OperatorBan, Untaken};
 use super::viewbot::Shelf;
 use super::viewbot::bans::{Ban, Target};
+use crate::base::id::AccountId;
+use crate::base::net::Prefix;
 use crate::base::rate::{LengthText, parse_length};
 use crate::base::room::Room;
 use crate::base::time::Timestamp;
@@ -100,6 +104,62 @@ impl Order {
     }
 }
 
+/// What an order is about, as far as it names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct About<'o> {
+    /// A network: an address, or a prefix.
+    pub network: Option<IpNet>,
+    /// A room.
+    pub room: Option<Room>,
+    /// An account.
+    pub account: Option<&'o AccountId>,
+}
+
+impl Order {
+    /// What it is about.
+    pub fn about(&self) -> About<'_> {
+        let nothing = About::default();
+        match self {
+            Self::Ban { target, .. } | Self::Lift(target) => match target {
+                BanTarget::Prefix(prefix) => About { network: Some(*prefix), ..nothing },
+                BanTarget::Account(account) => About { account: Some(account), ..nothing },
+                BanTarget::Room(room) => About { room: Some(*room), ..nothing },
+                BanTarget::Asn(_) | BanTarget::Key(_) => nothing,
+            },
+            Self::Free(_, target) | Self::Promote(target) => {
+                let network =
+                    target.network().and_then(|prefix| IpNet::new(prefix.first(), prefix.length()).ok());
+                About { network, room: target.room(), ..nothing }
+            }
+            Self::Pardon { room, .. } => About { room: Some(*room), ..nothing },
+        }
+    }
+
+    /// The same with each address cut as the access record cuts those of its requests after a while: to the first of its
+    /// subnet. So it is about the same requests of a record that is cut.
+    #[must_use]
+    pub fn cut(&self) -> Self {
+        let cut = |target: &BanTarget| match target {
+            BanTarget::Prefix(prefix) => {
+                let subnet = Prefix::subnet(prefix.addr());
+                let length = prefix.prefix_len();
+                let first = IpNet::new(subnet.first(), length).map_or(*prefix, |cut| cut.trunc());
+                BanTarget::Prefix(if length > subnet.length() { first } else { *prefix })
+            }
+            other => other.clone(),
+        };
+        match self {
+            Self::Ban { target, until, reason } => {
+                Self::Ban { target: cut(target), until: *until, reason: reason.clone() }
+            }
+            Self::Lift(target) => Self::Lift(cut(target)),
+            Self::Free(shelf, target) => Self::Free(*shelf, target.cut()),
+            Self::Promote(target) => Self::Promote(target.cut()),
+            Self::Pardon { .. } => self.clone(),
+        }
+    }
+}
+
 /// The words of events that are orders.
 pub const WORDS: [&str; 4] = ["ban", "lift", "promote", "pardon"];
 
@@ -184,9 +244,28 @@ mod tests {
             Order::Promote(Target::parse("subnet-in-room 192.0.2.0/24 7").unwrap()),
             Order::Pardon { room: Room::parse("@streamer").unwrap(), length: Duration::from_secs(5400) },
         ];
-        for order in orders {
-            assert_eq!(Order::parse(order.word(), &order.to_string()).as_ref(), Some(&order), "{order}");
+        for order in &orders {
+            assert_eq!(Order::parse(order.word(), &order.to_string()).as_ref(), Some(order), "{order}");
             assert!(WORDS.contains(&order.word()));
+        }
+        let about = orders.each_ref().map(Order::about);
+        assert_eq!(about[0].network.map(|network| network.to_string()).as_deref(), Some("203.0.113.0/24"));
+        assert_eq!(about[1].account.map(AccountId::as_str), Some("overlay-suite"));
+        assert_eq!(about[2].network.map(|network| network.to_string()).as_deref(), Some("192.0.2.7/32"));
+        assert_eq!(about[3].room, Some(Room::Id(7)));
+        assert_eq!(about[4], About { room: Some(Room::parse("@streamer").unwrap()), ..About::default() });
+        for (word, text, cut) in [
+            ("ban", "prefix 203.0.113.7 1800000000000 x", "prefix 203.0.113.0 1800000000000 x"),
+            ("ban", "prefix 203.0.112.0/22 1800000000000 x", "prefix 203.0.112.0/22 1800000000000 x"),
+            ("ban", "prefix 203.0.113.8/30 1800000000000 x", "prefix 203.0.113.0/30 1800000000000 x"),
+            ("lift", "prefix 2001:db8:1:2::/64", "prefix 2001:db8:1::/64"),
+            ("lift", "enforced address 192.0.2.7", "enforced address 192.0.2.0"),
+            ("promote", "shadow viewer-in-room 192.0.2.7 abc 7", "shadow viewer-in-room 192.0.2.0 abc 7"),
+            ("pardon", "@streamer 1h", "@streamer 1h"),
+        ] {
+            let order = Order::parse(word, text).unwrap();
+            assert_eq!(order.cut().to_string(), cut);
+            assert_eq!(order.cut().cut(), order.cut(), "a second time changes nothing");
         }
         for (word, bad) in [
             ("ban", "prefix x 1 y"),

@@ -43,6 +43,11 @@ impl Address {
     pub const fn number(self) -> u64 {
         self.0
     }
+
+    pub(super) fn prefix(self) -> Prefix {
+        let is_v6 = self.is_v6();
+        Prefix::from_parts(self.0, if is_v6 { 64 } else { 32 }, is_v6)
+    }
 }
 
 /// The address, or the first address of the /64.
@@ -65,6 +70,15 @@ pub struct Subnet(u64);
 impl Subnet {
     pub(super) const fn to_number(self) -> u64 {
         self.0
+    }
+
+    pub(super) fn prefix(self) -> Prefix {
+        let is_v6 = self.0 >> 32 != 0;
+        if is_v6 {
+            Prefix::from_parts(self.0, 48, true)
+        } else {
+            Prefix::from_parts(self.0 & !SUBNET_V4, 24, false)
+        }
     }
 }
 

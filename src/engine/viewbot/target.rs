@@ -32,6 +32,29 @@ impl Target {
         }
     }
 
+    /// The network that it is about, where it is about one: an address, or a subnet.
+    pub fn network(&self) -> Option<Prefix> {
+        match self {
+            Self::SubnetInRoom(subnet, _) => Some(subnet.prefix()),
+            _ => self.address().map(Address::prefix),
+        }
+    }
+
+    /// The same with its address cut to the first of its subnet, as the access record cuts those of requests after a while.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        let cut = |address: Address| Address::of(Prefix::proxy(address.subnet().prefix().first()));
+        match self {
+            Self::ViewerInRoom(Viewer { address, who }, room) => {
+                Self::ViewerInRoom(Viewer { address: cut(address), who }, room)
+            }
+            Self::ProfileInRoom(address, profile, room) => Self::ProfileInRoom(cut(address), profile, room),
+            Self::Profile(address, profile) => Self::Profile(cut(address), profile),
+            Self::Address(address) => Self::Address(cut(address)),
+            Self::SubnetInRoom(..) | Self::KeyInRoom(..) => self,
+        }
+    }
+
     /// Whether it is about an address: it, or the subnet that it lies in.
     pub fn holds(&self, address: Address) -> bool {
         match self {
@@ -141,6 +164,14 @@ mod tests {
         ] {
             assert_eq!(Target::parse(bad), None, "{bad}");
         }
+        let networks = targets.each_ref().map(|target| target.network().map(|network| network.to_string()));
+        let networks = networks.each_ref().map(|network| network.as_deref().unwrap_or("-"));
+        let (six, sixes) = ("2001:db8:1:2::/64", "2001:db8:1::/48");
+        assert_eq!(networks, ["192.0.2.7", six, "192.0.2.7", six, "192.0.2.0/24", sixes, "-"]);
+        let cut = targets.each_ref().map(|target| target.cut().to_string());
+        assert_eq!(cut[0], "viewer-in-room 192.0.2.0 abc 7");
+        assert_eq!(cut[3], "address 2001:db8:1::/64");
+        assert_eq!([&cut[4], &cut[6]], [&targets[4].to_string(), &targets[6].to_string()]);
         assert!(targets[4].holds(v4) && !targets[4].holds(v6) && targets[3].holds(v6));
     }
 }

@@ -16,6 +16,7 @@ use flate2::write::GzEncoder;
 
 use super::write_address;
 use crate::base::net::Prefix;
+use crate::engine::order::Order;
 
 /// What the name of a file ends with while it is written.
 pub(super) const UNDER_WAY: &str = ".rewriting";
@@ -197,16 +198,35 @@ impl Packer {
     }
 }
 
-/// Cuts the client's address of one line to its subnet (/24, /48), and says so beside it.
-pub(super) fn cut_address(line: &[u8], out: &mut Vec<u8>) -> Edit {
-    // Everything that stands before it in a line of ours is our own: no text of a stranger's can look like it.
-    const FIELD: &[u8] = b",\"client\":\"";
-    let Some(at) = line.windows(FIELD.len()).position(|window| window == FIELD) else { return Edit::Keep };
-    let from = at + FIELD.len();
-    let Some(length) = line[from..].iter().position(|byte| *byte == b'"') else { return Edit::Keep };
-    let rest = &line[from + length + 1..];
-    let address: Option<IpAddr> =
-        std::str::from_utf8(&line[from..from + length]).ok().and_then(|text| text.parse().ok());
+/// Cuts the addresses of one line: the client's to its subnet (/24, /48), which is said beside it, and those that an
+/// operator's order is about to the first of theirs.
+pub(super) fn cut_addresses(line: &[u8], out: &mut Vec<u8>) -> Edit {
+    // Everything that stands before these fields in a line of ours is our own: no text of a stranger's can look like them.
+    if let Some((from, address)) = text_behind(line, b",\"client\":\"") {
+        return cut_client(line, from, address, out);
+    }
+    let event = text_behind(line, b",\"event\":\"").map(|(_, word)| word);
+    match (event, text_behind(line, b",\"order\":\"")) {
+        (Some(event), Some((from, order))) => cut_order(line, event, from, order, out),
+        _ => Edit::Keep,
+    }
+}
+
+/// Where the text of a field begins, which `field` ends before, and the text as it stands.
+fn text_behind<'l>(line: &'l [u8], field: &[u8]) -> Option<(usize, &'l [u8])> {
+    let from = line.windows(field.len()).position(|window| window == field)? + field.len();
+    let mut escaped = false;
+    let length = line[from..].iter().position(|byte| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    })?;
+    Some((from, &line[from..from + length]))
+}
+
+fn cut_client(line: &[u8], from: usize, address: &[u8], out: &mut Vec<u8>) -> Edit {
+    let rest = &line[from + address.len() + 1..];
+    let address: Option<IpAddr> = std::str::from_utf8(address).ok().and_then(|text| text.parse().ok());
     let Some(address) = address.filter(|_| !rest.starts_with(b",\"client_prefix\"")) else {
         return Edit::Keep;
     };
@@ -219,13 +239,25 @@ pub(super) fn cut_address(line: &[u8], out: &mut Vec<u8>) -> Edit {
     Edit::Replace
 }
 
+fn cut_order(line: &[u8], event: &[u8], from: usize, text: &[u8], out: &mut Vec<u8>) -> Edit {
+    let event = std::str::from_utf8(event).unwrap_or_default();
+    let quoted = &line[from - 1..=from + text.len()];
+    let order = serde_json::from_slice::<String>(quoted).ok().and_then(|text| Order::parse(event, &text));
+    let cut = order.and_then(|order| Some(order.cut()).filter(|cut| *cut != order));
+    let Some(cut) = cut else { return Edit::Keep };
+    out.extend_from_slice(&line[..from - 1]);
+    super::json::string(out, &cut.to_string());
+    out.extend_from_slice(&line[from + text.len() + 1..]);
+    Edit::Replace
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn cut(line: &str) -> String {
         let mut out = Vec::new();
-        match cut_address(line.as_bytes(), &mut out) {
+        match cut_addresses(line.as_bytes(), &mut out) {
             Edit::Replace => String::from_utf8(out).unwrap(),
             Edit::Keep | Edit::Remove => line.to_owned(),
         }
@@ -243,6 +275,18 @@ mod tests {
                 r#"{"time":1,"client":"2001:db8:1::","client_prefix":48,"key":null}"#,
             ),
             (r#"{"time":1,"event":"reload"}"#, r#"{"time":1,"event":"reload"}"#),
+            (
+                r#"{"time":1,"event":"ban","order":"prefix 203.0.113.77 1800000000000 they said \"203.0.113.77\"","detail":"x"}"#,
+                r#"{"time":1,"event":"ban","order":"prefix 203.0.113.0 1800000000000 they said \"203.0.113.77\"","detail":"x"}"#,
+            ),
+            (
+                r#"{"time":1,"event":"lift","order":"enforced address 2001:db8:1:2::/64","detail":"x"}"#,
+                r#"{"time":1,"event":"lift","order":"enforced address 2001:db8:1::/64","detail":"x"}"#,
+            ),
+            (
+                r#"{"time":1,"event":"pardon","order":"@streamer 1h","detail":",\"order\":\"x"}"#,
+                r#"{"time":1,"event":"pardon","order":"@streamer 1h","detail":",\"order\":\"x"}"#,
+            ),
         ] {
             assert_eq!(cut(line), expected);
             assert_eq!(cut(expected), expected, "a second time changes nothing");

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::RecordSettings;
-use super::rewrite::{UNDER_WAY, cut_address, rewrite};
+use super::rewrite::{UNDER_WAY, cut_addresses, rewrite};
 use crate::base::time::Timestamp;
 
 /// A file is rotated at this age, whatever its size: otherwise a quiet gateway would keep addresses for ever.
@@ -169,7 +169,7 @@ impl RotatingFile {
             for path in due {
                 let mut to = path.as_os_str().to_owned();
                 to.push(CUT);
-                if let Err(error) = rewrite(&path, Path::new(&to), cut_address) {
+                if let Err(error) = rewrite(&path, Path::new(&to), cut_addresses) {
                     tracing::error!(%error, file = %path.display(), "the addresses in a file of the access record cannot be cut");
                 }
             }

@@ -1,6 +1,12 @@
 //! `signgate replay`: recorded traffic against a policy. Who would be refused, why, and what another policy says otherwise?
 //!
 //! stdout is for the report, stderr for talk and progress, `--decisions` for one line for each record (design 9).
+//!
+//! **Reloads in the record are told and not followed.** A record holds the digest of the policy that came into force, not its
+//! files; and the question is what the policies given here would have done with all of this traffic. To see what a reload
+//! changed, replay with the new policies `--against` the former ones (`signgate rollback --list` knows where they are).
+//! What an operator ordered (a ban, a lift, a promotion, a pardon) is followed, by both policies.
+//!
 //! Exit codes: 0 done, 2 where something could not be read or written, or a broken line was met with `--strict`.
 
 use std::fs::File;
@@ -112,6 +118,11 @@ pub(super) fn load_place(place: &PolicyPlace) -> anyhow::Result<PolicySet> {
     }
 }
 
+/// A word of a record, without what a terminal obeys.
+fn printable(word: &str) -> String {
+    word.chars().filter(|c| !c.is_control()).collect()
+}
+
 /// What a person should know before believing the numbers.
 fn tell(feed: &Feed, outcome: &Outcome, policy: &PolicySet) {
     let Noticed { broken, complaints, events, policies, cut_addresses, sampled, .. } = &feed.noticed;
@@ -122,7 +133,7 @@ fn tell(feed: &Feed, outcome: &Outcome, policy: &PolicySet) {
         eprintln!("warning: {} more lines are no records", Count(broken - complaints.len() as u64));
     }
     for tier in &outcome.unknown_tiers {
-        let tier: String = tier.chars().filter(|c| !c.is_control()).take(64).collect();
+        let tier: String = printable(tier).chars().take(64).collect();
         eprintln!("warning: tier `{tier}` is not in the policy; its accounts count as free ones");
     }
     if feed.too_late() > 0 {
@@ -148,12 +159,20 @@ fn tell(feed: &Feed, outcome: &Outcome, policy: &PolicySet) {
         eprintln!("the records were decided by other policies than {own}");
     }
     for (event, count) in events {
-        let event: String = event.chars().filter(|c| !c.is_control()).collect();
-        let what = if order::WORDS.contains(&event.as_str()) {
-            "followed where they find what they are about"
-        } else {
-            "the policy stays the same throughout"
+        let what = match event.as_str() {
+            "reload" | "rollback" => {
+                "not followed: the policies given here decide from the first record to the last"
+            }
+            word if order::WORDS.contains(&word) => "followed where they find what they are about",
+            _ => "nothing follows from them",
         };
-        eprintln!("{count} events `{event}` in the record; {what}");
+        eprintln!("{} events `{}` in the record; {what}", Count(*count), printable(event));
+    }
+    for (at, event, policy) in &feed.noticed.first_reloads {
+        let same = if *policy == own { ", the one given here" } else { "" };
+        eprintln!("  {event} at {at}: policy {} came into force{same}", printable(policy));
+    }
+    if feed.noticed.reloads > feed.noticed.first_reloads.len() as u64 {
+        eprintln!("  and {} more", Count(feed.noticed.reloads - feed.noticed.first_reloads.len() as u64));
     }
 }

@@ -154,7 +154,12 @@ fn ask(client: &mut Client, dice: &mut Dice) -> Answer {
     match dice.roll(60) {
         0 => query.push_str("&session_id=0123456789abcdef"),
         1 => headers.push("X-Cookie-Header: sessionid=0123456789abcdef".into()),
-        2 => query.push_str("&device_id=7123456789012345678"),
+        2 => query.push_str(dice.pick(&[
+            "&device_id=7123456789012345678",
+            "&deviceId=7123456789012345678",
+            "&device_id=odd%2Fone",
+            "&DEVICE-ID=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789",
+        ])),
         _ => {}
     }
     let host = dice.pick(&["webcast.tiktok.com", "webcast.tiktok.com", "webcast.tiktok.com", "evil.example"]);
@@ -306,6 +311,79 @@ fn signgate(directory: &std::path::Path, arguments: &[&str]) -> (i32, String, St
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Orders are followed, a reload is told: a record of a gateway whose operator was busy.
+#[test]
+fn a_record_with_a_ban_a_pardon_and_a_reload_replays_to_the_same_verdicts() {
+    let generator = Generator::good();
+    let gateway = Setup::new(FEW).generator(generator.address).flag("--workers").flag("1").start();
+    let ask =
+        |room: u64| gateway.get(&format!("/webcast/fetch?room_id=730000000000000000{room}"), &[]).status;
+    let operate = |arguments: &[&str]| {
+        let (code, out, said) = signgate(gateway.directory(), arguments);
+        assert_eq!(code, 0, "{arguments:?}: {out}{said}");
+    };
+    let mut statuses = vec![ask(1)];
+    operate(&["bans", "add", "--prefix", "127.0.0.1", "--reason", "rented, \"quoted\"", "--for", "2h"]);
+    statuses.push(ask(1));
+    operate(&["bans", "lift", "o1"]);
+    statuses.push(ask(2));
+    operate(&["bans", "add", "--room", "7300000000000000003", "--reason", "closed", "--for", "2h"]);
+    operate(&["pardon", "7300000000000000004", "--for", "1h"]);
+    statuses.extend([ask(3), ask(4)]);
+    // With room for one more, which the policy of the start has not.
+    std::fs::write(gateway.policies().join("10-test.toml"), FEW.replace("hour = 2", "hour = 3")).unwrap();
+    operate(&["reload"]);
+    statuses.extend([ask(4), ask(4)]);
+    assert_eq!(statuses, [200, 403, 200, 403, 429, 200, 429]);
+
+    let kept = tempfile::tempdir().unwrap();
+    for (name, limit) in [("before", "hour = 2"), ("after", "hour = 3")] {
+        std::fs::create_dir(kept.path().join(name)).unwrap();
+        std::fs::write(kept.path().join(name).join("10-test.toml"), FEW.replace("hour = 2", limit)).unwrap();
+    }
+    let stopped = gateway.stop();
+    std::fs::write(kept.path().join("access.jsonl"), &stopped.record).unwrap();
+    let replay = |policies: &str, more: &[&str]| {
+        let arguments = [
+            "replay",
+            "--strict",
+            "--policies",
+            policies,
+            "--input",
+            "access.jsonl",
+            "--decisions",
+            "decisions",
+        ];
+        let (code, out, said) = signgate(kept.path(), &[&arguments[..], more].concat());
+        assert_eq!(code, 0, "{out}{said}");
+        let decisions = std::fs::read_to_string(kept.path().join("decisions")).unwrap();
+        let rules: Vec<Value> = decisions.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (
+            rules.iter().map(|line| line["rule"].as_str().unwrap_or("-").to_owned()).collect::<Vec<_>>(),
+            out,
+            said,
+        )
+    };
+    let (rules, _, said) = replay("before", &[]);
+    assert_eq!(rules, ["-", "operator-ban", "-", "operator-ban", "few", "few", "few"]);
+    for part in [
+        "2 events `ban` in the record; followed",
+        "1 events `lift` in the record; followed",
+        "1 events `pardon` in the record; followed",
+        "1 events `reload` in the record; not followed: the policies given here decide from the first record to the last",
+        "  reload at ",
+    ] {
+        assert!(said.contains(part), "no `{part}` in\n{said}");
+    }
+    let reload = said.lines().find(|line| line.starts_with("  reload at ")).unwrap();
+    assert!(reload.ends_with(" came into force"), "{reload}");
+    let (rules, out, said) = replay("after", &["--against", "before"]);
+    assert_eq!(rules, ["-", "operator-ban", "-", "operator-ban", "-", "few", "few"]);
+    let reload = said.lines().find(|line| line.starts_with("  reload at ")).unwrap();
+    assert!(reload.ends_with(" came into force, the one given here"), "{reload}");
+    assert!(out.contains("0 newly refused (0.00 %), 1 newly freed"), "{out}");
 }
 
 const FEW: &str = r#"

@@ -39,8 +39,11 @@ use crate::gateway::listener::{
 };
 use crate::gateway::{self, Live, Shared, Worker, listener};
 use crate::generator::adapters::{Carcabot, Euler, Kind};
-use crate::generator::fleet::{Fleet, Generator};
+use crate::generator::fleet::Fleet;
 use crate::generator::judge::{Judge, PushHosts, Rules, Signature, Size};
+use crate::generator::keeper::Keeper;
+use crate::generator::member::{Generator, WEIGHT_DEFAULT};
+use crate::generator::roster::Roster;
 use crate::generator::wire::{Identity, Origin, Roots};
 use crate::policy::PolicySet;
 use crate::policy::diagnostic::render;
@@ -114,6 +117,7 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     };
     eprint!("{}", policies.warnings);
     let generators = generators(settings)?;
+    let roster = Arc::new(Roster::new(generators, crate::generator::settings::Settings::default(), started));
 
     let metrics = Arc::new(Metrics::new(started));
     let readiness = Readiness::new();
@@ -184,7 +188,7 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         let seed = [u64::from_le_bytes(random()?), u64::from_le_bytes(random()?)];
         let part = WorkerParts {
             shared: Arc::clone(&shared),
-            generators: Arc::clone(&generators),
+            roster: Arc::clone(&roster),
             record: Arc::clone(&record),
             seed,
             settings: Arc::clone(&listener_settings),
@@ -212,6 +216,12 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     });
 
     // Beside it.
+    let keeper = Keeper::new(Arc::clone(&roster), Arc::clone(&metrics));
+    let (keep, kept) = watch::channel(());
+    let seed = u64::from_le_bytes(random()?);
+    let keeper = thread::Builder::new()
+        .name("generators".into())
+        .spawn(move || look_after(keeper, Fleet::new(roster, seed), kept))?;
     let reloader = thread::Builder::new().name("policies".into()).spawn(move || reloader.run(&asked))?;
     let (sweep, swept) = mpsc::channel();
     let for_sweeper = Arc::clone(&shared);
@@ -234,8 +244,8 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         failed |= thread.join().is_err();
     }
     let _ = ask.send(Asked::Stop);
-    drop(sweep);
-    failed |= reloader.join().is_err() | sweeper.join().is_err();
+    drop((sweep, keep));
+    failed |= reloader.join().is_err() | sweeper.join().is_err() | keeper.join().is_err();
     if !record.close(Duration::from_secs(5)) {
         tracing::error!("the access record could not be written to its end within five seconds");
     }
@@ -246,7 +256,7 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
 /// What one worker thread starts with.
 struct WorkerParts {
     shared: Arc<Shared>,
-    generators: Arc<[Generator]>,
+    roster: Arc<Roster>,
     record: Arc<RecordLog>,
     seed: [u64; 2],
     settings: Arc<ListenerSettings>,
@@ -267,7 +277,7 @@ fn work(socket: std::net::TcpListener, part: WorkerParts) {
         }
     };
     LocalSet::new().block_on(&runtime, async {
-        let fleet = Fleet::new(part.generators, part.seed[0]);
+        let fleet = Fleet::new(part.roster, part.seed[0]);
         let worker = Rc::new(Worker::new(part.shared, fleet, part.record.recorder(), part.seed));
         worker.warm_up();
         let for_ids = Rc::clone(&worker);
@@ -275,6 +285,8 @@ fn work(socket: std::net::TcpListener, part: WorkerParts) {
         let _ = part.counts.send(Arc::clone(thread.counts()));
         // Whoever waits for all workers must see when one of them will not come.
         drop(part.counts);
+        let ringing = Rc::clone(&worker);
+        tokio::task::spawn_local(async move { ringing.keep_time().await });
         let ticking = Rc::clone(&worker);
         tokio::task::spawn_local(async move {
             let mut ticks = tokio::time::interval(TICK);
@@ -295,6 +307,24 @@ fn work(socket: std::net::TcpListener, part: WorkerParts) {
             tracing::error!(%error, "a worker thread cannot accept connections");
         }
         worker.tick(Duration::ZERO);
+    });
+}
+
+/// Looks after the generators until the sender is gone.
+fn look_after(keeper: Keeper, fleet: Fleet, mut kept: watch::Receiver<()>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "generators cannot be looked after: none is ejected, and no failure is mended");
+            return;
+        }
+    };
+    LocalSet::new().block_on(&runtime, async {
+        fleet.warm_up();
+        tokio::select! {
+            () = keeper.run(Rc::new(fleet)) => {}
+            _ = kept.changed() => {}
+        }
     });
 }
 
@@ -414,7 +444,7 @@ fn record_settings(settings: &Settings) -> RecordSettings {
     }
 }
 
-fn generators(settings: &Settings) -> anyhow::Result<Arc<[Generator]>> {
+fn generators(settings: &Settings) -> anyhow::Result<Vec<Generator>> {
     settings.generators.iter().map(made_generator).collect()
 }
 
@@ -444,7 +474,7 @@ fn made_generator(generator: &config::Generator) -> anyhow::Result<Generator> {
     };
     let judge = made_judge(&generator.judge, &kind);
     let in_flight_max = u32::from(generator.in_flight_max.get());
-    Ok(Generator::new(name, &generator.alias, kind, judge, in_flight_max))
+    Ok(Generator::new(name, &generator.alias, kind, judge, in_flight_max, WEIGHT_DEFAULT))
 }
 
 fn made_judge(wanted: &config::Judge, kind: &Kind) -> Judge {

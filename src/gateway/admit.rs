@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -22,7 +22,10 @@ use crate::dialect::ratelimit::Limits;
 use crate::dialect::route::{Generation, Method};
 use crate::dialect::{Fault, Request};
 use crate::engine::facts::Facts;
-use crate::generator::fleet::{Attempt, End, Fleet, Generator};
+use crate::generator::attempt::{Attempt, Mark};
+use crate::generator::fleet::{End, Fleet};
+use crate::generator::member::Generator;
+use crate::generator::roster::{Asker, Payer};
 use crate::generator::{Failure, Question, wire};
 use crate::telemetry::access_log::Recorder;
 use crate::telemetry::metrics::GeneratorMetrics;
@@ -63,9 +66,9 @@ impl Worker {
     /// A thread's own part. `seed` makes its request ids.
     pub fn new(shared: Arc<Shared>, fleet: Fleet, recorder: Recorder, seed: [u64; 2]) -> Self {
         let handles = |generator: &Generator| {
-            shared.metrics.generator(&generator.name, generator.in_flight_max, &RESULTS)
+            shared.metrics.generator(&generator.name, generator.in_flight_max, Mark::words())
         };
-        let generator_metrics = fleet.generators().iter().map(handles).collect();
+        let generator_metrics = fleet.roster().all().iter().map(handles).collect();
         Self {
             shared,
             fleet,
@@ -161,14 +164,15 @@ impl Worker {
             body: forwarded.body,
         };
         let patience = patience(&request);
-        let asked = self.fleet.ask(&question, Instant::now() + patience).await;
+        let asker = Self::asker(exchange, &facts);
+        let asked = self.fleet.ask(&question, asker, Instant::now() + patience).await;
         self.keep_scratch(scratch);
 
         // observe, respond; the record is written when the exchange is dropped
         exchange.observe(&asked);
         match asked.end {
             End::Good(good, place) => {
-                let generator = &self.fleet.generators()[place];
+                let generator = &self.fleet.roster().all()[place];
                 Ok(respond::good(exchange, &good, &generator.alias, request.route().generation()))
             }
             End::BlamesRequest(status) => Err(Stop::Blamed(status)),
@@ -189,6 +193,17 @@ impl Worker {
         )
     }
 
+    /// Who asks, where requests may have to wait or be turned away.
+    fn asker<'e>(exchange: &'e Exchange<'_>, facts: &Facts<'_>) -> Asker<'e> {
+        let caller = exchange.decision().map(|decision| &decision.caller);
+        let identity = caller.and_then(|caller| caller.identity.as_ref());
+        let proxy = crate::base::net::Prefix::proxy(facts.client);
+        Asker {
+            payer: identity.map_or(Payer::Proxy(proxy), |(account, _)| Payer::Account(account)),
+            rank: caller.map_or(0, |caller| exchange.live.policy.shedding_rank(caller.tier)),
+        }
+    }
+
     /// Answers a load balancer's question whether the data path lives; neither counted nor recorded.
     fn health_check(&self, arrival: &Arrival<'_>) -> Option<Answer> {
         let path = self.shared.settings.health_path.as_deref()?;
@@ -201,9 +216,11 @@ impl Worker {
         let proxy = crate::base::net::Prefix::proxy(facts.client);
         let caller =
             exchange.decision().and_then(|decision| decision.caller.identity.as_ref()).map(|(_, key)| key);
+        let chance = self.fleet.roster().shedding.chance(Self::asker(exchange, facts).rank);
+        let shedding = LoadShedding { chance, ..LoadShedding::NONE };
         let body = self.shared.poll(proxy, caller, now, || {
             let standings = self.shared.engine.standings(policy, facts, now);
-            limits::body(Limits { policy, standings: &standings }, LoadShedding::NONE, now)
+            limits::body(Limits { policy, standings: &standings }, shedding, now)
         });
         let answer = respond::with(limits::head(exchange.id), body, now);
         exchange.served_here();
@@ -215,19 +232,22 @@ impl Worker {
         RequestId::new(self.shared.clock.now(), self.shared.next_sequence(), self.seed)
     }
 
-    /// Work of the quarter of a second: hands records on, closes connections that idled too long, tells what the generators
-    /// have in flight (not with every request: a gauge that all threads write is a cache line that they fight for), and how
-    /// much too late it comes itself.
+    /// Rings for what takes long, for ever. To be run beside the requests, on the same thread.
+    pub async fn keep_time(&self) -> ! {
+        self.fleet.keep_time().await
+    }
+
+    /// Work of the quarter of a second: hands records on, closes connections that idled too long, and tells how much too late
+    /// it comes itself.
     pub fn tick(&self, lag: Duration) {
         self.shared.metrics.worker_lagged(lag);
-        for (metrics, generator) in self.generator_metrics.iter().zip(self.fleet.generators()) {
-            metrics.in_flight(generator.in_flight());
+        for (metrics, generator) in self.generator_metrics.iter().zip(self.fleet.roster().all()) {
             for operation in [Operation::Connect, Operation::SignUrl] {
                 metrics.answer_bytes(operation, generator.judge.usual_bytes(operation));
             }
         }
         self.recorder.flush();
-        self.fleet.prune();
+        self.fleet.tidy();
     }
 
     /// Looks up the generators' names before the first request needs them.
@@ -246,9 +266,8 @@ impl Worker {
     }
 
     pub(super) fn count_attempt(&self, attempt: &Attempt) {
-        let result = RESULTS.iter().position(|result| *result == attempt.result);
-        if let (Some(metrics), Some(result)) = (self.generator_metrics.get(attempt.generator), result) {
-            metrics.answered(result, attempt.took);
+        if let Some(metrics) = self.generator_metrics.get(attempt.generator) {
+            metrics.answered(attempt.mark.index(), attempt.took);
         }
     }
 
@@ -275,17 +294,6 @@ impl Worker {
 /// So many buffers are kept for the next requests, and none that has grown beyond so many bytes.
 const SPARES_MAX: usize = 64;
 const SPARE_BYTES_MAX: usize = 64 << 10;
-
-/// Every result that an attempt can have, as the metrics' labels: `good` first, as it is looked for most.
-static RESULTS: LazyLock<Box<[&'static str]>> = LazyLock::new(|| {
-    use crate::generator::judge::Fault;
-    let wire = wire::WireError::reasons();
-    ["good", "blames the request"]
-        .into_iter()
-        .chain(Fault::ALL.iter().map(|fault| fault.text()))
-        .chain(wire)
-        .collect()
-});
 
 /// How long the client of a request waits for its answer.
 fn patience(request: &Request<'_>) -> Duration {

@@ -68,6 +68,7 @@ pub struct Exchange<'w> {
     outcome: Outcome,
     generator: Option<usize>,
     attempts: u8,
+    queue_time: Duration,
     generator_time: Duration,
     refunded: bool,
     /// When what was booked was settled: where replay settles it, too.
@@ -106,6 +107,7 @@ impl<'w> Exchange<'w> {
             outcome: Outcome::ClientGone,
             generator: None,
             attempts: 0,
+            queue_time: Duration::ZERO,
             generator_time: Duration::ZERO,
             refunded: false,
             settled: None,
@@ -255,16 +257,24 @@ impl<'w> Exchange<'w> {
         for attempt in asked.attempts.iter().flatten() {
             self.attempts += 1;
             self.generator = Some(attempt.generator);
-            self.generator_time += attempt.took;
             self.worker.count_attempt(attempt);
         }
+        self.generator_time = asked.asking;
+        if let Some(queued) = asked.queued {
+            self.queue_time = queued;
+            self.worker.shared.metrics.queued(queued);
+        }
+        if let (End::Failed(Failure::NoCapacity(lack, _)), Some(decision)) = (&asked.end, &self.decision) {
+            self.live.rules.shed(decision.caller.tier, *lack as usize);
+        }
         self.outcome = match &asked.end {
-            End::Good(good, _) => {
+            End::Good(good, place) => {
+                self.generator = Some(*place);
                 self.answer_room = good.room;
                 Outcome::Good
             }
             End::BlamesRequest(_) => Outcome::RequestBlamed,
-            End::Failed(Failure::NoCapacity | Failure::NoneConfigured) => Outcome::NoCapacity,
+            End::Failed(Failure::NoCapacity(..) | Failure::NoneConfigured) => Outcome::NoCapacity,
             End::Failed(Failure::Wire(wire::WireError::TimedOut(_))) => Outcome::TimedOut,
             End::Failed(_) => Outcome::GeneratorFailed,
         };
@@ -330,7 +340,7 @@ impl Drop for Exchange<'_> {
             Some((status, _)) => shared.metrics.answered(self.operation, status, self.outcome),
             None => shared.metrics.unanswered(self.operation, self.outcome),
         }
-        shared.metrics.took(self.operation, duration.saturating_sub(self.generator_time));
+        shared.metrics.took(self.operation, duration.saturating_sub(self.queue_time + self.generator_time));
         if self.outcome == Outcome::Good && self.generator.is_some() {
             shared.metrics.good_answer(duration);
         }
@@ -370,10 +380,10 @@ impl Drop for Exchange<'_> {
                 None => Ruling::Gateway { policy: Some(self.live.policy.digest()), reason: self.own_reason },
             },
             outcome: self.outcome,
-            generator: self.generator.map(|place| &*self.worker.fleet.generators()[place].name),
+            generator: self.generator.map(|place| &*self.worker.fleet.roster().all()[place].name),
             attempts: self.attempts,
             refunded: self.refunded,
-            queue: Duration::ZERO,
+            queue: self.queue_time,
             generator_time: self.generator_time,
             bytes_in: self.bytes_in,
             bytes_out,

@@ -13,10 +13,10 @@ use crate::dialect::head::{Answer, Field, Head};
 use crate::dialect::ratelimit::Limits;
 use crate::dialect::refusal::{Rejected, Unavailable};
 use crate::dialect::route::Generation;
-use crate::generator::Failure;
 use crate::generator::judge::Good;
 use crate::generator::reply::Reply;
 use crate::generator::wire::WireError;
+use crate::generator::{Failure, Lack};
 
 /// A good answer, in the shape of the client's generation.
 pub(super) fn good(exchange: &Exchange<'_>, good: &Good, alias: &str, generation: Generation) -> Answer {
@@ -88,8 +88,23 @@ fn blamed(status: u16) -> Rejected<'static> {
 
 /// How the generators failed, in words that name none of them.
 fn unavailable(failure: Failure) -> Rejected<'static> {
+    let mut wait = WAIT_FOR_GENERATORS;
     let (how, label, message) = match failure {
-        Failure::NoCapacity => (Unavailable::NoCapacity, "no_capacity", "all signature generators are busy"),
+        Failure::NoCapacity(lack, told) => {
+            wait = told;
+            let (label, message) = match lack {
+                Lack::AllOut => ("no_generator_works", "no signature generator works at the moment"),
+                Lack::Shed => (
+                    "overloaded",
+                    "the sign service has more to do than it can; this request was turned away",
+                ),
+                Lack::QueueFull => {
+                    ("queue_full", "all signature generators are busy, and too many requests wait for them")
+                }
+                Lack::QueueSlow => ("no_capacity", "all signature generators are busy"),
+            };
+            (Unavailable::NoCapacity, label, message)
+        }
         Failure::NoneConfigured => (
             Unavailable::NoCapacity,
             "no_generator",
@@ -110,10 +125,10 @@ fn unavailable(failure: Failure) -> Rejected<'static> {
             "the signature generator gave an answer that would not have worked",
         ),
     };
-    Rejected::unavailable(how, label, message, Some(Wait::of(WAIT_FOR_GENERATORS)))
+    Rejected::unavailable(how, label, message, Some(Wait::of(wait)))
 }
 
-/// What a caller is told to wait for generators: nobody knows, and most failures are over sooner.
+/// What a caller is told to wait for generators that failed: nobody knows, and most failures are over sooner.
 const WAIT_FOR_GENERATORS: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// The answer of the health path.

@@ -1,109 +1,46 @@
-//! All generators, and who is asked.
+//! One thread's view of all generators, and how a request is asked of them.
 //!
-//! Work in flight is counted in atomics that all threads share; connections belong to the thread. Of two generators drawn
-//! at random the one with less in flight is asked (Mitzenmacher, "The power of two choices", 2001). A failure is mended
-//! once, by another generator, where asking twice does no harm.
+//! What threads share is in the [`Roster`]; connections, draws and the timer of hedges belong to the thread. Read
+//! [`Fleet::ask`] first.
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::judge::{Good, Judge, Judgement};
+use super::attempt::{Attempt, Cause};
+use super::balance::{Draws, Places, best};
+use super::bell::Bell;
+use super::judge::{Good, Judgement};
+use super::member::Generator;
+use super::race::Race;
 use super::reply::WANTED;
-use super::wire::{Pool, Settings, WireError};
-use super::{Failure, Question};
+use super::roster::{Asker, Permit, Roster, Unserved};
+use super::wire::{self, Pool, WireError};
+use super::{Failure, Lack, Question};
 use crate::base::operation::Operation;
+use crate::base::room::Room;
 
-pub use super::adapters::Kind;
-
-/// So many attempts are made for one request.
-pub const ATTEMPTS_MAX: usize = 2;
+/// At most so many generators are asked for one request: where two of three are bad, the third is good.
+pub const ATTEMPTS_MAX: usize = 3;
 
 /// A generator says within this time how it fares, or is taken to stand still.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One generator, as all threads share it.
-#[derive(Debug)]
-pub struct Generator {
-    /// The operator's name for it: a metric's label.
-    pub name: Arc<str>,
-    /// What clients see of it in `X-Agent-ID`, where it names no agent of its own.
-    pub alias: Arc<str>,
-    /// How it is spoken to.
-    pub kind: Kind,
-    /// How much work it may have at a time.
-    pub in_flight_max: u32,
-    /// Judges its answers.
-    pub judge: Judge,
-    in_flight: AtomicU32,
-}
-
-impl Generator {
-    /// With nothing in flight, and nothing known of it.
-    pub fn new(name: &str, alias: &str, kind: Kind, judge: Judge, in_flight_max: u32) -> Self {
-        Self {
-            name: name.into(),
-            alias: alias.into(),
-            kind,
-            in_flight_max: in_flight_max.max(1),
-            judge,
-            in_flight: AtomicU32::new(0),
-        }
-    }
-
-    /// How much work it has now.
-    pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-
-    /// What speaks against asking it, least first: that it says it cannot work now, then the work that is before it.
-    fn burden(&self) -> (bool, u32) {
-        let in_flight = self.in_flight();
-        match self.kind.standing() {
-            // Our own work waits there among that of others.
-            Some(standing) => (standing.is_stalled(), in_flight.max(standing.queued())),
-            None => (false, in_flight),
-        }
-    }
-
-    fn permit(&self) -> Option<Permit<'_>> {
-        let more = |now: u32| (now < self.in_flight_max).then_some(now + 1);
-        self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Permit(self))
-    }
-}
-
-/// The right to have one piece of work with a generator; given back when dropped, also by a caller that hung up.
-struct Permit<'g>(&'g Generator);
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+/// What a caller is told to wait while all generators are out: as long as it has lasted already, and within this.
+const ALL_OUT_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// One thread's view of all generators.
 #[derive(Debug)]
 pub struct Fleet {
-    generators: Arc<[Generator]>,
+    pub(super) roster: Arc<Roster>,
     /// For each generator that is asked over the wire, this thread's connections.
     pools: Box<[Option<Pool>]>,
-    /// By [`Operation::index`], the places of those that can be asked for it.
-    able: [Box<[usize]>; Operation::COUNT],
-    random: Cell<u64>,
-}
-
-/// What one generator did for a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attempt {
-    /// The place of the generator in [`Fleet::generators`].
-    pub generator: usize,
-    /// `good`, `blames the request`, or why it failed.
-    pub result: &'static str,
-    /// From asking to judging.
-    pub took: Duration,
+    pub(super) draws: Draws,
+    pub(super) bell: Bell,
+    /// The room of the last good answer to a connect; 0 where there was none.
+    good_room: Cell<u64>,
 }
 
 /// How asking ended.
@@ -111,8 +48,12 @@ pub struct Attempt {
 pub struct Outcome {
     /// What the client gets.
     pub end: End,
-    /// What was tried for it, in order.
+    /// What was tried for it, in the order of its beginning.
     pub attempts: [Option<Attempt>; ATTEMPTS_MAX],
+    /// How long it waited for a generator with room; `None` where it did not have to.
+    pub queued: Option<Duration>,
+    /// From asking the first generator to the end, whether one was asked after the other or several at once.
+    pub asking: Duration,
 }
 
 /// The end of asking.
@@ -129,21 +70,18 @@ pub enum End {
 
 impl Fleet {
     /// One thread's view; `seed` starts its draws.
-    pub fn new(generators: Arc<[Generator]>, seed: u64) -> Self {
+    pub fn new(roster: Arc<Roster>, seed: u64) -> Self {
         let pool = |generator: &Generator| {
-            let settings = Settings { wanted: WANTED, ..Settings::default() };
+            let settings = wire::Settings { wanted: WANTED, ..wire::Settings::default() };
             generator.kind.origin().map(|origin| Pool::new(origin.clone(), settings))
         };
-        let pools = generators.iter().map(pool).collect();
-        let able = Operation::ALL.map(|operation| {
-            (0..generators.len()).filter(|place| generators[*place].kind.can(operation)).collect()
-        });
-        Self { generators, pools, able, random: Cell::new(seed | 1) }
+        let pools = roster.all().iter().map(pool).collect();
+        Self { roster, pools, draws: Draws::new(seed), bell: Bell::default(), good_room: Cell::new(0) }
     }
 
-    /// All generators.
-    pub fn generators(&self) -> &[Generator] {
-        &self.generators
+    /// What all threads share.
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.roster
     }
 
     /// Looks names up before the first request needs them. To be called on the thread's runtime.
@@ -152,10 +90,14 @@ impl Fleet {
         self.pools.iter().flatten().for_each(|pool| pool.resolve(now));
     }
 
-    /// Closes connections that idled too long, and lets the judges learn; to be called a few times a second.
-    pub fn prune(&self) {
+    /// Closes connections that idled too long, lets the judges learn, and tells the other threads which room was answered for (not with every answer:
+    /// all threads would write to one place). To be called now and then.
+    pub fn tidy(&self) {
+        if self.good_room.get() > 0 {
+            self.roster.note_good_room(self.good_room.replace(0));
+        }
         let now = Instant::now();
-        self.generators.iter().for_each(|generator| generator.judge.keep_time(now));
+        self.roster.all().iter().for_each(|generator| generator.judge.keep_time(now));
         self.pools.iter().flatten().for_each(|pool| pool.prune(now));
     }
 
@@ -163,151 +105,147 @@ impl Fleet {
     pub fn due(&self) -> impl Iterator<Item = usize> {
         let now = Instant::now();
         let due = move |generator: &Generator| generator.kind.standing().is_some_and(|told| told.is_due(now));
-        self.generators
-            .iter()
-            .enumerate()
-            .filter(move |(_, generator)| due(generator))
-            .map(|(place, _)| place)
+        let all = self.roster.all().iter().enumerate();
+        all.filter(move |(_, generator)| due(generator)).map(|(place, _)| place)
     }
 
     /// Asks a generator how it fares, where it tells without making a signature. Ends within a second.
     pub async fn look(&self, place: usize) {
         let pool = self.pools.get(place).and_then(Option::as_ref);
-        if let Some(generator) = self.generators.get(place) {
+        if let Some(generator) = self.roster.all().get(place) {
             generator.kind.look(pool, Instant::now() + LOOK_TIMEOUT).await;
         }
     }
 
-    /// Asks until there is a good answer, nothing more may be tried, or `deadline` has come.
-    pub async fn ask(&self, question: &Question<'_>, deadline: Instant) -> Outcome {
-        let mut attempts = [None; ATTEMPTS_MAX];
-        let mut asked = None;
-        let mut end = End::Failed(Failure::NoneConfigured);
-        let able = self.able[question.operation.index()].len();
-        for attempt in &mut attempts {
-            let Some((place, permit)) = self.choose(question.operation, asked) else {
-                if asked.is_none() && able > 0 {
-                    end = End::Failed(Failure::NoCapacity);
-                }
-                break;
-            };
-            let started = Instant::now();
-            // While another could still be asked, one that hangs must leave it time.
-            let may_be_mended = asked.is_none() && able > 1 && question.operation.may_be_repeated();
-            let until =
-                if may_be_mended { started + deadline.duration_since(started) * 6 / 10 } else { deadline };
-            let (result, goes_on);
-            (end, result, goes_on) = match self.ask_one(place, question, until).await {
-                Ok(Judgement::Good(good)) => (End::Good(good, place), "good", false),
-                Ok(Judgement::BlamesRequest(status)) => {
-                    (End::BlamesRequest(status), "blames the request", false)
-                }
-                Ok(Judgement::Bad(fault)) => {
-                    (End::Failed(Failure::Judged(fault)), fault.text(), question.operation.may_be_repeated())
-                }
-                Err(error) => {
-                    let repeat = question.operation.may_be_repeated() || error.certainly_unsent();
-                    (End::Failed(Failure::Wire(error)), error.reason(), repeat)
-                }
-            };
-            drop(permit);
-            *attempt = Some(Attempt { generator: place, result, took: started.elapsed() });
-            if !goes_on || Instant::now() >= deadline {
-                break;
-            }
-            asked = Some(place);
-        }
-        Outcome { end, attempts }
+    /// Rings for hedges, for ever. To be run beside the requests, on the same thread.
+    pub async fn keep_time(&self) -> ! {
+        self.bell.keep_time().await
     }
 
-    async fn ask_one(
+    /// Asks until there is a good answer, nothing more may be tried, or `deadline` has come.
+    ///
+    /// A request that finds all its generators out is answered at once, but for a trickle that tries the least bad. One that is
+    /// too much is turned away before anything is spent on it, or waits for a generator with room. Then one generator is
+    /// asked, and others where it fails or takes long: see [`Race`].
+    pub async fn ask<'f>(
+        &'f self,
+        question: &'f Question<'_>,
+        asker: Asker<'_>,
+        deadline: Instant,
+    ) -> Outcome {
+        let roster = &*self.roster;
+        let came = Instant::now();
+        let turned_away = roster.shedding.turns_away(asker.rank, || self.draws.bits());
+        let able = roster.able(question.operation);
+        if able.is_empty() {
+            return Outcome::without(Failure::NoneConfigured, None);
+        }
+        let serving = roster.serving().and(able);
+        if serving.is_empty() {
+            return match self.least_bad(able, came) {
+                Some(permit) => Race::alone(self, question, deadline).run(permit, came, None).await,
+                None => self.refused(Lack::AllOut, asker, None),
+            };
+        }
+        if turned_away {
+            return self.refused(Lack::Shed, asker, None);
+        }
+        let race = Race::among(self, question, serving, deadline);
+        if roster.waiting() == 0
+            && let Some(permit) = roster.permit(serving, &self.draws, roster.at(came))
+        {
+            return race.run(permit, came, None).await;
+        }
+        // Who would be served too late for an answer to come in time need not wait.
+        let in_time = deadline.checked_sub(self.usual_time(serving)).unwrap_or(came);
+        let until = in_time.min(came + roster.settings().queue_time);
+        let waited = roster.wait(asker, serving, until).await;
+        let began = Instant::now();
+        let queued = Some(began.duration_since(came));
+        match waited {
+            Ok(permit) => race.run(permit, began, queued).await,
+            Err(Unserved::NoRoom) => self.refused(Lack::QueueFull, asker, queued),
+            Err(Unserved::TooLong) => self.refused(Lack::QueueSlow, asker, queued),
+            Err(Unserved::Hopeless) => self.refused(Lack::AllOut, asker, queued),
+        }
+    }
+
+    /// While all are out: one of few requests, to the one of which least is known to be bad.
+    fn least_bad(&self, able: Places, now: Instant) -> Option<Permit<'_>> {
+        let roster = &*self.roster;
+        if !roster.trickle.draw() {
+            return None;
+        }
+        let now = roster.at(now);
+        let permit = best(able, |place| roster.cost(place, now)).and_then(|place| roster.permit_of(place));
+        if permit.is_none() {
+            roster.trickle.give_back();
+        }
+        permit
+    }
+
+    /// What the fastest of them usually takes.
+    fn usual_time(&self, places: Places) -> Duration {
+        let known = places.iter().filter_map(|place| self.roster.all()[place].latency.p50());
+        known.min().unwrap_or_default()
+    }
+
+    fn refused(&self, lack: Lack, asker: Asker<'_>, queued: Option<Duration>) -> Outcome {
+        let roster = &*self.roster;
+        let wait = if lack == Lack::AllOut {
+            // Of something that has lasted for a while, nothing better is known than that it may last as long again.
+            roster.all_out_for(roster.now()).min(ALL_OUT_WAIT_MAX)
+        } else {
+            roster.shedding.refused(asker.rank);
+            // Who comes back after so many times the chance's worth will find a place; not all at the same second.
+            let tries = 1.0 / (1.0 - roster.shedding.chance(asker.rank)).max(0.1);
+            Duration::from_secs_f64(1.0 + tries * f64::from(self.draws.bits()) / f64::from(u32::MAX))
+        };
+        Outcome::without(Failure::NoCapacity(lack, wait), queued)
+    }
+
+    /// Asks one generator, and judges what it says.
+    pub(super) async fn ask_one(
         &self,
         place: usize,
         question: &Question<'_>,
         until: Instant,
     ) -> Result<Judgement, WireError> {
-        let reply = self.generators[place].kind.ask(self.pools[place].as_ref(), question, until).await?;
-        Ok(self.generators[place].judge.judge(question, reply))
+        let generator = &self.roster.all()[place];
+        let reply = generator.kind.ask(self.pools[place].as_ref(), question, until).await?;
+        Ok(generator.judge.judge(question, reply))
     }
 
-    /// Of two drawn at random among those that can do it, the one with less before it; where neither has room, any that
-    /// has; one that says it cannot work only where no other can be asked. Never `asked`.
-    fn choose(&self, operation: Operation, asked: Option<usize>) -> Option<(usize, Permit<'_>)> {
-        let able = &self.able[operation.index()];
-        let asked = asked.and_then(|asked| able.iter().position(|place| *place == asked));
-        let left = able.len() - usize::from(asked.is_some());
-        if left == 0 {
-            return None;
+    pub(super) fn answered_well(&self, question: &Question<'_>) {
+        if let (Operation::Connect, Some(Room::Id(room))) = (question.operation, question.room) {
+            self.good_room.set(room);
         }
-        // Draws among those that are left: one asked already is stepped over.
-        let place = |draw: usize| able[draw + usize::from(asked.is_some_and(|asked| draw >= asked))];
-        let first = self.draw(left);
-        let mut best = place(first);
-        let burden = |place: usize| self.generators[place].burden();
-        if left > 1 {
-            let other = place((first + 1 + self.draw(left - 1)) % left);
-            if burden(other) < burden(best) {
-                best = other;
-            }
-        }
-        let rest = |stalled: bool| {
-            (0..left).map(place).filter(move |place| *place != best && burden(*place).0 == stalled)
-        };
-        let permit = |place: usize| Some((place, self.generators[place].permit()?));
-        let ready = Some(best).filter(|best| !burden(*best).0);
-        let stalled = Some(best).filter(|best| burden(*best).0);
-        ready.into_iter().chain(rest(false)).chain(stalled).chain(rest(true)).find_map(permit)
     }
 
-    /// A number below `bound`, from xorshift64* (Vigna, 2014): balance needs no more.
-    fn draw(&self, bound: usize) -> usize {
-        let mut x = self.random.get();
-        x ^= x >> 12;
-        x ^= x << 25;
-        x ^= x >> 27;
-        self.random.set(x);
-        (x.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound.max(1)
+    /// A permit for one more attempt at a request, where the budget has one and there is room at once.
+    pub(super) fn permit_for_another(
+        &self,
+        candidates: Places,
+        cause: Cause,
+        now: Instant,
+    ) -> Option<Permit<'_>> {
+        debug_assert!(matches!(cause, Cause::Retry | Cause::Hedge));
+        let roster = &*self.roster;
+        let permit = roster.permit(candidates, &self.draws, roster.at(now))?;
+        if roster.budget.draw() {
+            return Some(permit);
+        }
+        roster.out_of_budget();
+        None
+    }
+}
+
+impl Outcome {
+    /// Nobody was asked.
+    const fn without(failure: Failure, queued: Option<Duration>) -> Self {
+        Self { end: End::Failed(failure), attempts: [None; ATTEMPTS_MAX], queued, asking: Duration::ZERO }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fleet(limits: &[u32]) -> Fleet {
-        let generators = limits
-            .iter()
-            .map(|max| Generator::new("g", "g", Kind::StandIn, Judge::of_stand_in(), *max))
-            .collect();
-        Fleet::new(generators, 7)
-    }
-
-    #[test]
-    fn the_less_busy_of_two_is_chosen_and_none_beyond_its_limit() {
-        let fleet = fleet(&[100, 100]);
-        let mut permits: Vec<_> = (0..100).map(|_| fleet.choose(Operation::Connect, None).unwrap()).collect();
-        assert_eq!((fleet.generators[0].in_flight(), fleet.generators[1].in_flight()), (50, 50));
-        permits.extend((0..100).map(|_| fleet.choose(Operation::Connect, None).unwrap()));
-        assert!(fleet.choose(Operation::Connect, None).is_none(), "no generator has room");
-        drop(permits);
-        assert_eq!(fleet.generators[0].in_flight(), 0, "permits come back");
-    }
-
-    #[test]
-    fn one_that_failed_is_not_asked_again() {
-        let fleet = fleet(&[9, 9, 9]);
-        for asked in 0..3 {
-            for _ in 0..50 {
-                assert_ne!(fleet.choose(Operation::Connect, Some(asked)).unwrap().0, asked);
-            }
-        }
-        assert!(self::fleet(&[9]).choose(Operation::Connect, Some(0)).is_none());
-    }
-
-    #[test]
-    fn a_full_generator_does_not_hide_one_with_room() {
-        let fleet = fleet(&[1, 1, 1, 1]);
-        let permits: Vec<_> = (0..4).map(|_| fleet.choose(Operation::Connect, None).unwrap()).collect();
-        assert_eq!(permits.len(), 4);
-    }
-}
+mod tests;

@@ -1,19 +1,45 @@
 //! Towards the generators: choose one, forward, judge what came back.
 //!
-//! A generator is an upstream that signs. Several may stand behind one gateway; which one answers a request is chosen by
-//! two random choices over the work in flight. What comes back is held and [judged](judge) by its content, never by its
-//! status alone, and only what will work reaches a client. One failure of a generator may be mended by asking another.
+//! A generator is an upstream that signs. Several may stand behind one gateway. What comes back is held and [judged](judge)
+//! by its content, never by its status alone, and only what will work reaches a client.
+//!
+//! ```text
+//! Fleet::ask -> door, queue -> choice -> race: ask, retry, hedge -> judge        one per thread
+//!               shedding queue balance   race  budget     bell      latency health: read by all, kept by the keeper
+//! ```
+//!
+//! A request is turned away or waits while all permits are out ([`shedding`], [`queue`]); it goes to the better of two
+//! generators in service ([`balance`], over [`latency`] and work in flight); failures and delays are mended by others
+//! ([`race`], within a [`budget`]). Who is in service follows from judged answers ([`health`]) and, out of ejection, from
+//! probes alone. What threads share is in the [`roster`].
 //!
 //! Read [`fleet::Fleet::ask`] first. The HTTP client is [`wire`]; how each kind is spoken to is in [`adapters`].
 
 pub mod adapters;
+pub mod attempt;
+pub mod balance;
+pub mod bell;
+pub mod budget;
 pub mod canary;
 pub mod fleet;
+pub mod health;
 pub mod judge;
+pub mod keeper;
+pub mod latency;
+pub mod member;
+#[cfg(test)]
+mod played;
+pub mod probe;
+pub mod queue;
+mod race;
 pub mod reply;
+pub mod roster;
+pub mod settings;
+pub mod shedding;
 pub mod wire;
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::base::operation::Operation;
 use crate::base::room::Room;
@@ -49,9 +75,9 @@ pub enum Failure {
     /// An answer came, and is none.
     #[error("{0}")]
     Judged(judge::Fault),
-    /// Every generator that could be asked has as much work in flight as it may.
-    #[error("no capacity")]
-    NoCapacity,
+    /// No generator was asked, for want of capacity. It may be worth coming back after so long.
+    #[error("{}", .0.text())]
+    NoCapacity(Lack, Duration),
     /// No generator is configured that can do this.
     #[error("no generator for this operation")]
     NoneConfigured,
@@ -63,8 +89,36 @@ impl Failure {
         match self {
             Self::Wire(error) => error.reason(),
             Self::Judged(fault) => fault.text(),
-            Self::NoCapacity => "no capacity",
+            Self::NoCapacity(lack, _) => lack.text(),
             Self::NoneConfigured => "no generator for this operation",
+        }
+    }
+}
+
+/// What there was too little of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lack {
+    /// No generator is in service, and this request was not one of the few that are tried all the same.
+    AllOut,
+    /// More arrives than can be served: this request was turned away at the door.
+    Shed,
+    /// As many wait as may, or this one had to make room for another.
+    QueueFull,
+    /// No generator had room in time.
+    QueueSlow,
+}
+
+impl Lack {
+    /// All of them, in the order of their places.
+    pub const ALL: [Self; 4] = [Self::AllOut, Self::Shed, Self::QueueFull, Self::QueueSlow];
+
+    /// A short static text: a metric's label.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::AllOut => "all-out",
+            Self::Shed => "shed",
+            Self::QueueFull => "queue-full",
+            Self::QueueSlow => "queue-slow",
         }
     }
 }

@@ -246,6 +246,11 @@ impl PolicySet {
         &self.shedding
     }
 
+    /// The place of a tier in that order: 0 is refused first.
+    pub fn shedding_rank(&self, tier: TierIndex) -> u8 {
+        self.shedding.iter().position(|shed| *shed == tier).unwrap_or_default() as u8
+    }
+
     /// View-bot detection.
     pub fn viewbot(&self) -> &ViewbotSettings {
         &self.viewbot

@@ -360,7 +360,6 @@ fn a_failure_is_mended_by_another_generator() {
     );
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), good.asked().len());
     assert_eq!(statuses.iter().filter(|status| **status == 502).count(), bad.asked().len());
-    assert!(!bad.asked().is_empty());
 }
 
 #[test]
@@ -387,16 +386,28 @@ fn two_bad_ones_are_asked_once_each() {
 
 #[test]
 fn two_good_ones_share_the_load() {
-    let (one, other) = (Generator::good(), Generator::good());
+    let takes_time = || {
+        Generator::with(|asked| {
+            std::thread::sleep(Duration::from_millis(20));
+            good(asked)
+        })
+    };
+    let (one, other) = (takes_time(), takes_time());
     let gateway = gateway_of(OPEN, &[one.address, other.address]);
-    let mut client = gateway.client();
-    for _ in 0..200 {
-        assert_eq!(client.get(CONNECT_TARGET, &[]).status, 200);
-    }
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| {
+                let mut client = gateway.client();
+                for _ in 0..20 {
+                    assert_eq!(client.get(CONNECT_TARGET, &[]).status, 200);
+                }
+            });
+        }
+    });
     let shares = (one.asked().len(), other.asked().len());
-    assert_eq!(shares.0 + shares.1, 200);
-    // Of 200 fair draws fewer than 60 happen once in 100 million.
-    assert!(shares.0.min(shares.1) >= 60, "{shares:?}");
+    // A hedge now and then makes it a few more.
+    assert!(shares.0 + shares.1 >= 200, "{shares:?}");
+    assert!(shares.0.min(shares.1) >= 40, "{shares:?}");
 }
 
 #[test]

@@ -86,6 +86,9 @@ pub enum Kind {
     Carcabot(Carcabot),
     /// Built in.
     StandIn,
+    /// A test's own.
+    #[cfg(test)]
+    Played(super::played::Play),
 }
 
 impl Kind {
@@ -95,7 +98,14 @@ impl Kind {
             Self::Euler(_) => Euler::OPERATIONS.contains(&operation),
             Self::Carcabot(_) => Carcabot::OPERATIONS.contains(&operation),
             Self::StandIn => true,
+            #[cfg(test)]
+            Self::Played(_) => true,
         }
+    }
+
+    /// Whether it can fail at all: what cannot is not probed.
+    pub const fn can_fail(&self) -> bool {
+        !matches!(self, Self::StandIn)
     }
 
     /// Where it is, if it is anywhere.
@@ -104,6 +114,8 @@ impl Kind {
             Self::Euler(euler) => Some(euler.origin()),
             Self::Carcabot(carcabot) => Some(carcabot.origin()),
             Self::StandIn => None,
+            #[cfg(test)]
+            Self::Played(_) => None,
         }
     }
 
@@ -118,6 +130,8 @@ impl Kind {
             (Self::Euler(euler), Some(pool)) => euler.ask(pool, question, deadline).await,
             (Self::Carcabot(carcabot), Some(pool)) => carcabot.ask(pool, question, deadline).await,
             (Self::StandIn, _) => Ok(stand_in::answer(question)),
+            #[cfg(test)]
+            (Self::Played(play), _) => play.ask(question, deadline).await,
             // Whoever has an origin was given a pool.
             (Self::Euler(_) | Self::Carcabot(_), None) => Err(WireError::NotConnected(NotConnected::Failed)),
         }
@@ -129,6 +143,8 @@ impl Kind {
             Self::Euler(euler) => euler.standing(),
             Self::Carcabot(carcabot) => carcabot.standing(),
             Self::StandIn => None,
+            #[cfg(test)]
+            Self::Played(_) => None,
         }
     }
 

@@ -15,6 +15,9 @@ pub(super) struct Families {
     answer_bytes: IntGaugeVec,
     in_flight: IntGaugeVec,
     in_flight_max: IntGaugeVec,
+    ejected: IntGaugeVec,
+    attempts: IntCounterVec,
+    probes: IntCounterVec,
 }
 
 impl Families {
@@ -25,6 +28,9 @@ impl Families {
             answer_bytes: series::GENERATOR_ANSWER_BYTES.gauges(registry),
             in_flight: series::GENERATOR_IN_FLIGHT.gauges(registry),
             in_flight_max: series::GENERATOR_IN_FLIGHT_MAX.gauges(registry),
+            ejected: series::GENERATOR_EJECTED.gauges(registry),
+            attempts: series::GENERATOR_ATTEMPTS.counters(registry),
+            probes: series::GENERATOR_PROBES.counters(registry),
         }
     }
 
@@ -45,6 +51,9 @@ impl Families {
             duration: self.durations.with_label_values(&[name]),
             answers: reasons.iter().map(|reason| self.answers.with_label_values(&[*reason, name])).collect(),
             in_flight: self.in_flight.with_label_values(&[name]),
+            ejected: self.ejected.with_label_values(&[name]),
+            attempts: series::CAUSE_WORDS.map(|cause| self.attempts.with_label_values(&[cause, name])),
+            probes: series::PROBE_WORDS.map(|result| self.probes.with_label_values(&[result, name])),
         }
     }
 }
@@ -65,6 +74,9 @@ pub struct GeneratorMetrics {
     duration: Histogram,
     answers: Box<[IntCounter]>,
     in_flight: IntGauge,
+    ejected: IntGauge,
+    attempts: [IntCounter; series::CAUSE_WORDS.len()],
+    probes: [IntCounter; series::PROBE_WORDS.len()],
 }
 
 impl GeneratorMetrics {
@@ -87,5 +99,24 @@ impl GeneratorMetrics {
     /// How much work it has now, as its permits say.
     pub fn in_flight(&self, now: u32) {
         self.in_flight.set(i64::from(now));
+    }
+
+    /// Whether it is out of service.
+    pub fn ejected(&self, ejected: bool) {
+        self.ejected.set(i64::from(ejected));
+    }
+
+    /// It was asked so many times more, for the cause at that place of the words.
+    pub fn attempted(&self, cause: usize, times: u64) {
+        if let (Some(attempts), 1..) = (self.attempts.get(cause), times) {
+            attempts.inc_by(times);
+        }
+    }
+
+    /// A probe ended; what it found is at that place of the words.
+    pub fn probed(&self, found: usize) {
+        if let Some(probes) = self.probes.get(found) {
+            probes.inc();
+        }
     }
 }

@@ -52,6 +52,8 @@ pub struct Metrics {
     gateway: [Histogram; OPERATIONS],
     good_answer: Histogram,
     queue: Histogram,
+    queue_depth: IntGauge,
+    budget_exhausted: IntCounter,
     policy_info: IntGaugeVec,
     policy_generation: IntGauge,
     reloads: [IntCounter; 2],
@@ -111,6 +113,10 @@ impl Metrics {
             gateway: std::array::from_fn(|place| gateway.with_label_values(&[operation_word(place)])),
             good_answer: series::GOOD_ANSWER_DURATION.histograms(&registry).with_label_values::<&str>(&[]),
             queue: series::QUEUE_DURATION.histograms(&registry).with_label_values::<&str>(&[]),
+            queue_depth: plain_gauge(series::QUEUE_DEPTH),
+            budget_exhausted: series::RETRY_BUDGET_EXHAUSTED
+                .counters(&registry)
+                .with_label_values::<&str>(&[]),
             policy_info: series::POLICY_INFO.gauges(&registry),
             policy_generation: plain_gauge(series::POLICY_GENERATION),
             reloads: std::array::from_fn(|place| reloads.with_label_values(&[series::RELOAD_WORDS[place]])),
@@ -156,6 +162,16 @@ impl Metrics {
     /// The time that a request waited for a generator with room for it.
     pub fn queued(&self, wait: Duration) {
         self.queue.observe(wait.as_secs_f64());
+    }
+
+    /// So many requests wait for a generator with room for them.
+    pub fn queue_depth(&self, waiting: u32) {
+        self.queue_depth.set(i64::from(waiting));
+    }
+
+    /// So many more retries and hedges were left out as their budget was used up.
+    pub fn budget_exhausted(&self, times: u64) {
+        self.budget_exhausted.inc_by(times);
     }
 
     /// So many records are kept, so much of them made by strangers, by weight, of so much at most.

@@ -11,7 +11,7 @@ use crate::base::operation::Operation;
 use crate::engine::decision::{Decision, Reason, Refusal, Shadow, Verdict};
 use crate::engine::usage::{FillBand, Usage};
 use crate::policy::PolicySet;
-use crate::policy::set::{Mode, Rule, RuleKind};
+use crate::policy::set::{Mode, Rule, RuleKind, TierIndex};
 
 use super::{Metrics, series};
 
@@ -43,6 +43,7 @@ type ByVerdict = [ByOperation; Verdict::ALL.len()];
 pub(super) struct Families {
     requests: IntCounterVec,
     tier_requests: IntCounterVec,
+    shed: IntCounterVec,
     waits: HistogramVec,
     shadow_findings: IntCounterVec,
     shadow_decisions: IntCounterVec,
@@ -56,6 +57,7 @@ impl Families {
         Self {
             requests: series::REQUESTS.counters(registry),
             tier_requests: series::TIER_REQUESTS.counters(registry),
+            shed: series::SHED.counters(registry),
             waits: series::WAIT_TOLD.histograms(registry),
             shadow_findings: series::SHADOW_FINDINGS.counters(registry),
             shadow_decisions: series::SHADOW_DECISIONS.counters(registry),
@@ -74,6 +76,8 @@ pub struct RuleMetrics {
     admitted: ByOperation,
     /// By [`TierIndex`](crate::policy::set::TierIndex).
     tiers: Box<[ByVerdict]>,
+    /// By tier, then by what there was too little of.
+    shed: Box<[[IntCounter; series::LACK_WORDS.len()]]>,
     /// By [`RuleIndex`](crate::policy::set::RuleIndex).
     rules: Box<[Handles]>,
     without_rule: [WithoutRule; WITHOUT_RULE.len()],
@@ -153,9 +157,13 @@ impl RuleMetrics {
                 families.tier_requests.with_label_values(&[operation, verdict, tier])
             })
         });
+        let shed = policy.tiers().iter().map(|tier| {
+            series::LACK_WORDS.map(|lack| families.shed.with_label_values(&[lack, tier.name.as_str()]))
+        });
         Self {
             admitted: resolve(Verdict::Allow, NO_RULE),
             tiers: tiers.collect(),
+            shed: shed.collect(),
             rules: handles.collect(),
             without_rule: WITHOUT_RULE.map(|(word, verdict)| WithoutRule {
                 refused: resolve(verdict, word),
@@ -186,6 +194,14 @@ impl RuleMetrics {
             if let Some(shadow) = rule.and_then(|handles| handles.shadow.as_ref()) {
                 shadow.inc();
             }
+        }
+    }
+
+    /// Counts a request that was refused for want of capacity: of which tier, and what there was too little of, as its place
+    /// among the words.
+    pub fn shed(&self, tier: TierIndex, lack: usize) {
+        if let Some(counter) = self.shed.get(usize::from(tier.0)).and_then(|by_lack| by_lack.get(lack)) {
+            counter.inc();
         }
     }
 
@@ -261,6 +277,7 @@ impl Families {
         retain(&self.subjects, "rule", &counting);
         retain(&self.fullest, "rule", &counting);
         retain(&self.tier_requests, "tier", &tiers);
+        retain(&self.shed, "tier", &tiers);
         self.info.reset();
         for rule in policy.rules() {
             let labels = [rule.kind.word(), rule.mode.word(), rule.name.as_str()];

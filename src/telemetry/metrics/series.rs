@@ -171,6 +171,16 @@ pub(super) const RELOAD_WORDS: [&str; 2] = ["success", "failure"];
 /// Why lines of the record were lost, as `reason` says it.
 pub(super) const DROP_WORDS: [&str; 2] = ["queue-full", "write-failed"];
 
+/// Why a generator was asked, as `cause` says it: for a request, because another failed, because another took long, to see
+/// whether it works.
+pub(super) const CAUSE_WORDS: [&str; 4] = ["first", "retry", "hedge", "probe"];
+
+/// What a probe found, as `result` says it.
+pub(super) const PROBE_WORDS: [&str; 4] = ["good", "slow", "failed", "inconclusive"];
+
+/// What there was too little of, as `reason` says it.
+pub(super) const LACK_WORDS: [&str; 4] = ["all-out", "shed", "queue-full", "queue-slow"];
+
 /// How full a subject's quota is, as `use` says it: below half, below four fifths, below its limit, at its limit.
 pub(super) const USE_WORDS: [&str; FillBand::ALL.len()] = {
     let mut words = [""; FillBand::ALL.len()];
@@ -284,7 +294,15 @@ series! {
     GOOD_ANSWER_DURATION = Histogram(GENERATOR_BUCKETS) Seconds "signgate_good_answer_duration_seconds" []
         "Time from a request until its good answer of a generator, as its client waits: queueing, asking, asking again.";
     QUEUE_DURATION = Histogram(GENERATOR_BUCKETS) Seconds "signgate_queue_duration_seconds" []
-        "Time that a request waited for a generator with room for it.";
+        "Time that a request waited for a generator with room for it; of those that had to wait.";
+    QUEUE_DEPTH = Gauge Count "signgate_queue_depth" []
+        "Requests that wait for a generator with room for them.";
+    SHED = Counter Count "signgate_shed_total"
+        [Label { name: "reason", values: Values::Closed(&LACK_WORDS) }, TIER]
+        "Requests that were refused for want of capacity, by the tier of who asked: all-out where no generator is in service, \
+         shed at the door, queue-full where as many wait as may, queue-slow where no generator had room in time.";
+    RETRY_BUDGET_EXHAUSTED = Counter Count "signgate_retry_budget_exhausted_total" []
+        "Retries and hedges that were left out as their budget was used up.";
     GENERATOR_DURATION = Histogram(GENERATOR_BUCKETS) Seconds "signgate_generator_duration_seconds" [GENERATOR]
         "Time from sending a request to a generator until its answer was whole, or failed.";
     GENERATOR_ANSWERS = Counter Count "signgate_generator_answers_total"
@@ -295,7 +313,15 @@ series! {
     GENERATOR_IN_FLIGHT = Gauge Count "signgate_generator_requests_in_flight" [GENERATOR]
         "Requests that a generator is working on for us.";
     GENERATOR_IN_FLIGHT_MAX = Gauge Count "signgate_generator_requests_in_flight_max" [GENERATOR]
-        "So many at most; beyond it the others are asked, and with all of them full a request gets 503.";
+        "So many at most; beyond it the others are asked, and with all of them full requests wait.";
+    GENERATOR_EJECTED = Gauge Count "signgate_generator_ejected" [GENERATOR]
+        "1 while a generator is out of service for its answers, until a probe finds it working.";
+    GENERATOR_ATTEMPTS = Counter Count "signgate_generator_attempts_total"
+        [Label { name: "cause", values: Values::Closed(&CAUSE_WORDS) }, GENERATOR]
+        "How often a generator was asked: first for a request, as a retry, as a hedge, as a probe. Each may cost a signature.";
+    GENERATOR_PROBES = Counter Count "signgate_generator_probes_total"
+        [Label { name: "result", values: Values::Closed(&PROBE_WORDS) }, GENERATOR]
+        "Probes of a generator that is out or was idle, by what they found; inconclusive where it blames what was asked.";
     CONNECTIONS_OPEN = Gauge Count "signgate_connections_open" []
         "Client connections open.";
     CONNECTIONS_ACCEPTED = Counter Count "signgate_connections_accepted_total" []

@@ -1,0 +1,238 @@
+use super::*;
+
+const RULES: Rules = Rules {
+    failures_in_a_row: 5,
+    failure_share: 0.2,
+    ejected_share_max: 0.7,
+    eject_for: Duration::from_secs(1),
+    eject_for_max: Duration::from_secs(60),
+};
+
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Generators, their tallies and a clock of the test's own.
+struct World {
+    health: Health,
+    tallies: Vec<Tally>,
+    now: Timestamp,
+}
+
+impl World {
+    fn of(count: usize) -> Self {
+        let now = Timestamp::from_secs(1_000);
+        let tallies = (0..count).map(|_| Tally::default()).collect();
+        Self { health: Health::new(RULES, count, now), tallies, now }
+    }
+
+    fn look(&mut self) -> Vec<Change> {
+        self.now = self.now + LOOK;
+        self.health.look(|place| &self.tallies[place], self.now)
+    }
+
+    /// Looks for so long; before each look `act` marks what happened.
+    fn run(&mut self, secs: f64, mut act: impl FnMut(&[Tally], usize)) -> Vec<Change> {
+        let looks = Duration::from_secs_f64(secs).as_millis() / LOOK.as_millis();
+        (0..looks as usize)
+            .flat_map(|look| {
+                act(&self.tallies, look);
+                self.look()
+            })
+            .collect()
+    }
+
+    fn serving(&self) -> Vec<usize> {
+        self.health.serving().iter().collect()
+    }
+}
+
+fn good(tallies: &[Tally], places: &[usize]) {
+    for place in places {
+        tallies[*place].good();
+    }
+}
+
+fn bad(tallies: &[Tally], places: &[usize]) {
+    for place in places {
+        tallies[*place].bad();
+    }
+}
+
+#[test]
+fn five_failures_in_a_row_eject_and_four_do_not() {
+    let mut world = World::of(3);
+    (0..4).for_each(|_| bad(&world.tallies, &[0]));
+    assert_eq!(world.look(), []);
+    good(&world.tallies, &[0]);
+    (0..4).for_each(|_| bad(&world.tallies, &[0]));
+    assert_eq!(world.look(), [], "a good answer in between: it lives");
+    bad(&world.tallies, &[0]);
+    let changes = world.look();
+    let expected = Counts { good: 1, bad: 9, ..Counts::default() };
+    assert_eq!(
+        changes,
+        [Change::Ejected { place: 0, why: Why::Dead, counts: expected, probed_in: RULES.eject_for }]
+    );
+    assert_eq!(world.serving(), [1, 2]);
+}
+
+#[test]
+fn two_of_three_that_die_are_both_out_and_the_third_stays() {
+    let mut world = World::of(3);
+    world.run(1.0, |tallies, _| {
+        bad(tallies, &[0, 2]);
+        good(tallies, &[1]);
+    });
+    assert_eq!(world.serving(), [1]);
+}
+
+#[test]
+fn no_more_are_out_than_the_ceiling_while_any_works() {
+    let mut world = World::of(10);
+    world.run(2.0, |tallies, _| {
+        bad(tallies, &[0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        good(tallies, &[9]);
+    });
+    assert_eq!(world.serving().len(), 3, "seven of ten at most");
+    assert!(world.serving().contains(&9));
+}
+
+#[test]
+fn all_dead_is_a_state_of_its_own() {
+    let mut world = World::of(2);
+    let changes = world.run(1.0, |tallies, _| bad(tallies, &[0, 1]));
+    assert_eq!(changes.iter().filter(|change| **change == Change::AllOut).count(), 1, "{changes:?}");
+    assert!(world.serving().is_empty());
+    world.run(1.0, |_, _| {});
+    assert_eq!(world.health.probes_due(world.now), Places::first(2));
+    let changes = world.health.probed(1, true, world.now);
+    assert!(matches!(
+        changes[..],
+        [Change::Recovered { place: 1, .. }, Change::NoLongerAllOut(after)] if after > Duration::from_secs(1)
+    ));
+    assert_eq!(world.serving(), [1]);
+}
+
+#[test]
+fn a_single_generator_is_out_only_when_it_is_dead() {
+    let mut world = World::of(1);
+    let changes =
+        world.run(10.0, |tallies, look| if look % 2 == 0 { bad(tallies, &[0]) } else { good(tallies, &[0]) });
+    assert_eq!(changes, [], "half of its answers are good: better than none");
+    let changes = world.run(0.5, |tallies, _| bad(tallies, &[0]));
+    assert!(changes.contains(&Change::AllOut));
+}
+
+#[test]
+fn one_that_fails_a_third_is_worse_than_one_that_does_not() {
+    let mut world = World::of(3);
+    let changes = world.run(5.0, |tallies, look| {
+        good(tallies, &[1, 2]);
+        if look % 3 == 0 { bad(tallies, &[0]) } else { good(tallies, &[0]) }
+    });
+    assert!(matches!(changes[..], [Change::Ejected { place: 0, why: Why::Worse, .. }]), "{changes:?}");
+}
+
+#[test]
+fn where_all_fail_alike_none_is_worse() {
+    // As by clients who ask for what no generator can serve.
+    let mut world = World::of(3);
+    let changes =
+        world.run(
+            20.0,
+            |tallies, look| {
+                if look % 2 == 0 { bad(tallies, &[0, 1, 2]) } else { good(tallies, &[0, 1, 2]) }
+            },
+        );
+    assert_eq!(changes, []);
+}
+
+#[test]
+fn one_that_is_always_overtaken_is_worse_and_better_than_nothing() {
+    let mut world = World::of(2);
+    world.run(2.0, |tallies, _| {
+        tallies[0].slow();
+        good(tallies, &[1]);
+    });
+    assert_eq!(world.serving(), [1]);
+    let changes = world.run(1.0, |tallies, _| bad(tallies, &[1]));
+    assert_eq!(world.serving(), [0], "the slow one is taken back when the fast one dies: {changes:?}");
+    assert!(!changes.contains(&Change::AllOut));
+}
+
+#[test]
+fn few_results_are_chance() {
+    let mut world = World::of(2);
+    let changes = world.run(4.0, |tallies, look| {
+        if look % 20 == 0 {
+            bad(tallies, &[0]);
+            good(tallies, &[0, 1]);
+        }
+    });
+    assert_eq!(changes, []);
+}
+
+#[test]
+fn each_failed_probe_and_each_relapse_waits_longer() {
+    let mut world = World::of(3);
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        (0..5).for_each(|_| bad(&world.tallies, &[0]));
+        for change in world.look() {
+            if let Change::Ejected { probed_in, .. } = change {
+                waits.push(probed_in.as_secs());
+            }
+        }
+        let mut passed = 0;
+        while world.health.probes_due(world.now).is_empty() {
+            world.look();
+            passed += 1;
+        }
+        assert_eq!(passed / 20, waits.last().map_or(0, |secs| *secs as usize));
+        world.tallies[0].no_failure();
+        world.health.probed(0, true, world.now);
+    }
+    assert_eq!(waits, [1, 2, 4, 8]);
+    world.run(61.0, |tallies, _| good(tallies, &[0]));
+    (0..5).for_each(|_| bad(&world.tallies, &[0]));
+    let changes = world.look();
+    assert!(
+        matches!(changes[..], [Change::Ejected { probed_in, .. }] if probed_in == RULES.eject_for),
+        "a minute of service is forgiven: {changes:?}"
+    );
+    for expected in [2, 4, 8, 16, 32, 60, 60] {
+        while world.health.probes_due(world.now).is_empty() {
+            world.look();
+        }
+        let before = world.now;
+        world.health.probed(0, false, world.now);
+        while world.health.probes_due(world.now).is_empty() {
+            world.look();
+        }
+        assert_eq!(world.now.since(before).as_secs(), expected);
+    }
+    assert_eq!(world.serving(), [1, 2], "no client brings it back");
+}
+
+#[test]
+fn a_client_that_finds_it_working_brings_the_probe_forward() {
+    let mut world = World::of(1);
+    (0..5).for_each(|_| bad(&world.tallies, &[0]));
+    world.look();
+    assert!(world.health.probes_due(world.now).is_empty());
+    good(&world.tallies, &[0]);
+    world.look();
+    assert_eq!(world.health.probes_due(world.now), Places::first(1));
+}
+
+#[test]
+fn what_is_older_than_five_seconds_is_forgotten() {
+    let mut world = World::of(2);
+    world.run(1.0, |tallies, look| {
+        if look < 9 {
+            good(tallies, &[0, 1]);
+        }
+    });
+    assert_eq!(world.health.window(0).good, 9);
+    world.run(5.1, |_, _| {});
+    assert_eq!(world.health.window(0), Counts::default());
+}

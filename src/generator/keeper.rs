@@ -1,0 +1,257 @@
+//! Looks after the generators, beside the data path: twenty times a second it reads what threads have counted, decides who is
+//! in service, fills budgets, sets the door, has probes made, and tells metrics and log. One for the whole process.
+//!
+//! [`Keeper::look`] does all of it but the probes, without waiting, so that tests can look whenever they like.
+
+mod words;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::attempt::{Cause, Mark};
+use super::balance::Places;
+use super::budget::Fill;
+use super::fleet::Fleet;
+use super::health::{Change, Counts, Health};
+use super::latency::Quantiles;
+use super::probe::{Found, probe};
+use super::roster::Roster;
+use super::shedding::Door;
+use crate::base::time::Timestamp;
+use crate::telemetry::metrics::{GeneratorMetrics, Metrics};
+use words::{Failures, Teller};
+
+/// How often it looks: an ejection comes at most so much later than its last failure.
+pub const LOOK: Duration = Duration::from_millis(50);
+
+/// An answer is too slow that takes so many times as long as 95 of 100 of the fastest generator's.
+const SLOW_FACTOR: u32 = 5;
+
+/// And longer than this: nobody minds a quarter of a second.
+const SLOW_MIN: Duration = Duration::from_millis(250);
+
+/// An idle generator whose probe failed is probed again after this, until it is ejected or has recovered.
+const PROBE_AGAIN: Duration = Duration::from_secs(1);
+
+/// Looks after the generators.
+#[derive(Debug)]
+pub struct Keeper {
+    roster: Arc<Roster>,
+    health: Health,
+    retries: Fill,
+    trickle: Fill,
+    door: Door,
+    served: u64,
+    ones: Vec<One>,
+    metrics: Arc<Metrics>,
+    exhausted_read: u32,
+    teller: Teller,
+    /// Probes that are under way.
+    probing: Places,
+}
+
+/// What is kept of one generator.
+#[derive(Debug)]
+struct One {
+    quantiles: Quantiles,
+    counts: Counts,
+    asked: [u32; Cause::COUNT],
+    failures: Failures,
+    /// When it was last probed for being idle, or the start.
+    probed: Timestamp,
+    /// Whether that failed.
+    probe_failed: bool,
+    /// No probe before this: there was no room for one.
+    not_before: Timestamp,
+    metrics: GeneratorMetrics,
+}
+
+impl Keeper {
+    /// Before anything has happened.
+    pub fn new(roster: Arc<Roster>, metrics: Arc<Metrics>) -> Self {
+        let now = roster.now();
+        let settings = roster.settings();
+        let one = |generator: &super::member::Generator| One {
+            quantiles: Quantiles::new(now),
+            counts: Counts::default(),
+            asked: [0; Cause::COUNT],
+            failures: Failures::new(now),
+            probed: now,
+            probe_failed: false,
+            not_before: now,
+            metrics: metrics.generator(&generator.name, generator.in_flight_max, Mark::words()),
+        };
+        Self {
+            health: Health::new(settings.ejection, roster.all().len(), now),
+            retries: Fill::new(settings.retries, now),
+            trickle: Fill::even(settings.trickle, now),
+            door: Door::new(now),
+            served: 0,
+            ones: roster.all().iter().map(one).collect(),
+            exhausted_read: 0,
+            teller: Teller::new(roster.all().len()),
+            probing: Places::NONE,
+            metrics,
+            roster,
+        }
+    }
+
+    /// Looks until it is dropped. `fleet` is this task's own, of the same roster; to be run on a `LocalSet`.
+    pub async fn run(mut self, fleet: std::rc::Rc<Fleet>) {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut probes = JoinSet::new();
+        let mut pruned = self.roster.now();
+        loop {
+            tokio::select! {
+                _ = looks.tick() => {}
+                Some(ended) = probes.join_next(), if !probes.is_empty() => {
+                    // A probe that panicked has said so; its generator is probed again.
+                    if let Ok((place, found)) = ended {
+                        self.probed(place, found, self.roster.now());
+                    } else {
+                        self.probing = Places::NONE;
+                    }
+                }
+            }
+            let now = self.roster.now();
+            self.look(now);
+            for place in self.probes_due(now).iter() {
+                self.probing = self.probing.with(place);
+                let fleet = std::rc::Rc::clone(&fleet);
+                probes.spawn_local(async move { (place, probe(&fleet, place).await) });
+            }
+            if now.since(pruned) >= Duration::from_secs(1) {
+                pruned = now;
+                fleet.tidy();
+            }
+        }
+    }
+
+    /// Everything but probes.
+    pub fn look(&mut self, now: Timestamp) {
+        let roster = Arc::clone(&self.roster);
+        for (one, generator) in self.ones.iter_mut().zip(roster.all()) {
+            one.quantiles.look(&generator.latency, now);
+            one.failures.look(generator, now);
+            generator.end_slow_start(roster.settings().slow_start, now);
+            let counts = generator.tally.counts();
+            let new = counts.since(one.counts);
+            one.counts = counts;
+            self.served += u64::from(new.told() + new.neither);
+        }
+        roster.is_slow(self.slow());
+        let changes = self.health.look(|place| &roster.all()[place].tally, now);
+        self.take_in(&changes, now);
+
+        let stood = roster.queue_stands_for(now);
+        let arrived = self.door.look(&roster.shedding, self.served, stood, now);
+        self.retries.look(&roster.budget, arrived, now);
+        self.trickle.look(&roster.trickle, arrived, now);
+        // A generator that has just come back is not known to those who wait.
+        for place in roster.serving().iter() {
+            while roster.waiting() > 0 && roster.all()[place].has_room() && roster.hand_on(place) {}
+        }
+        self.tell_metrics();
+    }
+
+    /// What is slow, beside the fastest; with one generator alone nothing is.
+    fn slow(&self) -> Option<Duration> {
+        let serving = self.health.serving();
+        let known = serving.iter().filter_map(|place| self.roster.all()[place].latency.p95());
+        let fastest = known.min().filter(|_| serving.len() > 1)?;
+        Some((fastest * SLOW_FACTOR).max(SLOW_MIN))
+    }
+
+    fn take_in(&mut self, changes: &[Change], now: Timestamp) {
+        if changes.is_empty() {
+            return;
+        }
+        self.roster.serve(self.health.serving(), self.health.all_out_since());
+        for change in changes {
+            let failures = match change {
+                Change::Recovered { place, .. } => {
+                    let generator = &self.roster.all()[*place];
+                    generator.tally.no_failure();
+                    generator.start_slowly(now);
+                    None
+                }
+                Change::Ejected { place, .. } => {
+                    Some(self.ones[*place].failures.text(&self.roster.all()[*place]))
+                }
+                Change::AllOut | Change::NoLongerAllOut(_) => None,
+            };
+            self.teller.tell(change, self.roster.all(), failures.as_deref(), now);
+        }
+    }
+
+    /// Whom to probe now: who is out and due, and who got nothing for so long.
+    fn probes_due(&self, now: Timestamp) -> Places {
+        let idle = self.roster.settings().probe.idle;
+        let idles = self.health.serving().iter().filter(|place| {
+            let (one, generator) = (&self.ones[*place], &self.roster.all()[*place]);
+            let last = generator.latency.last().map_or(one.probed, |last| last.max(one.probed));
+            let pause = if one.probe_failed { PROBE_AGAIN.min(idle) } else { idle };
+            now.since(last) >= pause && generator.kind.can_fail()
+        });
+        let due = idles.fold(self.health.probes_due(now), Places::with);
+        let postponed = |place: &usize| self.ones[*place].not_before > now;
+        due.iter().filter(postponed).fold(due, Places::without).but(self.probing)
+    }
+
+    /// Takes in what a probe found; `None` where the generator had no room for it.
+    fn probed(&mut self, place: usize, found: Option<Found>, now: Timestamp) {
+        self.probing = self.probing.without(place);
+        let one = &mut self.ones[place];
+        let Some(found) = found else {
+            one.not_before = now + PROBE_AGAIN;
+            return;
+        };
+        one.metrics.probed(found.index());
+        if self.health.serving().contains(place) {
+            let tally = &self.roster.all()[place].tally;
+            match found {
+                Found::Good => tally.good(),
+                Found::Slow => tally.slow(),
+                Found::Failed(mark) => self.roster.all()[place].count_failure(mark),
+                Found::Inconclusive => tally.neither(),
+            }
+            one.probe_failed = matches!(found, Found::Failed(_));
+            one.probed = now;
+            return;
+        }
+        // A slow one is better than none.
+        let succeeded = match found {
+            Found::Good | Found::Inconclusive => true,
+            Found::Slow => self.health.serving().is_empty(),
+            Found::Failed(_) => false,
+        };
+        one.probe_failed = false;
+        one.probed = now;
+        let changes = self.health.probed(place, succeeded, now);
+        self.take_in(&changes, now);
+    }
+
+    fn tell_metrics(&mut self) {
+        let serving = self.health.serving();
+        for (place, (one, generator)) in self.ones.iter_mut().zip(self.roster.all()).enumerate() {
+            one.metrics.in_flight(generator.in_flight());
+            one.metrics.ejected(!serving.contains(place));
+            for (cause, read) in one.asked.iter_mut().enumerate() {
+                let asked = generator.asked_for(cause);
+                one.metrics.attempted(cause, u64::from(asked.wrapping_sub(*read)));
+                *read = asked;
+            }
+        }
+        self.metrics.queue_depth(self.roster.waiting());
+        let exhausted = self.roster.budget_exhausted();
+        self.metrics.budget_exhausted(u64::from(exhausted.wrapping_sub(self.exhausted_read)));
+        self.exhausted_read = exhausted;
+    }
+}
+
+#[cfg(test)]
+mod tests;

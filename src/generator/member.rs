@@ -1,0 +1,187 @@
+//! One generator, as all threads share it: what it is, how much it does, and how it fares.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::adapters::Kind;
+use super::attempt::{Cause, Mark};
+use super::health::Tally;
+use super::judge::Judge;
+use super::latency::Latency;
+use crate::base::time::Timestamp;
+
+/// A share of this is what a generator of weight 1 gets.
+pub const WEIGHT_DEFAULT: u32 = 1;
+
+/// A generator that comes (back) into service begins with this part of its share.
+const SLOW_START_SHARE: f64 = 0.1;
+
+/// Nanoseconds: more than any generator costs that can work.
+const STALLED: f64 = 1e18;
+
+/// One generator, as all threads share it.
+#[derive(Debug)]
+pub struct Generator {
+    /// The operator's name for it: a metric's label.
+    pub name: Arc<str>,
+    /// What clients see of it in `X-Agent-ID`, where it names no agent of its own.
+    pub alias: Arc<str>,
+    /// How it is spoken to.
+    pub kind: Kind,
+    /// How much work it may have at a time.
+    pub in_flight_max: u32,
+    /// Judges its answers.
+    pub judge: Judge,
+    /// How much it can do beside the others.
+    pub weight: u32,
+    /// How long it takes.
+    pub latency: Latency,
+    /// What its answers were.
+    pub tally: Tally,
+    in_flight: AtomicU32,
+    /// When its slow start began, in nanoseconds; 0 where it has its full share.
+    starts_since: AtomicU64,
+    asked: [AtomicU32; Cause::COUNT],
+    /// By [`Mark`], of failures only: for what is said of an ejection.
+    failures: Box<[AtomicU32]>,
+}
+
+impl Generator {
+    /// With nothing in flight and nothing known of it.
+    pub fn new(name: &str, alias: &str, kind: Kind, judge: Judge, in_flight_max: u32, weight: u32) -> Self {
+        Self {
+            name: name.into(),
+            alias: alias.into(),
+            kind,
+            judge,
+            in_flight_max: in_flight_max.max(1),
+            weight: weight.max(1),
+            latency: Latency::default(),
+            tally: Tally::default(),
+            in_flight: AtomicU32::new(0),
+            starts_since: AtomicU64::new(0),
+            asked: std::array::from_fn(|_| AtomicU32::new(0)),
+            failures: Mark::words().iter().map(|_| AtomicU32::new(0)).collect(),
+        }
+    }
+
+    /// How much work it has now.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether it may have more.
+    pub fn has_room(&self) -> bool {
+        self.in_flight.load(Ordering::SeqCst) < self.in_flight_max
+    }
+
+    /// Takes up one more piece of work, if there is room for it. Sequentially consistent, as [`Self::give_back`] is: whoever
+    /// gives back must see who waits, or whoever waits what was given back.
+    pub(super) fn take(&self) -> bool {
+        let more = |now: u32| (now < self.in_flight_max).then_some(now + 1);
+        self.in_flight.fetch_update(Ordering::SeqCst, Ordering::Relaxed, more).is_ok()
+    }
+
+    pub(super) fn give_back(&self) {
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// What one more request would cost here: its latency times the work that is before it, over its weight. One that says that
+    /// it cannot work now costs more than any that does not.
+    pub fn cost(&self, slow_start: Duration, now: Timestamp) -> f64 {
+        let (before, stalled) = match self.kind.standing() {
+            // Our own work waits there among that of others.
+            Some(told) => (self.in_flight().max(told.queued()), told.is_stalled()),
+            None => (self.in_flight(), false),
+        };
+        let cost = self.latency.cost(before, now) / f64::from(self.weight);
+        let cost = if stalled { cost + STALLED } else { cost };
+        match self.starts_since.load(Ordering::Relaxed) {
+            0 => cost,
+            since => {
+                let passed = now.since(Timestamp::from_nanos(since)).as_secs_f64();
+                cost / (passed / slow_start.as_secs_f64().max(1e-3)).clamp(SLOW_START_SHARE, 1.0)
+            }
+        }
+    }
+
+    /// Begins with a small part of its share.
+    pub fn start_slowly(&self, now: Timestamp) {
+        self.starts_since.store(now.as_nanos().max(1), Ordering::Relaxed);
+    }
+
+    /// Ends a slow start that has taken its time.
+    pub(super) fn end_slow_start(&self, slow_start: Duration, now: Timestamp) {
+        let since = self.starts_since.load(Ordering::Relaxed);
+        if since != 0 && now.since(Timestamp::from_nanos(since)) >= slow_start {
+            self.starts_since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// It is asked.
+    pub(super) fn asked(&self, cause: Cause) {
+        self.asked[cause as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was asked since the start, by cause; wraps.
+    pub fn asked_for(&self, cause: usize) -> u32 {
+        self.asked.get(cause).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// It failed a request in that way.
+    pub(super) fn failed(&self, mark: Mark, took: Duration, now: Timestamp) {
+        self.count_failure(mark);
+        self.latency.failed(took, now);
+    }
+
+    pub(super) fn count_failure(&self, mark: Mark) {
+        self.failures[mark.index()].fetch_add(1, Ordering::Relaxed);
+        self.tally.bad();
+    }
+
+    /// How often it failed since the start, by [`Mark`]; wraps.
+    pub(super) fn failures(&self) -> impl Iterator<Item = u32> {
+        self.failures.iter().map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stand_in(weight: u32) -> Generator {
+        let generator = Generator::new("g", "g", Kind::StandIn, Judge::of_stand_in(), 4, weight);
+        generator.latency.answered(Duration::from_millis(20), Timestamp::from_secs(9));
+        generator
+    }
+
+    #[test]
+    fn work_is_bounded_and_comes_back() {
+        let generator = stand_in(1);
+        assert_eq!((0..6).filter(|_| generator.take()).count(), 4);
+        assert!(!generator.has_room());
+        generator.give_back();
+        assert!(generator.take());
+    }
+
+    #[test]
+    fn one_of_twice_the_weight_costs_half() {
+        let (now, start) = (Timestamp::from_secs(9), Duration::from_secs(10));
+        assert!((stand_in(1).cost(start, now) / stand_in(2).cost(start, now) - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_slow_start_takes_its_time() {
+        let (generator, start) = (stand_in(1), Duration::from_secs(10));
+        let at = |secs| Timestamp::from_secs(9) + Duration::from_secs(secs);
+        let full = |now| generator.latency.cost(0, now);
+        generator.start_slowly(at(0));
+        assert!((generator.cost(start, at(0)) / full(at(0)) - 10.0).abs() < 1e-9, "a tenth");
+        assert!((generator.cost(start, at(5)) / full(at(5)) - 2.0).abs() < 1e-9, "half");
+        generator.end_slow_start(start, at(9));
+        assert!(generator.cost(start, at(9)) > full(at(9)));
+        generator.end_slow_start(start, at(10));
+        assert!((generator.cost(start, at(10)) - full(at(10))).abs() < 1e-9);
+    }
+}

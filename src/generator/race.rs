@@ -1,0 +1,278 @@
+//! One request among generators: the first is asked, another when it fails, another when it takes long.
+//!
+//! What runs is never cut off for being slow: the first good answer wins, and the rest is dropped where it stands, with its
+//! connection. So a time that was set too short wastes a request, and never an answer. That what was dropped took long is held
+//! against its generator ([`Runner`]).
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::attempt::{Attempt, Cause, Mark};
+use super::balance::Places;
+use super::bell::Ring;
+use super::fleet::{ATTEMPTS_MAX, End, Fleet, Outcome};
+use super::judge::Judgement;
+use super::roster::Permit;
+use super::wire::WireError;
+use super::{Failure, Question};
+
+/// No hedge comes sooner: below this, what is lost is not worth a signature.
+const HEDGE_MIN: Duration = Duration::from_millis(10);
+
+/// When a hedge comes for a generator of which too little is known.
+const HEDGE_UNKNOWN: Duration = Duration::from_millis(150);
+
+/// An answer that takes so many times as long as 99 of 100 of its generator's counts as none, even while it is waited for.
+const HANGS_FACTOR: u32 = 4;
+
+/// But not below this; and so long where too little is known.
+const HANGS_MIN: Duration = Duration::from_millis(250);
+const HANGS_UNKNOWN: Duration = Duration::from_secs(1);
+
+/// Where no other could be asked anyway, one that stands still for a moment is better than none.
+const HANGS_ALONE: Duration = Duration::from_secs(3);
+
+type Judged = Result<Judgement, WireError>;
+type Running<'f> = Pin<Box<dyn Future<Output = Judged> + 'f>>;
+
+/// One request, on its way through generators.
+pub(super) struct Race<'f, 'q> {
+    fleet: &'f Fleet,
+    question: &'f Question<'q>,
+    deadline: Instant,
+    /// Who may be asked still.
+    left: Places,
+}
+
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every answer")]
+enum Event {
+    Answered(usize, Judged),
+    Late,
+}
+
+impl<'f, 'q> Race<'f, 'q> {
+    /// Among these, as far as it may be repeated.
+    pub(super) fn among(
+        fleet: &'f Fleet,
+        question: &'f Question<'q>,
+        places: Places,
+        deadline: Instant,
+    ) -> Self {
+        Self { fleet, question, deadline, left: places }
+    }
+
+    /// One attempt and no more.
+    pub(super) fn alone(fleet: &'f Fleet, question: &'f Question<'q>, deadline: Instant) -> Self {
+        Self::among(fleet, question, Places::NONE, deadline)
+    }
+
+    /// From the first permit to the end.
+    pub(super) async fn run(
+        mut self,
+        permit: Permit<'f>,
+        began: Instant,
+        queued: Option<Duration>,
+    ) -> Outcome {
+        let (fleet, question, deadline) = (self.fleet, self.question, self.deadline);
+        self.left = self.left.without(permit.place);
+        // The first is part of this future; only further ones are allocated for.
+        let mut first = pin!(fleet.ask_one(permit.place, question, deadline));
+        let mut others: [Option<Running<'f>>; ATTEMPTS_MAX - 1] = [const { None }; ATTEMPTS_MAX - 1];
+        let mut runners = [Some(Runner::new(fleet, permit, Cause::First, began)), None, None];
+        let mut count = 1;
+        let mut ring = self.late_ring(runners[0].as_mut(), began);
+        let mut attempts = [None; ATTEMPTS_MAX];
+
+        let (end, now) = loop {
+            let event = poll_fn(|cx| {
+                if attempts[0].is_none()
+                    && let Poll::Ready(judged) = first.as_mut().poll(cx)
+                {
+                    return Poll::Ready(Event::Answered(0, judged));
+                }
+                if count > 1
+                    && let Poll::Ready((place, judged)) = poll_others(&mut others, cx)
+                {
+                    return Poll::Ready(Event::Answered(place + 1, judged));
+                }
+                match &mut ring {
+                    Some(ring) => ring.poll(cx).map(|()| Event::Late),
+                    None => Poll::Pending,
+                }
+            })
+            .await;
+            let now = Instant::now();
+            let mut cause = Cause::Hedge;
+            let mut failure = None;
+            match event {
+                Event::Answered(which, judged) => {
+                    if let Some(runner) = runners[which].take() {
+                        attempts[which] = Some(runner.ended(question, &judged, now));
+                        let place = attempts[which].map_or(0, |attempt: Attempt| attempt.generator);
+                        match judged {
+                            Ok(Judgement::Good(good)) => break (End::Good(good, place), now),
+                            Ok(Judgement::BlamesRequest(status)) => break (End::BlamesRequest(status), now),
+                            Ok(Judgement::Bad(fault)) => failure = Some(Failure::Judged(fault)),
+                            Err(error) => failure = Some(Failure::Wire(error)),
+                        }
+                    }
+                    if which > 0 {
+                        others[which - 1] = None;
+                    }
+                    cause = Cause::Retry;
+                }
+                Event::Late => runners.iter_mut().flatten().for_each(|runner| runner.still_runs(now)),
+            }
+            let repeats = question.operation.may_be_repeated()
+                || matches!(failure, Some(Failure::Wire(error)) if error.certainly_unsent());
+            let another = (repeats && count < ATTEMPTS_MAX && now < deadline)
+                .then(|| fleet.permit_for_another(self.left, cause, now))
+                .flatten();
+            if let Some(permit) = another {
+                self.left = self.left.without(permit.place);
+                others[count - 1] = Some(Box::pin(fleet.ask_one(permit.place, question, deadline)));
+                runners[count] = Some(Runner::new(fleet, permit, cause, now));
+                ring = self.late_ring(runners[count].as_mut(), now);
+                count += 1;
+            } else if let Some(failure) = failure
+                && runners.iter().all(Option::is_none)
+            {
+                break (End::Failed(failure), now);
+            } else if cause == Cause::Hedge {
+                // No budget, or no room: there may be later.
+                ring = self.late_ring(runners.iter_mut().flatten().next(), now);
+            }
+        };
+        for (runner, attempt) in runners.into_iter().zip(&mut attempts) {
+            if let Some(runner) = runner {
+                *attempt = Some(runner.overtaken(now));
+            }
+        }
+        Outcome { end, attempts, queued, asking: now.duration_since(began) }
+    }
+
+    /// When another is asked if this one has not answered; where none may be, when this one is taken to hang.
+    fn late_ring(&self, runner: Option<&mut Runner<'f>>, now: Instant) -> Option<Ring<'f>> {
+        let runner = runner?;
+        runner.is_alone = self.left.is_empty() || !self.question.operation.may_be_repeated();
+        let after = if runner.is_alone { runner.hangs_after() } else { runner.late_after() };
+        Some(self.fleet.bell.ring_at(now + after))
+    }
+}
+
+fn poll_others(others: &mut [Option<Running<'_>>], cx: &mut Context<'_>) -> Poll<(usize, Judged)> {
+    for (place, other) in others.iter_mut().enumerate() {
+        if let Some(running) = other
+            && let Poll::Ready(judged) = running.as_mut().poll(cx)
+        {
+            return Poll::Ready((place, judged));
+        }
+    }
+    Poll::Pending
+}
+
+/// One attempt while it runs: what comes of it is booked for its generator, also when it is dropped.
+struct Runner<'f> {
+    fleet: &'f Fleet,
+    permit: Permit<'f>,
+    cause: Cause,
+    began: Instant,
+    is_booked: bool,
+    /// Whether no other could be asked in its place.
+    is_alone: bool,
+}
+
+impl<'f> Runner<'f> {
+    fn new(fleet: &'f Fleet, permit: Permit<'f>, cause: Cause, began: Instant) -> Self {
+        permit.generator().asked(cause);
+        Self { fleet, permit, cause, began, is_booked: false, is_alone: false }
+    }
+
+    /// After so long another is asked: what 95 of 100 of its own answers keep within.
+    fn late_after(&self) -> Duration {
+        if self.fleet.roster.settings().hedge {
+            self.permit.generator().latency.p95().map_or(HEDGE_UNKNOWN, |p95| p95.max(HEDGE_MIN))
+        } else {
+            self.hangs_after()
+        }
+    }
+
+    fn hangs_after(&self) -> Duration {
+        let p99 = self.permit.generator().latency.p99();
+        let usual = p99.map_or(HANGS_UNKNOWN, |p99| (p99 * HANGS_FACTOR).max(HANGS_MIN));
+        if self.is_alone { usual.max(HANGS_ALONE) } else { usual }
+    }
+
+    /// It has answered, or failed.
+    fn ended(mut self, question: &Question<'_>, judged: &Judged, now: Instant) -> Attempt {
+        let (generator, took) = (self.permit.generator(), now.duration_since(self.began));
+        let mark = Mark::of(judged);
+        let at = self.fleet.roster.at(now);
+        match judged {
+            Ok(Judgement::Good(_)) => {
+                generator.latency.answered(took, at);
+                self.fleet.answered_well(question);
+                // Who sends a chat message waits for it; it says little of how fast signatures are made.
+                if took > self.fleet.roster.slow() && question.operation.may_be_repeated() {
+                    generator.tally.slow();
+                } else {
+                    generator.tally.good();
+                }
+            }
+            Ok(Judgement::BlamesRequest(_)) => generator.tally.neither(),
+            // Counted already while it hung.
+            _ if self.is_booked => {}
+            // We could not have sent it to anybody.
+            Err(WireError::Unsendable(_)) => {}
+            Ok(Judgement::Bad(_)) | Err(_) => generator.failed(mark, took, at),
+        }
+        self.is_booked = true;
+        self.attempt(mark, now)
+    }
+
+    /// Another's answer came first.
+    fn overtaken(self, now: Instant) -> Attempt {
+        self.attempt(Mark::OVERTAKEN, now)
+    }
+
+    fn attempt(&self, mark: Mark, now: Instant) -> Attempt {
+        Attempt {
+            generator: self.permit.place,
+            cause: self.cause,
+            mark,
+            took: now.duration_since(self.began),
+        }
+    }
+
+    /// It has not answered yet: one that hangs need not be waited for to be known.
+    fn still_runs(&mut self, now: Instant) {
+        let took = now.duration_since(self.began);
+        if !self.is_booked && took >= self.hangs_after() {
+            self.is_booked = true;
+            let mark = Mark::of(&Err(WireError::TimedOut(super::wire::Phase::Head)));
+            self.permit.generator().failed(mark, took, self.fleet.roster.at(now));
+        }
+    }
+}
+
+/// Given up before it answered, as it was overtaken or its client hung up: that says something once it took longer than is
+/// usual for it, and nothing before.
+impl Drop for Runner<'_> {
+    fn drop(&mut self) {
+        if self.is_booked {
+            return;
+        }
+        let now = Instant::now();
+        self.still_runs(now);
+        let took = now.duration_since(self.began);
+        if !self.is_booked && took >= self.late_after() {
+            let generator = self.permit.generator();
+            generator.tally.slow();
+            generator.latency.outlasted(took, self.fleet.roster.at(now));
+        }
+    }
+}

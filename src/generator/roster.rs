@@ -1,0 +1,337 @@
+//! All generators, as all threads share them: who is in service, permits for work, and the queue for them.
+//!
+//! Choosing and taking a permit are atomics. The queue's lock is taken only while permits are out: by who has to wait, and by
+//! who gives a permit back while somebody waits, and then hands it to the next, on whichever thread that is.
+
+use std::future::poll_fn;
+use std::hash::{BuildHasher, Hash};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::balance::{Able, Draws, Places, better_of_two};
+use super::budget::Budget;
+use super::member::Generator;
+use super::queue::{Entry, Full, Line, Next, Ticket, Turn};
+use super::settings::Settings;
+use super::shedding::Shedding;
+use crate::base::id::AccountId;
+use crate::base::net::Prefix;
+use crate::base::operation::Operation;
+use crate::base::time::Timestamp;
+
+/// Who asks, as far as waiting is concerned.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// Whose the request is: none may fill the queue alone.
+    pub payer: Payer<'a>,
+    /// When its tier is shed: 0 goes first.
+    pub rank: u8,
+}
+
+/// Whose a request is.
+#[derive(Debug, Clone, Copy, Hash)]
+pub enum Payer<'a> {
+    /// An account's.
+    Account(&'a AccountId),
+    /// Somebody's without a key, at that address.
+    Proxy(Prefix),
+}
+
+/// Why somebody who waited gets no permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unserved {
+    /// The queue is full, or had to make room for another.
+    NoRoom,
+    /// It took too long.
+    TooLong,
+    /// There is no generator left to wait for.
+    Hopeless,
+}
+
+/// All generators.
+#[derive(Debug)]
+pub struct Roster {
+    all: Box<[Generator]>,
+    settings: Settings,
+    /// The same moment on the runtime's clock, by which requests have their deadlines, and on ours.
+    anchor: (Instant, Timestamp),
+    able: Able,
+    /// Who is in service: a bit each.
+    serving: AtomicU64,
+    /// Since when none is, in nanoseconds; 0 where one is.
+    all_out_since: AtomicU64,
+    queue: Mutex<Line>,
+    /// How many wait. Written under the queue's lock; sequentially consistent, see [`Generator::take`].
+    waiting: AtomicU32,
+    hasher: foldhash::fast::RandomState,
+    /// Door and chances.
+    pub shedding: Shedding,
+    /// Of retries and hedges.
+    pub budget: Budget,
+    /// Of what is tried while all are out.
+    pub trickle: Budget,
+    budget_exhausted: AtomicU32,
+    /// A good answer that takes longer is too slow, in nanoseconds.
+    slow: AtomicU64,
+    /// The room of a good answer, for probes; 0 where none is known.
+    good_room: AtomicU64,
+}
+
+impl Roster {
+    /// All in service, from `now` on.
+    pub fn new(all: Vec<Generator>, settings: Settings, now: Timestamp) -> Self {
+        let able = Operation::ALL.map(|operation| {
+            let able = all.iter().enumerate().filter(|(_, generator)| generator.kind.can(operation));
+            able.fold(Places::NONE, |all, (place, _)| all.with(place))
+        });
+        Self {
+            serving: AtomicU64::new(Places::first(all.len()).0),
+            all: all.into(),
+            anchor: (Instant::now(), now),
+            able,
+            all_out_since: AtomicU64::new(0),
+            queue: Mutex::new(Line::new(settings.queue)),
+            waiting: AtomicU32::new(0),
+            hasher: foldhash::fast::RandomState::default(),
+            shedding: Shedding::default(),
+            budget: Budget::new(settings.retries),
+            trickle: Budget::new(settings.trickle),
+            budget_exhausted: AtomicU32::new(0),
+            slow: AtomicU64::new(u64::MAX),
+            good_room: AtomicU64::new(0),
+            settings,
+        }
+    }
+
+    /// All generators, in the order of the deployment file.
+    pub fn all(&self) -> &[Generator] {
+        &self.all
+    }
+
+    /// How they are asked.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.at(Instant::now())
+    }
+
+    /// A point on the runtime's clock, on ours.
+    pub fn at(&self, instant: Instant) -> Timestamp {
+        self.anchor.1 + instant.duration_since(self.anchor.0)
+    }
+
+    /// Those that can do it, in service or not.
+    pub const fn able(&self, operation: Operation) -> Places {
+        self.able[operation.index()]
+    }
+
+    /// Those in service.
+    pub fn serving(&self) -> Places {
+        Places(self.serving.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn serve(&self, serving: Places, all_out_since: Option<Timestamp>) {
+        self.serving.store(serving.0, Ordering::Relaxed);
+        self.all_out_since.store(all_out_since.map_or(0, Timestamp::as_nanos), Ordering::Relaxed);
+        if serving.is_empty() {
+            let mut line = self.line();
+            let wakers = line.give_up();
+            self.told(&line);
+            drop(line);
+            wakers.into_iter().for_each(std::task::Waker::wake);
+        }
+    }
+
+    /// How long none has been in service.
+    pub fn all_out_for(&self, now: Timestamp) -> Duration {
+        match self.all_out_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => now.since(Timestamp::from_nanos(since)),
+        }
+    }
+
+    /// What one more request would cost at that place.
+    pub fn cost(&self, place: usize, now: Timestamp) -> f64 {
+        self.all[place].cost(self.settings.slow_start, now)
+    }
+
+    /// A permit of the better of two of `candidates`; where neither has room, of any that has.
+    pub fn permit(&self, candidates: Places, draws: &Draws, now: Timestamp) -> Option<Permit<'_>> {
+        let best = better_of_two(candidates, draws, |place| self.cost(place, now))?;
+        self.permit_of(best)
+            .or_else(|| candidates.without(best).iter().find_map(|place| self.permit_of(place)))
+    }
+
+    /// A permit of that one.
+    pub fn permit_of(&self, place: usize) -> Option<Permit<'_>> {
+        // Not made before it is held: it gives back what it holds.
+        self.all[place].take().then(|| Permit { roster: self, place })
+    }
+
+    /// How many wait for a permit.
+    pub fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// How long the queue has not been empty.
+    pub fn queue_stands_for(&self, now: Timestamp) -> Duration {
+        if self.waiting() == 0 { Duration::ZERO } else { self.line().stands_for(now) }
+    }
+
+    /// Waits until one of `places` has room, and no longer than `until`.
+    pub async fn wait(
+        &self,
+        asker: Asker<'_>,
+        places: Places,
+        until: Instant,
+    ) -> Result<Permit<'_>, Unserved> {
+        let mut account = self.hasher.build_hasher();
+        asker.payer.hash(&mut account);
+        let account = std::hash::Hasher::finish(&account);
+        let ticket = {
+            let mut line = self.line();
+            let entered = line.enter(Entry { account, rank: asker.rank, places }, self.now());
+            self.told(&line);
+            drop(line);
+            let (ticket, displaced) = entered.map_err(|Full| Unserved::NoRoom)?;
+            displaced.into_iter().for_each(std::task::Waker::wake);
+            ticket
+        };
+        let mut place = InQueue { roster: self, ticket: Some(ticket) };
+        // What came back before anybody could see that we wait is handed on now, to whoever is next.
+        for place in places.and(self.serving()).iter() {
+            if self.all[place].has_room() {
+                self.hand_on(place);
+            }
+        }
+        timeout_at(until, place.served()).await.unwrap_or(Err(Unserved::TooLong))
+    }
+
+    /// Gives room for one at that place to the next who waits for it; false where there is no room, or nobody.
+    pub(super) fn hand_on(&self, place: usize) -> bool {
+        let mut line = self.line();
+        // Under the lock: whoever enters meanwhile must see the room as it is, not as we hold it for a moment.
+        if !self.serving().contains(place) || !self.all[place].take() {
+            return false;
+        }
+        let next = line.next(place, self.now());
+        if matches!(next, Next::Nobody) {
+            self.all[place].give_back();
+        }
+        self.told(&line);
+        drop(line);
+        let Next::Served(waker) = next else { return false };
+        waker.into_iter().for_each(std::task::Waker::wake);
+        true
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told(&self, line: &MutexGuard<'_, Line>) {
+        self.waiting.store(line.len() as u32, Ordering::SeqCst);
+    }
+
+    /// A good answer that takes longer than this is too slow.
+    pub fn slow(&self) -> Duration {
+        Duration::from_nanos(self.slow.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn is_slow(&self, slow: Option<Duration>) {
+        let nanos = slow.map_or(u64::MAX, |slow| u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX));
+        self.slow.store(nanos, Ordering::Relaxed);
+    }
+
+    pub(super) fn out_of_budget(&self) {
+        self.budget_exhausted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often a retry or a hedge was left out for want of budget; wraps.
+    pub fn budget_exhausted(&self) -> u32 {
+        self.budget_exhausted.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn good_room(&self) -> Option<u64> {
+        let room = self.good_room.load(Ordering::Relaxed);
+        (room > 0).then_some(room)
+    }
+
+    pub(super) fn note_good_room(&self, room: u64) {
+        self.good_room.store(room, Ordering::Relaxed);
+    }
+}
+
+/// The right to have one piece of work with a generator; given back, or handed to the next who waits, when dropped, also by a
+/// caller that hung up.
+#[derive(Debug)]
+pub struct Permit<'r> {
+    roster: &'r Roster,
+    /// Whose.
+    pub place: usize,
+}
+
+impl Permit<'_> {
+    /// The generator that it is for.
+    pub fn generator(&self) -> &Generator {
+        &self.roster.all[self.place]
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.generator().give_back();
+        if self.roster.waiting() > 0 {
+            self.roster.hand_on(self.place);
+        }
+    }
+}
+
+/// A place in the queue, left when dropped.
+struct InQueue<'r> {
+    roster: &'r Roster,
+    ticket: Option<Ticket>,
+}
+
+impl<'r> InQueue<'r> {
+    async fn served(&mut self) -> Result<Permit<'r>, Unserved> {
+        poll_fn(|cx| {
+            let Some(ticket) = &self.ticket else { return Poll::Ready(Err(Unserved::NoRoom)) };
+            let turn = self.roster.line().poll(ticket, cx.waker());
+            if turn == Turn::Waits {
+                return Poll::Pending;
+            }
+            self.ticket = None;
+            Poll::Ready(match turn {
+                Turn::Has(place) => Ok(Permit { roster: self.roster, place }),
+                Turn::Hopeless => Err(Unserved::Hopeless),
+                Turn::Waits | Turn::Displaced => Err(Unserved::NoRoom),
+            })
+        })
+        .await
+    }
+}
+
+impl Drop for InQueue<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let mut line = self.roster.line();
+        let turn = line.leave(&ticket);
+        self.roster.told(&line);
+        drop(line);
+        if let Turn::Has(place) = turn {
+            // It was handed to us while we went.
+            drop(Permit { roster: self.roster, place });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

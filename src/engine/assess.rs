@@ -282,6 +282,9 @@ pub(super) fn for_each_match(
     who: &Who<'_>,
     mut visit: impl FnMut(RuleIndex, Matcher),
 ) {
+    if lists.is_empty() {
+        return;
+    }
     let mut each = |rule: RuleIndex, by: Matcher| {
         if policy.rule(rule).mode != Mode::Off {
             visit(rule, by);
@@ -315,16 +318,23 @@ pub(super) fn plan(
     charges: impl Fn(Mode) -> bool,
 ) -> Plan {
     let mut plan = Plan::default();
+    // Counters of one scope stand together: an address is looked at once for all of its quotas.
+    let mut last: Option<(Scopes, Option<Subject>)> = None;
     for place in policy.applicable(who.tier, operation) {
         let counter = policy.counter(*place);
+        if !charges(counter.mode) {
+            continue;
+        }
+        let subject = match last {
+            Some((scopes, subject)) if scopes == counter.scopes => subject,
+            _ => subject_of_all(counter.scopes, facts, who, room),
+        };
+        last = Some((counter.scopes, subject));
         let counted = match &counter.limit {
             Limit::Distinct { count, .. } => subject_of(*count, facts, who, room),
             Limit::Windows(_) | Limit::Rate { .. } | Limit::Concurrency { .. } => Some(Subject::TOTAL),
         };
-        if charges(counter.mode)
-            && let (Some(subject), Some(counted)) =
-                (subject_of_all(counter.scopes, facts, who, room), counted)
-        {
+        if let (Some(subject), Some(counted)) = (subject, counted) {
             plan.add(*place, subject, counted);
         }
     }

@@ -17,8 +17,8 @@ use foldhash::fast::SeedableRandomState;
 use smallvec::SmallVec;
 
 use super::decision::{Reason, Refusal, Shadow, Standing};
-use super::record::{Left, Record, RecordKey, Window};
-use super::shard::Shard;
+use super::record::{Left, Record, RecordKey};
+use super::shard::{LookUp, Shard};
 use super::usage::Usage;
 use super::viewbot::Counted;
 use crate::base::subject::Subject;
@@ -53,7 +53,11 @@ impl Plan {
     pub(super) fn add(&mut self, counter: u16, subject: Subject, counted: Subject) {
         debug_assert!(self.0.len() < COUNTERS_PER_REQUEST_MAX, "the compiler let too many counters apply");
         if self.0.len() < COUNTERS_PER_REQUEST_MAX {
-            self.0.push(Planned { counter, shard: shard_of(subject), subject, counted });
+            let shard = match self.0.last() {
+                Some(last) if last.subject == subject => last.shard,
+                _ => shard_of(subject),
+            };
+            self.0.push(Planned { counter, shard, subject, counted });
         }
     }
 
@@ -86,7 +90,10 @@ struct Booked {
 
 impl Receipt {
     fn add(&mut self, planned: Planned, record: &Record) {
-        let counts = record.windows().map_or_else(Default::default, |windows| windows.map(Window::charged));
+        let counts = match record.windows() {
+            Some([first, second, third]) => [first.charged(), second.charged(), third.charged()],
+            None => Default::default(),
+        };
         self.booked.push(Booked { planned, ends: record.ends(), counts });
     }
 
@@ -171,18 +178,18 @@ impl Book {
         }
         let mut locked = self.lock_all(plan);
         self.make_room(&mut locked, now);
-        let Room { enforced, with_shadow, shadow_full } = self.room(policy, plan, &locked, now);
+        let Room { enforced, with_shadow, shadow_full, look_ups } = self.room(policy, plan, &locked, now);
         if let Some(refusal) = enforced {
             let shadow = with_shadow.filter(|_| shadow_full).map_or(Shadow::Same, Shadow::Refuses);
             return Charge::Refused { refusal, shadow };
         }
-        for planned in plan.entries() {
+        for (planned, look_up) in plan.entries().iter().zip(&look_ups) {
             let counter = policy.counter(planned.counter);
             if counter.mode == Mode::Shadow && shadow_full {
                 continue;
             }
             let shard = locked.shard_mut(planned);
-            let (record, grown) = shard.charge(&self.hasher, counter, planned.subject, planned.counted, now);
+            let (record, grown) = shard.charge(&self.hasher, &counter.limit, look_up, planned.counted, now);
             receipt.add(*planned, record);
             if grown > 0 {
                 self.strangers.fetch_add(grown, Ordering::Relaxed);
@@ -195,7 +202,7 @@ impl Book {
     /// what would be admitted is empty.
     pub(super) fn look(&self, policy: &PolicySet, plan: &Plan, now: Timestamp) -> (Charge, Vec<Look>) {
         let locked = self.lock_all(plan);
-        let Room { enforced, with_shadow, shadow_full } = self.room(policy, plan, &locked, now);
+        let Room { enforced, with_shadow, shadow_full, .. } = self.room(policy, plan, &locked, now);
         let same = Shadow::Same;
         let charge = if let Some(refusal) = enforced {
             Charge::Refused {
@@ -221,14 +228,17 @@ impl Book {
 
     /// Whether there is room for all of `plan`.
     fn room(&self, policy: &PolicySet, plan: &Plan, locked: &Locked<'_>, now: Timestamp) -> Room {
-        let mut room = Room { enforced: None, with_shadow: None, shadow_full: false };
+        let look_ups = SmallVec::new();
+        let mut room = Room { enforced: None, with_shadow: None, shadow_full: false, look_ups };
         for planned in plan.entries() {
             let counter = policy.counter(planned.counter);
-            let key = RecordKey::new(counter, planned.subject);
-            let left = match locked.shard(planned).find(&self.hasher, key, now) {
+            let shard = locked.shard(planned);
+            let look_up = shard.look_up(&self.hasher, RecordKey::new(counter, planned.subject));
+            let left = match shard.found(&self.hasher, &look_up, now) {
                 Some(record) => record.left(&counter.limit, planned.counted, now),
-                None => Record::empty(&counter.limit).left(&counter.limit, planned.counted, now),
+                None => Record::left_of_none(&counter.limit, planned.counted, now),
             };
+            room.look_ups.push(look_up);
             if let Left::None { window, wait } = left {
                 note(&mut room.enforced, &mut room.with_shadow, counter, window, wait);
                 room.shadow_full |= counter.mode == Mode::Shadow;
@@ -342,11 +352,20 @@ impl Book {
 
     /// Locks the shards of a plan in ascending order.
     fn lock_all(&self, plan: &Plan) -> Locked<'_> {
-        let mut places: SmallVec<[u16; COUNTERS_PER_REQUEST_MAX]> =
-            plan.entries().iter().map(|planned| planned.shard).collect();
-        places.sort_unstable();
-        places.dedup();
-        Locked(places.into_iter().map(|place| (place, self.lock(place))).collect())
+        // A bit for each: in order, and each once.
+        let mut wanted = [0u64; SHARDS / 64];
+        for planned in plan.entries() {
+            wanted[usize::from(planned.shard) / 64] |= 1 << (planned.shard % 64);
+        }
+        let mut locked = Locked(SmallVec::new());
+        for (word, mut bits) in (0u16..).zip(wanted) {
+            while bits != 0 {
+                let place = word * 64 + bits.trailing_zeros() as u16;
+                locked.0.push((place, self.lock(place)));
+                bits &= bits - 1;
+            }
+        }
+        locked
     }
 
     /// Makes room in those of the locked shards that are over their share at the cap.
@@ -378,6 +397,8 @@ struct Room {
     enforced: Option<Refusal>,
     with_shadow: Option<Refusal>,
     shadow_full: bool,
+    /// The records, in the order of the plan.
+    look_ups: SmallVec<[LookUp; USUAL_COUNTERS]>,
 }
 
 /// How a counter stands for one request, before it is booked.

@@ -23,6 +23,7 @@ pub mod order;
 mod record;
 mod seen;
 mod shard;
+mod table;
 pub mod usage;
 pub mod viewbot;
 
@@ -64,9 +65,14 @@ pub enum Ending {
 impl Engine {
     /// With no counts. `strangers_max` caps the records that anybody can make at will; `seed` seeds the hash tables.
     pub fn new(strangers_max: usize, seed: u64) -> Self {
+        Self::with_caps(strangers_max, viewbot::Caps::default(), seed)
+    }
+
+    /// The same with other caps for what view-bot detection remembers.
+    pub fn with_caps(strangers_max: usize, caps: viewbot::Caps, seed: u64) -> Self {
         Self {
             book: Book::new(strangers_max, seed),
-            viewbot: Viewbot::new(viewbot::Caps::default(), seed),
+            viewbot: Viewbot::new(caps, seed),
             operator_bans: OperatorBans::default(),
         }
     }
@@ -90,22 +96,24 @@ impl Engine {
         &self,
         policy: &PolicySet,
         assessment: Assessment,
-        charge: Charge,
+        mut charge: Charge,
         now: Timestamp,
     ) -> (Decision, Option<Receipt>) {
         let settings = policy.viewbot();
         if let Some((ban, mode)) = &assessment.banned {
             self.viewbot.count_banned(*mode, ban);
         }
-        let (Some(sighting), Charge::Booked { .. }) = (assessment.sighting, &charge) else {
-            return Self::concluded(assessment, charge);
-        };
-        let (against, counted) = self.viewbot.weigh(settings, &sighting, now);
+        // A receipt is large: what it says more is put into it where it lies.
+        let mut against = None;
+        if let Charge::Booked { receipt, .. } = &mut charge {
+            receipt.named = assessment.named;
+            if let Some(sighting) = &assessment.sighting {
+                let (held, counted) = self.viewbot.weigh(settings, sighting, now);
+                (against, receipt.counted) = (held, Some(counted));
+            }
+        }
         let shadow_exempts = assessment.shadow_exempts_viewbot;
         let (mut decision, mut receipt) = Self::concluded(assessment, charge);
-        if let Some(receipt) = &mut receipt {
-            receipt.counted = Some(counted);
-        }
         let Some(against) = against else { return (decision, receipt) };
         // A lower row answers first: what lists and bans say in shadow stays as it is, what quotas say does not.
         let row = decision.shadow.refusal().map_or(0, |refusal| refusal.first().row());
@@ -135,15 +143,14 @@ impl Engine {
 
     /// Puts a decision together from what was found and booked.
     fn concluded(assessment: Assessment, charge: Charge) -> (Decision, Option<Receipt>) {
-        let Assessment { caller, shadow: found, shadow_exempts, named, .. } = assessment;
+        let Assessment { caller, shadow: found, shadow_exempts, .. } = assessment;
         match charge {
             // A lower row answers first: what the lists say in shadow goes before what the quotas say.
             Charge::Refused { refusal, shadow } => {
                 let shadow = found.or(if shadow_exempts { Shadow::Admits } else { shadow });
                 (Decision { caller, refusal: Some(refusal), shadow }, None)
             }
-            Charge::Booked { mut receipt, shadow } => {
-                receipt.named = named;
+            Charge::Booked { receipt, shadow } => {
                 (Decision { caller, refusal: None, shadow: found.or(shadow) }, Some(receipt))
             }
         }

@@ -5,25 +5,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 
 use foldhash::fast::SeedableRandomState;
-use hashbrown::HashTable;
 
 use super::blur::Blur;
 use super::record::{Record, RecordKey};
+use super::table::{Place, Table};
 use super::usage::Usage;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
-use crate::policy::set::Counter;
+use crate::policy::set::Limit;
 
 /// Records, and how many of them, by their weight, count towards the cap.
 #[derive(Default)]
 pub(super) struct Shard {
-    records: HashTable<(RecordKey, Record)>,
+    records: Table,
     strangers: usize,
     /// Records that others were folded into; while there are none, nobody looks for parents.
     folds: usize,
     blur: Blur,
     /// How many counted towards the cap after room was made last.
     kept: usize,
+}
+
+/// A record that was looked up under its own name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LookUp {
+    pub(super) key: RecordKey,
+    hash: u64,
+    place: Option<Place>,
 }
 
 /// A prefix is crowded, and folded, where it has at least so many records, and at least one in [`CROWD_SHARE`] of all in
@@ -52,14 +60,31 @@ impl Shard {
 
     /// Gives memory back after many records have ended.
     pub(super) fn shrink(&mut self, hasher: &SeedableRandomState) {
-        let room = self.records.len() * 2;
-        if self.records.capacity() > room + 64 {
-            self.records.shrink_to(room, |(key, _)| hasher.hash_one(key));
-        }
+        self.records.shrink(hasher);
     }
 
     fn get(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&Record> {
-        self.records.find(hasher.hash_one(key), |(other, _)| *other == key).map(|(_, record)| record)
+        self.records.get(hasher, key)
+    }
+
+    /// Looks a record up under its own name, to be read and then charged without looking again.
+    pub(super) fn look_up(&self, hasher: &SeedableRandomState, key: RecordKey) -> LookUp {
+        let hash = hasher.hash_one(key);
+        LookUp { key, hash, place: self.records.place(hash, key) }
+    }
+
+    /// What counts against a key that was looked up, in its own name or another's.
+    pub(super) fn found(
+        &self,
+        hasher: &SeedableRandomState,
+        look_up: &LookUp,
+        now: Timestamp,
+    ) -> Option<Cow<'_, Record>> {
+        match look_up.place.and_then(|place| self.records.at(place, look_up.key)) {
+            Some(own) => Some(Cow::Borrowed(own)),
+            None if self.folds == 0 && self.blur.is_empty() => None,
+            None => self.find(hasher, look_up.key, now),
+        }
     }
 
     /// The key under which `key`'s count goes on: its own, or that of a neighbourhood that it was folded into.
@@ -111,42 +136,45 @@ impl Shard {
 
     /// What a receipt's count stands in. A bucket is none: what it says is true of others, too.
     pub(super) fn find_mut(&mut self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&mut Record> {
+        if self.folds == 0 {
+            return self.records.get_mut(hasher, key);
+        }
         let key = self.resolve(hasher, key)?;
-        self.records.find_mut(hasher.hash_one(key), |(other, _)| *other == key).map(|(_, record)| record)
+        self.records.get_mut(hasher, key)
     }
 
-    /// Charges one, in a new record where there is none. Gives the record, and by how much the strangers' weight grew.
+    /// Charges one to what was looked up, in a new record where there is none. Gives the record, and by how much the
+    /// strangers' weight grew.
     pub(super) fn charge(
         &mut self,
         hasher: &SeedableRandomState,
-        counter: &Counter,
-        subject: Subject,
+        limit: &Limit,
+        look_up: &LookUp,
         counted: Subject,
         now: Timestamp,
     ) -> (&Record, usize) {
-        let own = RecordKey::new(counter, subject);
-        let key = if self.folds == 0 { own } else { self.resolve(hasher, own).unwrap_or(own) };
-        // Whoever was blurred goes on from the most that they can have spent.
-        let blurred = if self.blur.is_empty() || self.get(hasher, key).is_some() {
-            None
+        let LookUp { key: own, hash, place } = *look_up;
+        let is_there = |place: &Place| self.records.at(*place, own).is_some();
+        let (key, place) = match place.filter(is_there) {
+            Some(place) => (own, Some(place)),
+            // Another charge of the same request may have moved it.
+            None if self.folds == 0 => (own, self.records.place(hash, own)),
+            None => {
+                let key = self.resolve(hasher, own).unwrap_or(own);
+                (key, self.records.place(hasher.hash_one(key), key))
+            }
+        };
+        let (record, before) = if let Some(place) = place {
+            let record = self.records.at_mut(place, key).expect("it was found a moment ago");
+            let before = record.weight();
+            (record, before)
         } else {
-            self.blurred(hasher, key, now)
+            // Whoever was blurred goes on from the most that they can have spent.
+            let blurred = self.blurred(hasher, key, now);
+            let new = blurred.unwrap_or_else(|| Record::empty(limit));
+            (self.records.insert(hasher, hasher.hash_one(key), key, new), 0)
         };
-        let hash = hasher.hash_one(key);
-        // Not `entry`: it makes room for one more even where the key is there, an allocation now and then for nothing.
-        let (record, before) = match self.records.find_entry(hash, |(other, _)| *other == key) {
-            Ok(entry) => {
-                let record = &mut entry.into_mut().1;
-                let before = record.weight();
-                (record, before)
-            }
-            Err(absent) => {
-                let new = (key, blurred.unwrap_or_else(|| Record::empty(&counter.limit)));
-                let entry = absent.into_table().insert_unique(hash, new, |(key, _)| hasher.hash_one(key));
-                (&mut entry.into_mut().1, 0)
-            }
-        };
-        record.charge(&counter.limit, counted, now);
+        record.charge(limit, counted, now);
         let grown = if key.is_strangers() { record.weight().saturating_sub(before) } else { 0 };
         self.strangers += grown;
         (record, grown)
@@ -154,12 +182,12 @@ impl Shard {
 
     /// Shows each record to `usage`.
     pub(super) fn tally(&self, usage: &mut Usage, now: Timestamp) {
-        self.records.iter().for_each(|(key, record)| usage.add(*key, record, now));
+        self.records.iter().for_each(|(key, record)| usage.add(key, record, now));
     }
 
     /// Frees records that say the same as none.
     pub(super) fn free_ended(&mut self, now: Timestamp) {
-        self.records.retain(|(_, record)| !record.is_over(now));
+        self.records.retain(|_, record| !record.is_over(now));
         self.blur.free_ended(now.as_millis());
         self.recount();
         self.kept = self.kept.min(self.strangers);
@@ -193,7 +221,7 @@ impl Shard {
             return;
         }
         let mut children: BTreeMap<RecordKey, usize> = BTreeMap::new();
-        for (key, _) in &self.records {
+        for (key, _) in self.records.iter() {
             if let Some(parent) = key.ancestor(width) {
                 *children.entry(parent).or_default() += 1;
             }
@@ -213,7 +241,7 @@ impl Shard {
             .map(|(parent, _)| parent)
             .collect();
         let mut folded: BTreeMap<RecordKey, Record> = BTreeMap::new();
-        self.records.retain(|(key, record)| {
+        self.records.retain(|key, record| {
             let Some(parent) = key.ancestor(width).filter(|parent| chosen.contains(parent)) else {
                 return true;
             };
@@ -224,13 +252,7 @@ impl Shard {
             false
         });
         for (key, record) in folded {
-            let hash = hasher.hash_one(key);
-            match self.records.find_mut(hash, |(other, _)| *other == key) {
-                Some((_, into)) => into.absorb(&record, now),
-                None => {
-                    self.records.insert_unique(hash, (key, record), |(key, _)| hasher.hash_one(key));
-                }
-            }
+            self.records.merge(hasher, key, |into| into.absorb(&record, now), || record.clone());
         }
         self.recount();
     }
@@ -241,13 +263,13 @@ impl Shard {
             return;
         }
         let mut candidates: Vec<(u64, RecordKey, usize)> = Vec::new();
-        for (key, record) in &self.records {
+        for (key, record) in self.records.iter() {
             // A neighbourhood's sum stays what it is: as the most that somebody had spent it would shut others out.
             if key.is_fold() {
                 continue;
             }
             if let (Some(_), Some(spent)) = (key.bucket(), record.spent(now)) {
-                candidates.push((spent, *key, record.weight()));
+                candidates.push((spent, key, record.weight()));
             }
         }
         // Keys differ, so that the order is one whatever that of the table was.
@@ -258,18 +280,15 @@ impl Shard {
                 break;
             }
             left = left.saturating_sub(weight);
-            let found = self.records.find_entry(hasher.hash_one(key), |(other, _)| *other == key);
-            let (Ok(entry), Some(bucket)) = (found, key.bucket()) else { continue };
-            let ((_, record), _) = entry.remove();
+            let Some(bucket) = key.bucket() else { continue };
+            let Some(record) = self.records.remove(hasher, key) else { continue };
             self.blur.add(key.fixed_hash(), spent, record.ends_at_last(), now.as_millis());
-            let hash = hasher.hash_one(bucket);
-            if let Some((_, into)) = self.records.find_mut(hash, |(other, _)| *other == bucket) {
-                into.absorb_most(&record, now);
-            } else {
+            let into = |into: &mut Record| into.absorb_most(&record, now);
+            self.records.merge(hasher, bucket, into, || {
                 let mut most = record.emptied();
                 most.absorb_most(&record, now);
-                self.records.insert_unique(hash, (bucket, most), |(key, _)| hasher.hash_one(key));
-            }
+                most
+            });
         }
         self.recount();
     }

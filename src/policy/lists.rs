@@ -94,6 +94,18 @@ impl Lists {
         self.libraries.push((range, rule));
     }
 
+    /// Whether nothing at all is listed.
+    pub fn is_empty(&self) -> bool {
+        let Self { prefix_count, asns, rooms, accounts, keys, user_agents, libraries, .. } = self;
+        *prefix_count == 0
+            && asns.is_empty()
+            && rooms.is_empty()
+            && accounts.is_empty()
+            && keys.is_empty()
+            && user_agents.is_empty()
+            && libraries.is_empty()
+    }
+
     /// How many prefixes are listed, each as often as it was added.
     pub fn prefix_count(&self) -> usize {
         self.prefix_count

@@ -3,14 +3,18 @@
 //! Entries lie in a row, found through an index. At the cap a hand jumps round the row, and the first entry that is worth no
 //! more than the new one makes room; of many that are all worth more, the least (a clock, after Corbato's page replacement
 //! of 1968, with worths for the used bit, and jumps because what is worth much lies together at the beginning).
-//! Memory is given out as the table fills, and bounded by the cap.
+//! Memory is given out as the table fills, and bounded by the cap. Nothing is ever copied as a whole to grow: the row grows by
+//! a block of entries, and the index is several tables of different sizes, each of which knows its entries' hashes.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::ops::{Index, IndexMut};
 
 use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
 use hashbrown::HashTable;
+
+use crate::engine::table;
 
 /// So many entries are looked at for one worth no more than the new one. Where nine of ten are worth more, one of them is
 /// given up for every thousand that are new.
@@ -18,9 +22,74 @@ const LOOKED_AT: usize = 64;
 
 const ENTRIES_MIN: usize = 8;
 
+/// A row that is never moved.
+struct Row<T>(Vec<Vec<T>>);
+
+const BLOCK: usize = 64;
+
+impl<T> Row<T> {
+    fn len(&self) -> usize {
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * BLOCK + last.len())
+    }
+
+    fn push(&mut self, entry: T) {
+        if let Some(last) = self.0.last_mut().filter(|last| last.len() < BLOCK) {
+            last.push(entry);
+        } else {
+            let mut block = Vec::with_capacity(BLOCK);
+            block.push(entry);
+            self.0.push(block);
+        }
+    }
+
+    /// Takes an entry out; the last one takes its place.
+    fn swap_remove(&mut self, at: usize) -> Option<T> {
+        let last = self.0.last_mut()?.pop()?;
+        self.0.pop_if(|block| block.is_empty());
+        if at == self.len() { Some(last) } else { Some(std::mem::replace(&mut self[at], last)) }
+    }
+}
+
+impl<T> Index<usize> for Row<T> {
+    type Output = T;
+    #[inline]
+    fn index(&self, at: usize) -> &T {
+        &self.0[at / BLOCK][at % BLOCK]
+    }
+}
+
+impl<T> IndexMut<usize> for Row<T> {
+    #[inline]
+    fn index_mut(&mut self, at: usize) -> &mut T {
+        &mut self.0[at / BLOCK][at % BLOCK]
+    }
+}
+
+/// Half of a hash, enough for tables of this size, and where the entry lies. Kept, so that a table that grows does not have to
+/// look at every entry, each in another place of the memory.
+#[derive(Clone, Copy)]
+struct Slot {
+    hash: u32,
+    at: u32,
+}
+
+impl Slot {
+    /// What a table sees: its index in the low bits, its tags in the high ones.
+    #[inline]
+    fn hash(self) -> u64 {
+        u64::from(self.hash) | u64::from(self.hash) << 32
+    }
+
+    /// Which table it is in: by bits that are neither.
+    #[inline]
+    fn table(self) -> usize {
+        table::segment((self.hash >> 16) as u8)
+    }
+}
+
 pub(super) struct Bounded<K, V> {
-    index: HashTable<u32>,
-    row: Vec<(K, V)>,
+    index: [HashTable<Slot>; table::SEGMENTS],
+    row: Row<(K, V)>,
     hand: usize,
     cap: usize,
     hasher: SeedableRandomState,
@@ -31,24 +100,51 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     pub(super) fn new(cap: usize, seed: u64) -> Self {
         let hasher = SeedableRandomState::with_seed(seed, SharedSeed::global_random());
         let cap = cap.clamp(ENTRIES_MIN, u32::MAX as usize);
-        Self { index: HashTable::new(), row: Vec::new(), hand: 0, cap, hasher }
+        Self { index: Default::default(), row: Row(Vec::new()), hand: 0, cap, hasher }
     }
 
     pub(super) fn len(&self) -> usize {
         self.row.len()
     }
 
-    fn place(&self, key: &K) -> Option<usize> {
-        let row = &self.row;
-        self.index.find(self.hasher.hash_one(key), |at| row[*at as usize].0 == *key).map(|at| *at as usize)
+    #[inline]
+    fn slot(&self, key: &K, at: usize) -> Slot {
+        Slot { hash: self.hasher.hash_one(key) as u32, at: at as u32 }
     }
 
+    /// Where the entry of `key` lies, until something is taken out of the table.
+    #[inline]
+    pub(super) fn place(&self, key: &K) -> Option<usize> {
+        self.place_of(self.slot(key, 0), key)
+    }
+
+    #[inline]
+    fn place_of(&self, slot: Slot, key: &K) -> Option<usize> {
+        let found = self.index[slot.table()]
+            .find(slot.hash(), |other| other.hash == slot.hash && self.row[other.at as usize].0 == *key);
+        found.map(|found| found.at as usize)
+    }
+
+    #[inline]
     pub(super) fn get(&self, key: &K) -> Option<&V> {
         self.place(key).map(|at| &self.row[at].1)
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.place(key).map(|at| &mut self.row[at].1)
+    }
+
+    /// What lies there.
+    #[inline]
+    pub(super) fn at(&self, place: usize) -> &V {
+        &self.row[place].1
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    pub(super) fn at_mut(&mut self, place: usize) -> &mut V {
+        &mut self.row[place].1
     }
 
     /// Whether it is there, or there is room for it without giving anything up.
@@ -64,8 +160,20 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         make: impl FnOnce() -> V,
         worth: impl Fn(&K, &V) -> u64,
     ) -> (&mut V, bool) {
-        if let Some(at) = self.place(&key) {
-            return (&mut self.row[at].1, false);
+        let (at, is_new) = self.enter(key, make, worth);
+        (&mut self.row[at].1, is_new)
+    }
+
+    /// The same, and where it lies.
+    pub(super) fn enter(
+        &mut self,
+        key: K,
+        make: impl FnOnce() -> V,
+        worth: impl Fn(&K, &V) -> u64,
+    ) -> (usize, bool) {
+        let slot = self.slot(&key, 0);
+        if let Some(at) = self.place_of(slot, &key) {
+            return (at, false);
         }
         let at = if self.has_room() {
             self.row.push((key, make()));
@@ -77,9 +185,9 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
             self.row[at] = (key, value);
             at
         };
-        let (row, hasher) = (&self.row, &self.hasher);
-        self.index.insert_unique(hasher.hash_one(key), at as u32, |at| hasher.hash_one(row[*at as usize].0));
-        (&mut self.row[at].1, true)
+        let slot = Slot { at: at as u32, ..slot };
+        self.index[slot.table()].insert_unique(slot.hash(), slot, |slot| slot.hash());
+        (at, true)
     }
 
     fn least(&mut self, enough: u64, worth: impl Fn(&K, &V) -> u64) -> usize {
@@ -104,8 +212,8 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     }
 
     fn unlink(&mut self, at: usize) {
-        let hash = self.hasher.hash_one(self.row[at].0);
-        if let Ok(found) = self.index.find_entry(hash, |other| *other as usize == at) {
+        let slot = self.slot(&self.row[at].0, at);
+        if let Ok(found) = self.index[slot.table()].find_entry(slot.hash(), |other| other.at == slot.at) {
             found.remove();
         }
     }
@@ -115,17 +223,18 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         self.unlink(at);
         let last = self.row.len() - 1;
         if at != last {
-            let hash = self.hasher.hash_one(self.row[last].0);
-            if let Some(moved) = self.index.find_mut(hash, |other| *other as usize == last) {
-                *moved = at as u32;
+            let slot = self.slot(&self.row[last].0, last);
+            let moved = self.index[slot.table()].find_mut(slot.hash(), |other| other.at == slot.at);
+            if let Some(moved) = moved {
+                moved.at = at as u32;
             }
         }
-        Some(self.row.swap_remove(at).1)
+        self.row.swap_remove(at).map(|(_, value)| value)
     }
 
     /// All entries, in the order of the row: the same in every run, whatever the seed.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.row.iter().map(|(key, value)| (key, value))
+        self.row.0.iter().flatten().map(|(key, value)| (key, value))
     }
 }
 
@@ -142,6 +251,22 @@ impl<K, V> fmt::Debug for Bounded<K, V> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Beyond a block, too, and with one that is emptied again.
+    #[test]
+    fn a_row_keeps_its_order_but_for_what_takes_a_place() {
+        let (mut row, mut model) = (Row(Vec::new()), Vec::new());
+        for n in 0..3 * BLOCK {
+            row.push(n);
+            model.push(n);
+        }
+        for n in 0..model.len() {
+            let at = n * 7 % model.len();
+            assert_eq!(row.swap_remove(at), Some(model.swap_remove(at)));
+            assert_eq!(row.len(), model.len());
+            assert!(model.iter().enumerate().all(|(at, held)| row[at] == *held));
+        }
+    }
 
     fn table(cap: usize, seed: u64) -> Bounded<u64, u64> {
         Bounded::new(cap, seed)

@@ -46,16 +46,25 @@ impl Gate {
     /// How many new viewers a second the room usually has.
     pub(super) fn usual(&self, settings: &Settings, now: u32) -> f64 {
         let tau = settings.baseline.as_secs_f64();
-        let age = f64::from(now.saturating_sub(self.born)).min(tau);
-        self.learned * faded(f64::from(now.saturating_sub(self.learned_at)), tau) / (age + PRIOR_SECS)
+        let left = self.learned * faded(f64::from(now.saturating_sub(self.learned_at)), tau);
+        left / (self.age(settings, now) + PRIOR_SECS)
+    }
+
+    /// For how many seconds it has been known, up to a baseline.
+    fn age(&self, settings: &Settings, now: u32) -> f64 {
+        f64::from(now.saturating_sub(self.born)).min(settings.baseline.as_secs_f64())
     }
 
     /// Drains the sum; true where that ends an excess, or there was none.
     pub(super) fn drain(&mut self, settings: &Settings, now_ms: u64) -> bool {
         let elapsed = now_ms.saturating_sub(self.at_ms);
         if elapsed > 0 {
-            let usual = self.usual(settings, (now_ms / 1_000) as u32);
-            let drift = floor(settings).max(settings.factor * usual);
+            let now = (now_ms / 1_000) as u32;
+            // What fades is never more than what was there: most rooms drain at the floor, whatever is left of theirs.
+            let floor = floor(settings);
+            let most = settings.factor * (self.learned / (self.age(settings, now) + PRIOR_SECS));
+            let drift =
+                if most <= floor { floor } else { floor.max(settings.factor * self.usual(settings, now)) };
             self.sum = (self.sum - drift * elapsed as f64 / 1_000.0).max(0.0);
             self.at_ms = now_ms;
         }

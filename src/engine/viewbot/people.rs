@@ -266,17 +266,18 @@ impl People {
                 self.long.entry(viewer, || person, |_, person| person.worth());
             }
         }
+        if !is_calm_stranger {
+            return false;
+        }
         let party = (viewer.address, sighting.profile.number());
         let Some(party) = self.parties.get_mut(&party).filter(|party| party.taught < TAUGHT_MAX) else {
             return false;
         };
-        if is_calm_stranger {
-            party.taught += 1;
-            if let Some(subnet) = self.subnets.get_mut(&sighting.subnet) {
-                subnet.calm += 1.0;
-            }
+        party.taught += 1;
+        if let Some(subnet) = self.subnets.get_mut(&sighting.subnet) {
+            subnet.calm += 1.0;
         }
-        is_calm_stranger
+        true
     }
 
     /// Everybody in the long memory, in an order that hangs on no seed.

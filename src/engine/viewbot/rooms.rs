@@ -143,10 +143,8 @@ impl Rooms {
         now_ms: u64,
     ) -> (Arrival, Booked) {
         let now = (now_ms / 1_000) as u32;
-        self.enter(sighting.subject, Gate::new(now_ms));
-        let Some(state) = self.states.get_mut(&sighting.subject) else {
-            return (Arrival::Admitted, Booked::nothing());
-        };
+        let at = self.enter(sighting.subject, Gate::new(now_ms));
+        let state = self.states.at_mut(at);
         if state.gate.drain(&settings.gate, now_ms) {
             state.logged = 0;
             state.repeaters = None;
@@ -161,7 +159,8 @@ impl Rooms {
         // The seat.
         let key = (state.number, sighting.viewer);
         let tool = 1u8 << (sighting.profile.fingerprint.0 % 8);
-        let seat_before = self.seats.get(&key).copied();
+        let seat_at = self.seats.place(&key);
+        let seat_before = seat_at.map(|at| *self.seats.at(at));
         let fresh = Seat {
             first: now,
             window_at: now,
@@ -210,7 +209,7 @@ impl Rooms {
         };
         let mut is_newcomer = false;
         if loops && !is_pardoned {
-            self.sit(key, seat);
+            self.sit(seat_at, key, seat);
             return (Arrival::Loops(seat.times), booked);
         }
         if seat_before.is_some()
@@ -227,7 +226,7 @@ impl Rooms {
             seat.newcomer_at = now;
         }
         if is_established && !is_new {
-            self.sit(key, seat);
+            self.sit(seat_at, key, seat);
             return (Arrival::Admitted, booked);
         }
 
@@ -253,14 +252,15 @@ impl Rooms {
                 booked.logged = number;
                 self.note(Logged { newcomer, before, is_void: false });
             }
-            self.sit(key, seat);
+            self.sit(seat_at, key, seat);
             return (if is_suspect { Arrival::Suspect } else { Arrival::Admitted }, booked);
         }
-        self.sit(key, seat);
-        if self.states.get(&sighting.subject).is_some_and(|state| state.alarm.is_none()) {
+        self.sit(seat_at, key, seat);
+        if self.states.at(at).alarm.is_none() {
             self.alarm(sighting.subject, sighting.room, settings, now_ms);
         }
-        if let (Some(newcomer), Some(state)) = (booked.newcomer, self.states.get_mut(&sighting.subject)) {
+        if let Some(newcomer) = booked.newcomer {
+            let state = self.states.at_mut(at);
             let sum = state.gate.sum();
             if let Some(alarm) = &mut state.alarm {
                 let before = alarm.entries();
@@ -273,8 +273,8 @@ impl Rooms {
         (Arrival::Alarmed, booked)
     }
 
-    /// Makes a room's state where there is none.
-    fn enter(&mut self, room: Subject, gate: Gate) {
+    /// Makes a room's state where there is none. Rooms are never taken out: where it lies holds until another is made.
+    fn enter(&mut self, room: Subject, gate: Gate) -> usize {
         let numbers = &mut self.numbers;
         let make = || {
             *numbers = numbers.wrapping_add(1);
@@ -292,12 +292,13 @@ impl Rooms {
             Some(_) => u64::MAX,
             None => state.gate.worth(),
         };
-        let (_, is_new) = self.states.entry(room, make, worth);
+        let (at, is_new) = self.states.enter(room, make, worth);
         if is_new && !self.alarmed.is_empty() {
             // What was alarmed in its place is gone, and counts no more.
             let rooms = &self.states;
             self.alarmed.retain(|room| rooms.get(room).is_some_and(|state| state.alarm.is_some()));
         }
+        at
     }
 
     /// What is usual for its rooms.
@@ -313,10 +314,13 @@ impl Rooms {
         self.enter(room, Gate::recalled(now_ms, [born, at], learned));
     }
 
-    fn sit(&mut self, key: (u32, Viewer), seat: Seat) {
-        let (place, is_new) = self.seats.entry(key, || seat, |_, seat| u64::from(seat.window_at));
-        if !is_new {
-            *place = seat;
+    /// Puts a viewer into its seat: where it sat before, or a new one.
+    fn sit(&mut self, before: Option<usize>, key: (u32, Viewer), seat: Seat) {
+        match before {
+            Some(at) => *self.seats.at_mut(at) = seat,
+            None => {
+                self.seats.enter(key, || seat, |_, seat| u64::from(seat.window_at));
+            }
         }
     }
 
@@ -457,22 +461,6 @@ impl Rooms {
                     each(&state.gate, alarm);
                 }
             }
-        }
-    }
-}
-
-impl Booked {
-    fn nothing() -> Self {
-        Self {
-            number: 0,
-            seat_before: None,
-            is_new: false,
-            logged: 0,
-            newcomer: None,
-            repeats: 0,
-            is_stranger: true,
-            is_quiet: false,
-            has_audience: false,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A gateway that starts with none of it is cold: it knows nobody, and what it does not know looks like an attack. Bans are
 //! listed by their [book](super::bans::Book::list) and adopted by it again.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
 use super::Viewbot;
 use super::ordinary::Shares;
@@ -29,7 +29,7 @@ impl Viewbot {
     /// All that is worth remembering. Takes each lock in turn, for as long as copying a shard takes.
     pub fn memory(&self) -> Memory {
         let mut memory = Memory {
-            shares: self.learning().model().shares(),
+            shares: self.learning().shares(),
             learning_since_ms: self.started.load(std::sync::atomic::Ordering::Relaxed),
             ..Memory::default()
         };
@@ -54,7 +54,7 @@ impl Viewbot {
             self.room(*room).recall(*room, *born, *at, *learned, now.as_millis());
         }
         let published = self.learning().recall(&memory.shares);
-        self.ordinary.store(Arc::new(published));
+        self.ordinary.store(published);
         if memory.learning_since_ms > 0 {
             self.started.store(memory.learning_since_ms, std::sync::atomic::Ordering::Relaxed);
         }

@@ -21,6 +21,7 @@ mod arith;
 pub mod bans;
 mod bounded;
 pub mod carried;
+mod census;
 pub mod chain;
 pub mod churn;
 mod cohort;
@@ -31,6 +32,7 @@ pub mod free_key;
 pub mod gate;
 pub mod known;
 pub mod ladder;
+mod learning;
 pub mod memory;
 pub mod network;
 mod ordinary;
@@ -46,6 +48,8 @@ pub mod view;
 mod weigh;
 pub(super) mod words;
 
+#[cfg(test)]
+mod sprays;
 #[cfg(test)]
 mod tests;
 
@@ -64,7 +68,8 @@ use bans::{Ban, Book, Conviction, PROBATION_SECS};
 use counts::Counts;
 use evidence::Evidence;
 use ladder::KeyInRoom;
-use ordinary::{Learning, Ordinary};
+use learning::Learning;
+use ordinary::Ordinary;
 use pairs::Pairs;
 use people::People;
 use rooms::{Arrival, Booked, Rooms};
@@ -232,7 +237,7 @@ impl Viewbot {
         Self {
             people: (0..PEOPLE_SHARDS).map(|_| people()).collect(),
             rooms: (0..ROOM_SHARDS).map(|_| rooms()).collect(),
-            learning: Mutex::default(),
+            learning: Mutex::new(Learning::new(seed)),
             ordinary: ArcSwap::default(),
             usual_known: AtomicU64::new(0),
             books: std::array::from_fn(|_| Book::new(caps.viewers / 2, seed)),
@@ -510,7 +515,7 @@ impl Viewbot {
             let published = if teaches { learning.stranger(sighting) } else { None };
             drop(learning);
             if let Some(ordinary) = published {
-                self.ordinary.store(Arc::new(ordinary));
+                self.ordinary.store(ordinary);
             }
         }
     }

@@ -2,27 +2,26 @@
 //! in calm rooms.
 //!
 //! Audiences are national, so shares are kept by network, and a network that few came from leans on the shares of all. What
-//! was learned is published as an immutable [`Ordinary`] after a count of strangers, never by a clock: the same trace gives the
-//! same decisions. Counts are halved when there are many, so that last month's release does not outvote today's.
-
-use std::sync::Arc;
+//! was learned is [published](super::learning) as an immutable [`Ordinary`] after a count of strangers, never by a clock: the
+//! same trace gives the same decisions. Counts are halved when there are many, so that last month's release does not outvote
+//! today's. Nothing here takes longer the more there is: see [`census`](super::census).
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
-use super::arith::{faded, mix};
+use super::census::{Census, Place, Tally};
 use super::sighting::{Fingerprint, KeyNumber, Profile, SORTS, Sighting, Wide};
 
 pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
 
 /// At so many strangers all counts are halved: some hours of a busy service, days of a quiet one.
-const STRANGERS_MAX: f64 = 50_000.0;
+pub(super) const STRANGERS_MAX: f64 = 50_000.0;
 
 /// Profiles, networks and keys are counted up to so many different ones; the rest counts into the sums alone.
 const PROFILES_MAX: usize = 2_048;
 const NETWORKS_MAX: usize = 4_096;
 const PROFILES_OF_A_NETWORK_MAX: usize = 256;
-const KEYS_MAX: usize = 16_384;
+const APPS_MAX: usize = 16_384;
 
 /// The crowd's size is estimated over so many of the commonest fingerprints; all others are *rare* together.
 const COMMON_MAX: usize = 256;
@@ -36,15 +35,6 @@ const GUESS: f64 = 60.0;
 /// How many strangers the shares of all are worth beside those of one network.
 const NETWORK_GUESS: f64 = 30.0;
 
-/// A key is an app's that strangers used in so many calm rooms, from so many subnets: one key in every copy.
-const APP_ROOMS: usize = 8;
-
-/// What is usual of known viewers is forgotten in this time: an average over all time would be blind in the evening.
-const USUAL_TAU_SECS: f64 = 300.0;
-
-/// Below so many arrivals nothing is said of what is usual.
-const USUAL_MIN: f64 = 200.0;
-
 /// How many strangers came with which profile from which network, and which keys are apps'.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Shares {
@@ -56,40 +46,79 @@ pub struct Shares {
     pub hosting: f64,
 }
 
+/// What one stranger in a calm room teaches.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lesson {
+    profile: Profile,
+    wide: Wide,
+    is_hosting: bool,
+    /// The stranger's key, where it is now seen to be an app's.
+    new_app: Option<KeyNumber>,
+}
+
+impl Lesson {
+    pub(super) fn of(sighting: &Sighting, new_app: Option<KeyNumber>) -> Self {
+        let Sighting { profile, wide, is_hosting, .. } = *sighting;
+        Self { profile, wide, is_hosting, new_app }
+    }
+}
+
 /// Shares, as they were learned.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Ordinary {
     /// How many strangers were learned from.
     strangers: f64,
-    profiles: Map<Profile, f64>,
-    fingerprints: Map<Fingerprint, f64>,
+    profiles: Census<Profile>,
+    fingerprints: Census<Fingerprint>,
     classes: [f64; 3],
     devices: [f64; 2],
-    networks: Map<Wide, Arc<Network>>,
+    /// Strangers by network, and for each place what they came with.
+    origins: Census<Wide>,
+    networks: Vec<Network>,
+    halvings: u32,
     /// Strangers from rented machines.
     hosting: f64,
-    keys: Map<KeyNumber, Arc<KeyUse>>,
-    common: Arc<[(Fingerprint, f64)]>,
+    apps: HashSet<KeyNumber, FixedState>,
+    /// In the order of the fingerprints.
+    common: Vec<(Fingerprint, Place)>,
+    /// By the fingerprint's place.
+    is_common: Vec<bool>,
     /// How many strangers had rare fingerprints, by sort.
     rare: [f64; SORTS],
 }
 
+/// What the strangers of one network came with.
 #[derive(Debug, Clone, Default)]
 struct Network {
-    strangers: f64,
-    profiles: Map<Profile, f64>,
-    fingerprints: Map<Fingerprint, f64>,
+    halvings: u32,
+    profiles: Tally,
+    fingerprints: Tally,
 }
 
+/// The networks that a crowd came from, each with its share of the crowd, and the share of all others.
 #[derive(Debug, Clone, Default)]
-struct KeyUse {
-    rooms: Vec<u32>,
-    subnets: Vec<u64>,
+pub(super) struct Mixture {
+    networks: Vec<(Wide, Option<Place>, f64)>,
+    elsewhere: f64,
 }
 
-impl KeyUse {
-    fn is_app(&self) -> bool {
-        self.rooms.len() >= APP_ROOMS && self.subnets.len() >= APP_ROOMS
+impl Default for Ordinary {
+    fn default() -> Self {
+        Self {
+            strangers: 0.0,
+            profiles: Census::new(PROFILES_MAX),
+            fingerprints: Census::new(PROFILES_MAX),
+            classes: [0.0; 3],
+            devices: [0.0; 2],
+            origins: Census::new(NETWORKS_MAX),
+            networks: Vec::new(),
+            halvings: 0,
+            hosting: 0.0,
+            apps: HashSet::default(),
+            common: Vec::new(),
+            is_common: Vec::new(),
+            rare: [0.0; SORTS],
+        }
     }
 }
 
@@ -99,14 +128,14 @@ impl Ordinary {
         self.strangers
     }
 
-    /// The commonest fingerprints, in order.
-    pub(super) fn common(&self) -> &[(Fingerprint, f64)] {
-        &self.common
+    /// The commonest fingerprints, in order, and how many strangers had each.
+    pub(super) fn common(&self) -> impl ExactSizeIterator<Item = (Fingerprint, f64)> {
+        self.common.iter().map(|(fingerprint, place)| (*fingerprint, self.fingerprints.at(*place)))
     }
 
     /// Whether a fingerprint is none of the common ones.
     pub(super) fn is_rare(&self, fingerprint: Fingerprint) -> bool {
-        self.common.binary_search_by(|(other, _)| other.cmp(&fingerprint)).is_err()
+        self.fingerprints.place(&fingerprint).is_none_or(|place| !self.is_common[usize::from(place)])
     }
 
     /// The share of rare fingerprints among strangers of a sort.
@@ -123,48 +152,98 @@ impl Ordinary {
         (count + 0.5) / (self.strangers + 12.0)
     }
 
-    /// The share of a fingerprint.
-    pub(super) fn of_fingerprint(&self, fingerprint: Fingerprint) -> f64 {
-        self.share(self.fingerprints.get(&fingerprint).copied().unwrap_or(0.0))
-    }
-
     /// How many strangers had a profile, and how many its fingerprint.
     pub(super) fn counts(&self, profile: Profile) -> (f64, f64) {
-        let count = self.profiles.get(&profile).copied().unwrap_or(0.0);
-        (count, self.fingerprints.get(&profile.fingerprint).copied().unwrap_or(0.0))
+        (self.profiles.count_of(&profile), self.fingerprints.count_of(&profile.fingerprint))
     }
 
     /// The share of a profile: what was counted, and a guess where little was.
-    pub(super) fn of_profile(&self, profile: Profile) -> f64 {
-        let guess = self.of_fingerprint(profile.fingerprint)
+    fn of_profile(&self, profile: Profile) -> f64 {
+        let (count, of_fingerprint) = self.counts(profile);
+        let guess = self.share(of_fingerprint)
             * self.share(self.classes[profile.class()])
             * self.share(self.devices[profile.device()]);
-        let count = self.profiles.get(&profile).copied().unwrap_or(0.0);
         (count + GUESS * guess) / (self.strangers + GUESS)
     }
 
-    /// The share of a profile among the strangers of a network.
-    pub(super) fn of_profile_in(&self, profile: Profile, wide: Wide) -> f64 {
-        let all = self.of_profile(profile);
-        self.networks.get(&wide).map_or(all, |network| {
-            let count = network.profiles.get(&profile).copied().unwrap_or(0.0);
-            (count + NETWORK_GUESS * all) / (network.strangers + NETWORK_GUESS)
+    /// The networks of a crowd, the commonest first, each with its share of the crowd; and the share of all others.
+    pub(super) fn mixture(&self, networks: impl Iterator<Item = (Wide, f64)>, elsewhere: f64) -> Mixture {
+        let networks = networks.map(|(wide, share)| (wide, self.origins.place(&wide), share)).collect();
+        Mixture { networks, elsewhere }
+    }
+
+    /// The networks of a mixture with their shares: how many strangers each had, and what they came with.
+    fn networks<'o>(
+        &'o self,
+        mixture: &'o Mixture,
+    ) -> impl Iterator<Item = (Option<(f64, &'o Network)>, f64)> {
+        mixture.networks.iter().map(|(wide, place, share)| {
+            // The mixture may be of another day: a place may have changed hands.
+            let is_its = |place: &Place| {
+                usize::from(*place) < self.networks.len() && self.origins.key(*place) == *wide
+            };
+            let place = place.filter(is_its).or_else(|| self.origins.place(wide));
+            let network = place.map(|place| (self.origins.at(place), &self.networks[usize::from(place)]));
+            (network.filter(|(strangers, _)| *strangers > 0.0), *share)
         })
     }
 
-    /// The share of a fingerprint among the strangers of a network.
-    pub(super) fn of_fingerprint_in(&self, fingerprint: Fingerprint, wide: Wide) -> f64 {
-        let all = self.of_fingerprint(fingerprint);
-        self.networks.get(&wide).map_or(all, |network| {
-            let count = network.fingerprints.get(&fingerprint).copied().unwrap_or(0.0);
-            (count + NETWORK_GUESS * all) / (network.strangers + NETWORK_GUESS)
-        })
+    /// The share of a profile among the strangers of a mixture of networks.
+    pub(super) fn of_profile_in(&self, profile: Profile, mixture: &Mixture) -> f64 {
+        let (all, place) = (self.of_profile(profile), self.profiles.place(&profile));
+        self.share_in(all, mixture, |network, halvings| network.profiles.at(place, halvings))
+    }
+
+    /// The share of a fingerprint among the strangers of a mixture of networks.
+    pub(super) fn of_fingerprint_in(&self, fingerprint: Fingerprint, mixture: &Mixture) -> f64 {
+        let place = self.fingerprints.place(&fingerprint);
+        let all = self.share(place.map_or(0.0, |place| self.fingerprints.at(place)));
+        self.share_in(all, mixture, |network, halvings| network.fingerprints.at(place, halvings))
+    }
+
+    /// The share in a mixture of what has the share `all` everywhere, and is counted of a network as `count` says.
+    fn share_in(&self, all: f64, mixture: &Mixture, count: impl Fn(&Network, u32) -> f64) -> f64 {
+        let local = self.networks(mixture).map(|(network, share)| {
+            share
+                * network.map_or(all, |(strangers, network)| {
+                    let count = count(network, self.halvings - network.halvings);
+                    (count + NETWORK_GUESS * all) / (strangers + NETWORK_GUESS)
+                })
+        });
+        mixture.elsewhere * all + local.sum::<f64>()
+    }
+
+    /// The shares of all [common](Self::common) fingerprints, each as [`of_fingerprint_in`](Self::of_fingerprint_in) gives it.
+    /// Network by network and not one by one: each network's counts are read once, and none that it lacks is looked for.
+    pub(super) fn of_common_in(&self, mixture: &Mixture) -> Vec<f64> {
+        const RARE: u16 = u16::MAX;
+        let mut positions = vec![RARE; self.fingerprints.places()];
+        for (position, (_, place)) in (0u16..).zip(&self.common) {
+            positions[usize::from(*place)] = position;
+        }
+        let all: Vec<f64> = self.common().map(|(_, count)| self.share(count)).collect();
+        let (mut local, mut counts) = (vec![0.0; all.len()], vec![0.0; all.len()]);
+        for (network, share) in self.networks(mixture) {
+            let Some((strangers, network)) = network else {
+                local.iter_mut().zip(&all).for_each(|(local, all)| *local += share * all);
+                continue;
+            };
+            counts.fill(0.0);
+            for (place, count) in network.fingerprints.iter(self.halvings - network.halvings) {
+                if let Some(slot) = counts.get_mut(usize::from(positions[usize::from(place)])) {
+                    *slot = count;
+                }
+            }
+            for ((local, all), count) in local.iter_mut().zip(&all).zip(&counts) {
+                *local += share * ((count + NETWORK_GUESS * all) / (strangers + NETWORK_GUESS));
+            }
+        }
+        all.iter().zip(&local).map(|(all, local)| mixture.elsewhere * all + local).collect()
     }
 
     /// The share of a network.
     pub(super) fn of_network(&self, wide: Wide) -> f64 {
-        let count = self.networks.get(&wide).map_or(0.0, |network| network.strangers);
-        (count + 0.3) / (self.strangers + 60.0)
+        (self.origins.count_of(&wide) + 0.3) / (self.strangers + 60.0)
     }
 
     /// The share of rented machines.
@@ -174,186 +253,199 @@ impl Ordinary {
 
     /// Whether one key is in every copy of an app.
     pub(super) fn is_app(&self, key: KeyNumber) -> bool {
-        self.keys.get(&key).is_some_and(|uses| uses.is_app())
+        self.apps.contains(&key)
     }
 
-    fn learn(&mut self, sighting: &Sighting) {
-        self.strangers += 1.0;
-        count(&mut self.profiles, sighting.profile, PROFILES_MAX);
-        count(&mut self.fingerprints, sighting.profile.fingerprint, PROFILES_MAX);
-        self.classes[sighting.profile.class()] += 1.0;
-        self.devices[sighting.profile.device()] += 1.0;
-        self.hosting += f64::from(u8::from(sighting.is_hosting));
-        let has_room = self.networks.len() < NETWORKS_MAX;
-        if let Some(network) = if has_room {
-            Some(self.networks.entry(sighting.wide).or_default())
-        } else {
-            self.networks.get_mut(&sighting.wide)
-        } {
-            let network = Arc::make_mut(network);
-            network.strangers += 1.0;
-            count(&mut network.profiles, sighting.profile, PROFILES_OF_A_NETWORK_MAX);
-            count(&mut network.fingerprints, sighting.profile.fingerprint, PROFILES_OF_A_NETWORK_MAX);
+    /// Takes a lesson in.
+    pub(super) fn learn(&mut self, lesson: &Lesson) {
+        let Lesson { profile, wide, is_hosting, new_app } = *lesson;
+        self.sweep();
+        self.hosting += f64::from(u8::from(is_hosting));
+        self.add(wide, profile, 1.0);
+        if let Some(key) = new_app.filter(|_| self.apps.len() < APPS_MAX) {
+            self.apps.insert(key);
         }
-        if let Some(key) = sighting.key {
-            self.learn_key(key, sighting);
+        if self.strangers >= STRANGERS_MAX {
+            self.halve();
         }
     }
 
-    /// What was learned, as plain data.
-    pub(super) fn shares(&self) -> Shares {
-        let mut counts: Vec<(Wide, Profile, f64)> = Vec::new();
-        for (wide, network) in &self.networks {
-            counts.extend(network.profiles.iter().map(|(profile, count)| (*wide, *profile, *count)));
-        }
-        counts.sort_by_key(|(wide, profile, _)| (*wide, *profile));
-        let mut apps: Vec<KeyNumber> =
-            self.keys.iter().filter(|(_, uses)| uses.is_app()).map(|(key, _)| *key).collect();
-        apps.sort_unstable();
-        Shares { counts, apps, hosting: self.hosting }
-    }
-
-    fn of_shares(shares: &Shares) -> Self {
-        let mut model = Self { hosting: shares.hosting, ..Self::default() };
-        for (wide, profile, count) in &shares.counts {
-            model.strangers += count;
-            *model.profiles.entry(*profile).or_default() += count;
-            *model.fingerprints.entry(profile.fingerprint).or_default() += count;
-            model.classes[profile.class()] += count;
-            model.devices[profile.device()] += count;
-            let network = Arc::make_mut(model.networks.entry(*wide).or_default());
-            network.strangers += count;
-            *network.profiles.entry(*profile).or_default() += count;
-            *network.fingerprints.entry(profile.fingerprint).or_default() += count;
-        }
-        for key in &shares.apps {
-            let uses = KeyUse { rooms: vec![0; APP_ROOMS], subnets: vec![0; APP_ROOMS] };
-            model.keys.insert(*key, Arc::new(uses));
-        }
-        model.settle();
-        model
-    }
-
-    fn learn_key(&mut self, key: KeyNumber, sighting: &Sighting) {
-        if self.keys.get(&key).is_some_and(|uses| uses.is_app())
-            || self.keys.len() >= KEYS_MAX && !self.keys.contains_key(&key)
+    /// Counts so many strangers with a profile from a network.
+    fn add(&mut self, wide: Wide, profile: Profile, more: f64) {
+        self.strangers += more;
+        self.classes[profile.class()] += more;
+        self.devices[profile.device()] += more;
+        let fingerprint_place = self.fingerprints.count(profile.fingerprint, more);
+        if let Some(place) = fingerprint_place
+            && self.is_common.len() <= usize::from(place)
         {
+            self.is_common.resize(usize::from(place) + 1, false);
+        }
+        let residue = self.profiles.place(&profile).map_or(0.0, |place| self.profiles.raw_at(place));
+        let place = self.profiles.count(profile, more);
+        if let Some(place) = place
+            && self.is_rare(profile.fingerprint)
+        {
+            // What was left of a count that starts anew goes with it.
+            self.rare[usize::from(profile.sort)] += self.profiles.at(place) - residue;
+        }
+        if let Some(place) = fingerprint_place {
+            self.consider(profile.fingerprint, place);
+        }
+        let Some(origin) = self.origins.count(wide, more) else { return };
+        let origin = usize::from(origin);
+        if self.networks.len() <= origin {
+            self.networks.resize_with(origin + 1, Network::default);
+        }
+        let network = &mut self.networks[origin];
+        network.make_up(self.halvings);
+        if let Some(place) = place {
+            network.profiles.count(place, more, PROFILES_OF_A_NETWORK_MAX);
+        }
+        if let Some(place) = fingerprint_place {
+            network.fingerprints.count(place, more, PROFILES_OF_A_NETWORK_MAX);
+        }
+    }
+
+    /// Makes a fingerprint common that has come to be among the commonest.
+    fn consider(&mut self, fingerprint: Fingerprint, place: Place) {
+        let count = self.fingerprints.at(place);
+        if self.is_common[usize::from(place)] || count < COMMON_MIN {
             return;
         }
-        let uses = Arc::make_mut(self.keys.entry(key).or_default());
-        if uses.rooms.len() < APP_ROOMS && !uses.rooms.contains(&sighting.short) {
-            uses.rooms.push(sighting.short);
+        if self.common.len() >= COMMON_MAX {
+            let least = self.common.iter().map(|(other, place)| (self.fingerprints.at(*place), *other));
+            let Some((least, other)) =
+                least.min_by(|one, other| one.0.total_cmp(&other.0).then(other.1.cmp(&one.1)))
+            else {
+                return;
+            };
+            if count < least || count <= least && fingerprint > other {
+                return;
+            }
+            self.make_rare(other);
         }
-        let subnet = mix(sighting.subnet.to_number(), 0);
-        if uses.subnets.len() < APP_ROOMS && !uses.subnets.contains(&subnet) {
-            uses.subnets.push(subnet);
+        if let Err(at) = self.common.binary_search_by(|(other, _)| other.cmp(&fingerprint)) {
+            self.common.insert(at, (fingerprint, place));
+            self.is_common[usize::from(place)] = true;
+            self.count_rare(fingerprint, -1.0);
+        }
+    }
+
+    fn make_rare(&mut self, fingerprint: Fingerprint) {
+        if let Ok(at) = self.common.binary_search_by(|(other, _)| other.cmp(&fingerprint)) {
+            let (_, place) = self.common.remove(at);
+            self.is_common[usize::from(place)] = false;
+            self.count_rare(fingerprint, 1.0);
+        }
+    }
+
+    /// Counts the strangers with a fingerprint among those who had a rare one, or no longer.
+    fn count_rare(&mut self, fingerprint: Fingerprint, sign: f64) {
+        for (sort, rare) in (0u8..).zip(&mut self.rare) {
+            if let Some(place) = self.profiles.place(&Profile { fingerprint, sort }) {
+                *rare += sign * self.profiles.raw_at(place);
+            }
         }
     }
 
     /// Halves everything; what is left of one or two strangers is forgotten.
     fn halve(&mut self) {
+        self.halvings += 1;
         self.strangers *= 0.5;
         self.hosting *= 0.5;
-        halve(&mut self.profiles);
-        halve(&mut self.fingerprints);
+        self.profiles.halve();
+        self.fingerprints.halve();
+        self.origins.halve();
         self.classes = self.classes.map(|count| count * 0.5);
         self.devices = self.devices.map(|count| count * 0.5);
-        self.networks.retain(|_, network| {
-            let network = Arc::make_mut(network);
-            network.strangers *= 0.5;
-            halve(&mut network.profiles);
-            halve(&mut network.fingerprints);
-            network.strangers >= 0.5
+        self.rare = self.rare.map(|count| count * 0.5);
+        let common = self.common().filter(|(_, count)| *count < COMMON_MIN);
+        let rare: Vec<Fingerprint> = common.map(|(fingerprint, _)| fingerprint).collect();
+        for fingerprint in rare {
+            self.make_rare(fingerprint);
+        }
+    }
+
+    /// Frees a few of those of whom nothing is left.
+    fn sweep(&mut self) {
+        let Self { profiles, fingerprints, origins, networks, is_common, rare, halvings, .. } = self;
+        profiles.sweep(|profile, _, little| {
+            let place = fingerprints.place(&profile.fingerprint);
+            if place.is_none_or(|place| !is_common[usize::from(place)]) {
+                rare[usize::from(profile.sort)] -= little;
+            }
         });
-        self.keys.retain(|_, uses| uses.is_app());
+        fingerprints.sweep(|_, _, _| {});
+        origins.sweep(|_, place, _| {
+            networks[usize::from(place)] = Network { halvings: *halvings, ..Network::default() };
+        });
     }
 
-    /// Puts together what is looked up by order.
-    fn settle(&mut self) {
-        let mut common: Vec<(Fingerprint, f64)> = self
-            .fingerprints
-            .iter()
-            .filter(|(_, count)| **count >= COMMON_MIN)
-            .map(|(fingerprint, count)| (*fingerprint, *count))
+    /// What was learned, as plain data.
+    pub(super) fn shares(&self) -> Shares {
+        let mut counts: Vec<(Wide, Profile, f64)> = Vec::new();
+        for (place, network) in (0u16..).zip(&self.networks) {
+            if self.origins.at(place) > 0.0 {
+                let profiles = network.profiles.iter(self.halvings - network.halvings);
+                let profiles = profiles.filter(|(_, count)| *count > 0.0);
+                let wide = self.origins.key(place);
+                counts.extend(profiles.map(|(profile, count)| (wide, self.profiles.key(profile), count)));
+            }
+        }
+        counts.sort_by_key(|(wide, profile, _)| (*wide, *profile));
+        let mut apps: Vec<KeyNumber> = self.apps.iter().copied().collect();
+        apps.sort_unstable();
+        Shares { counts, apps, hosting: self.hosting }
+    }
+
+    /// What is kept beside the counts is what the counts say.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        let places = 0..self.fingerprints.places() as Place;
+        let mut commonest: Vec<(f64, Fingerprint)> = places
+            .map(|place| (place, self.fingerprints.key(place)))
+            .filter(|(place, fingerprint)| self.fingerprints.place(fingerprint) == Some(*place))
+            .map(|(place, fingerprint)| (self.fingerprints.at(place), fingerprint))
             .collect();
-        common.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
-        common.truncate(COMMON_MAX);
-        common.sort_by_key(|(fingerprint, _)| *fingerprint);
-        self.common = common.into();
-        let mut rare: Vec<(Profile, f64)> =
-            self.profiles.iter().map(|(profile, count)| (*profile, *count)).collect();
-        rare.retain(|(profile, _)| self.is_rare(profile.fingerprint));
-        rare.sort_by_key(|(profile, _)| *profile);
-        self.rare = [0.0; SORTS];
-        for (profile, count) in rare {
-            self.rare[usize::from(profile.sort)] += count;
+        commonest.retain(|(count, _)| *count >= COMMON_MIN);
+        commonest.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
+        commonest.truncate(COMMON_MAX);
+        commonest.sort_by_key(|(_, fingerprint)| *fingerprint);
+        assert_eq!(
+            self.common().collect::<Vec<_>>(),
+            commonest.iter().map(|(count, fingerprint)| (*fingerprint, *count)).collect::<Vec<_>>()
+        );
+        let mut rare = [0.0; SORTS];
+        for place in 0..self.profiles.places() as Place {
+            let profile = self.profiles.key(place);
+            if self.profiles.place(&profile) == Some(place) && self.is_rare(profile.fingerprint) {
+                rare[usize::from(profile.sort)] += self.profiles.raw_at(place);
+            }
+        }
+        for (kept, counted) in self.rare.iter().zip(rare) {
+            assert!((kept - counted).abs() < 1e-6, "{kept} and not {counted}");
         }
     }
-}
 
-fn count<K: std::hash::Hash + Eq>(counts: &mut Map<K, f64>, key: K, most: usize) {
-    if let Some(count) = counts.get_mut(&key) {
-        *count += 1.0;
-    } else if counts.len() < most {
-        counts.insert(key, 1.0);
-    }
-}
-
-fn halve<K>(counts: &mut Map<K, f64>) {
-    counts.retain(|_, count| {
-        *count *= 0.5;
-        *count >= 0.5
-    });
-}
-
-/// What is being learned.
-#[derive(Debug, Default)]
-pub(super) struct Learning {
-    model: Ordinary,
-    unpublished: f64,
-    known: f64,
-    arrivals: f64,
-    at: u32,
-}
-
-impl Learning {
-    /// A stranger was admitted to a calm room. Gives what to publish, when it is time.
-    pub(super) fn stranger(&mut self, sighting: &Sighting) -> Option<Ordinary> {
-        self.model.learn(sighting);
-        self.unpublished += 1.0;
-        if self.model.strangers >= STRANGERS_MAX {
-            self.model.halve();
+    pub(super) fn of_shares(shares: &Shares) -> Self {
+        let mut model = Self { hosting: shares.hosting, ..Self::default() };
+        for (wide, profile, count) in &shares.counts {
+            model.add(*wide, *profile, *count);
         }
-        // Often while little is known, and then whenever a thirty-second of it is new.
-        if self.unpublished < (self.model.strangers / 32.0).clamp(16.0, 512.0) {
-            return None;
+        model.apps.extend(shares.apps.iter().take(APPS_MAX));
+        model
+    }
+}
+
+impl Network {
+    /// Makes up for the halvings since it was written last.
+    fn make_up(&mut self, halvings: u32) {
+        let missed = halvings - self.halvings;
+        if missed > 0 {
+            self.profiles.halve(missed);
+            self.fingerprints.halve(missed);
+            self.halvings = halvings;
         }
-        self.unpublished = 0.0;
-        self.model.settle();
-        Some(self.model.clone())
-    }
-
-    /// Somebody new came to a calm room that has an audience.
-    pub(super) fn arrival(&mut self, is_known: bool, now: u32) {
-        let fade = faded(f64::from(now.saturating_sub(self.at)), USUAL_TAU_SECS);
-        self.at = self.at.max(now);
-        self.known = self.known * fade + f64::from(u8::from(is_known));
-        self.arrivals = self.arrivals * fade + 1.0;
-    }
-
-    /// The share of known viewers among those who come to calm rooms these minutes; 0 while too few came to say.
-    pub(super) fn usual_known(&self) -> f64 {
-        if self.arrivals >= USUAL_MIN { self.known / self.arrivals } else { 0.0 }
-    }
-
-    /// Puts back what was learned; gives what to publish.
-    pub(super) fn recall(&mut self, shares: &Shares) -> Ordinary {
-        self.model = Ordinary::of_shares(shares);
-        self.model.clone()
-    }
-
-    /// What has been learned, to be exported.
-    pub(super) fn model(&self) -> &Ordinary {
-        &self.model
     }
 }

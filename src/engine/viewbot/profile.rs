@@ -30,7 +30,7 @@
 use super::arith::{log2, weighted_quantile};
 use super::cohort::Alarm;
 use super::evidence::{Finding, Kind};
-use super::ordinary::{Map, Ordinary};
+use super::ordinary::{Map, Mixture, Ordinary};
 use super::sighting::{Fingerprint, Profile, SORTS, Wide};
 
 /// Fewer of anything are chance.
@@ -73,26 +73,14 @@ pub(super) struct Crowd {
     known_share: f64,
     /// How many strangers too many there are.
     pub(super) excess: f64,
-    /// The networks of the strangers, with shares; and the share of all others.
-    networks: Vec<(Wide, f64)>,
-    elsewhere: f64,
+    /// Where the strangers came from.
+    mixture: Mixture,
     /// Of how many strangers the next estimate is made.
     next: f64,
     pub(super) is_stale: bool,
 }
 
 impl Crowd {
-    fn share_of_fingerprint(&self, ordinary: &Ordinary, fingerprint: Fingerprint) -> f64 {
-        let local =
-            self.networks.iter().map(|(wide, share)| share * ordinary.of_fingerprint_in(fingerprint, *wide));
-        self.elsewhere * ordinary.of_fingerprint(fingerprint) + local.sum::<f64>()
-    }
-
-    fn share_of_profile(&self, ordinary: &Ordinary, profile: Profile) -> f64 {
-        let local = self.networks.iter().map(|(wide, share)| share * ordinary.of_profile_in(profile, *wide));
-        self.elsewhere * ordinary.of_profile(profile) + local.sum::<f64>()
-    }
-
     /// How many strangers usually come with one known viewer.
     pub(super) fn odds(&self, usual_known: f64) -> f64 {
         let share = self.known_share.max(0.5 * usual_known);
@@ -110,21 +98,21 @@ pub(super) fn measure(alarm: &mut Alarm, ordinary: &Ordinary, usual_known: f64) 
     networks.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
     let all = networks.iter().map(|(_, count)| count).sum::<f64>().max(1.0);
     networks.truncate(NETWORKS_MAX);
-    crowd.networks = networks.into_iter().map(|(wide, count)| (wide, count / all)).collect();
-    crowd.elsewhere = (1.0 - crowd.networks.iter().map(|(_, share)| share).sum::<f64>()).max(0.0);
+    let shares = || networks.iter().map(|(wide, count)| (*wide, count / all));
+    let elsewhere = (1.0 - shares().map(|(_, share)| share).sum::<f64>()).max(0.0);
+    crowd.mixture = ordinary.mixture(shares(), elsewhere);
 
     let count =
         |counts: &Map<Fingerprint, f64>, fingerprint| counts.get(&fingerprint).copied().unwrap_or(0.0);
     let (mut sizes, mut known_shares) = (Vec::new(), Vec::new());
     let (mut common, mut known_common) = (0.0, 0.0);
-    for (fingerprint, strangers) in ordinary.common() {
-        let share = crowd.share_of_fingerprint(ordinary, *fingerprint);
-        let here = count(&alarm.fingerprints, *fingerprint);
-        let known = count(&alarm.known_fingerprints, *fingerprint);
+    for ((fingerprint, strangers), share) in ordinary.common().zip(ordinary.of_common_in(&crowd.mixture)) {
+        let here = count(&alarm.fingerprints, fingerprint);
+        let known = count(&alarm.known_fingerprints, fingerprint);
         (common, known_common) = (common + here, known_common + known);
         sizes.push((here / share, share));
         if known + here >= SEEN_MIN {
-            known_shares.push((known / (known + here), *strangers));
+            known_shares.push((known / (known + here), strangers));
         }
     }
     // All rare fingerprints are one.
@@ -147,8 +135,8 @@ pub(super) fn measure(alarm: &mut Alarm, ordinary: &Ordinary, usual_known: f64) 
     profiles.sort_by_key(|(profile, _)| *profile);
     let (mut excess, mut rare) = (0.0, [(0.0, 0.0f64); SORTS]);
     for (profile, seen) in profiles {
-        let expected = expected(alarm, ordinary, profile, usual_known);
-        if lift(seen, expected) > 0.0 {
+        let (bits, expected) = held_against(alarm, ordinary, profile, seen, usual_known);
+        if bits > 0.0 {
             excess += seen - expected;
         } else if ordinary.is_rare(profile.fingerprint) {
             let (sum, most) = &mut rare[usize::from(profile.sort)];
@@ -164,15 +152,26 @@ pub(super) fn measure(alarm: &mut Alarm, ordinary: &Ordinary, usual_known: f64) 
     alarm.crowd.excess = excess;
 }
 
-/// How many ordinary strangers with this profile there should be.
-fn expected(alarm: &Alarm, ordinary: &Ordinary, profile: Profile, usual_known: f64) -> f64 {
+/// Bits by which a profile exceeds what is expected, and how many ordinary strangers with it there should be.
+fn held_against(
+    alarm: &Alarm,
+    ordinary: &Ordinary,
+    profile: Profile,
+    seen: f64,
+    usual_known: f64,
+) -> (f64, f64) {
+    // So few are chance whatever is expected, and shares are what costs.
+    if seen < SEEN_MIN {
+        return (0.0, 0.0);
+    }
     let crowd = &alarm.crowd;
-    let share = crowd.share_of_profile(ordinary, profile);
-    let of_fingerprint = crowd.share_of_fingerprint(ordinary, profile.fingerprint).max(1e-9);
+    let share = ordinary.of_profile_in(profile, &crowd.mixture);
+    let of_fingerprint = ordinary.of_fingerprint_in(profile.fingerprint, &crowd.mixture).max(1e-9);
     let known = alarm.known_fingerprints.get(&profile.fingerprint).copied().unwrap_or(0.0);
     let vouched = known * crowd.odds(usual_known) * (share / of_fingerprint).min(1.0);
     let ordinary = crowd.size * share;
-    ordinary.max(vouched.min(VOUCHED_TIMES_MAX * ordinary.max(EXPECTED_MIN)))
+    let expected = ordinary.max(vouched.min(VOUCHED_TIMES_MAX * ordinary.max(EXPECTED_MIN)));
+    (lift(seen, expected), expected)
 }
 
 /// What speaks against a profile in a room that was [measured](measure).
@@ -188,8 +187,8 @@ pub(super) fn finding(
         return None;
     }
     let seen = alarm.profiles.get(&profile).map_or(0.0, |cohort| cohort.strangers);
-    let expected = expected(alarm, ordinary, profile, usual_known);
-    let own = (lift(seen, expected), seen, expected);
+    let (bits, expected) = held_against(alarm, ordinary, profile, seen, usual_known);
+    let own = (bits, seen, expected);
     let rare = if ordinary.is_rare(profile.fingerprint) {
         rarities(alarm, ordinary, profile)
     } else {

@@ -96,6 +96,14 @@ impl std::fmt::Display for Subnet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Wide(u64);
 
+#[cfg(test)]
+impl Wide {
+    /// One for tests of what is counted by network.
+    pub(super) fn example(number: u64) -> Self {
+        Self(AUTONOMOUS_SYSTEM | (number + 1))
+    }
+}
+
 /// Above every IPv4 /16, and unlike an IPv6 /32, whose lower half is zero.
 const AUTONOMOUS_SYSTEM: u64 = 1 << 40;
 

@@ -2,11 +2,13 @@
 //!
 //! First the times, by criterion: compare cases within one run, the machine's own speed is in every figure. Then what can be
 //! counted: allocations, instructions (by valgrind, where there is one), the slowest in a hundred among a million
-//! callers, and the memory of one more key with its address.
+//! callers, and the memory of one more key with its address. Then the same of view-bot detection: calm rooms, a million of
+//! them, floods of strangers, and sprays of whatever can be made up.
 //!
 //! `cargo bench --bench decide`, or with part of a case's name after `--`.
 
 mod cases;
+mod detection;
 mod figures;
 
 use std::hint::black_box;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     // Whoever asks for a list or a trial run wants no figures.
     if !words.iter().any(|word| word == "--list" || word == "--test") {
         figures::print(wanted(&words));
+        figures::print_detection(wanted(&words));
     }
     ExitCode::SUCCESS
 }

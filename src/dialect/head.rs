@@ -81,8 +81,8 @@ fields! {
     RateLimit = "ratelimit",
 }
 
-/// Room for most headers at once.
-const BYTES: usize = 1024;
+/// Room for most headers at once, and little enough for an allocator's short way.
+const BYTES: usize = 768;
 
 /// An answer of the gateway, whole.
 #[derive(Debug)]

@@ -86,10 +86,10 @@ impl Worker {
             return healthy;
         }
         let mut exchange = Exchange::begin(self);
-        let user_agent = arrival.request.map_or("", |head| head.user_agent());
+        let head = arrival.request;
         let answer = match self.admit(arrival, &mut exchange).await {
             Ok(answer) => answer,
-            Err(stop) => respond::refusal(&mut exchange, &stop, user_agent),
+            Err(stop) => respond::refusal(&mut exchange, &stop, head.map_or("", |head| head.user_agent())),
         };
         exchange.answered(&answer);
         answer
@@ -108,9 +108,9 @@ impl Worker {
 
         // identify: the head
         let client = self.client_of(Some(head), origin);
-        exchange.came(client, head.method());
-        let target = head.target();
-        let read = Request::read(head.method(), target, head.headers(), &self.shared.hash_key);
+        let (method, target) = (head.method(), head.target());
+        exchange.came(client, method);
+        let read = Request::read(method, target, head.headers(), &self.shared.hash_key);
         let mut request = read.inspect_err(|_| exchange.not_read(target, head.user_agent()))?;
 
         // identify: the body, for a request that may still be admitted

@@ -24,6 +24,46 @@ fn every_scenario_comes_as_expected() {
     }
 }
 
+/// Each heuristic's scenario, and what switches the heuristic off in its policy.
+const NEEDED: [(&str, &str, &str); 11] = [
+    ("viewbot-profile-farm", "profile = 4.0", "profile = 0"),
+    ("viewbot-network-block", "network = 4.0", "network = 0"),
+    ("viewbot-identity-churn-farm", "identity-churn = 4.0", "identity-churn = 0"),
+    ("viewbot-key-fan-in-stolen", "key-fan-in = 4.0", "key-fan-in = 0"),
+    ("viewbot-shared-free-key-farm", "shared-free-key = 4.0", "shared-free-key = 0"),
+    ("viewbot-pool-chain-pool", "pool-chain = [1.5, 4.0]", "pool-chain = [0, 0]"),
+    ("viewbot-lockstep-panel", "pool-chain = [1.5, 4.0]", "pool-chain = [0, 0]"),
+    ("viewbot-carried-service", "carried = 4.0", "carried = 0"),
+    (
+        "viewbot-strangers-attack",
+        "known-age = \"2m\"",
+        "known-age = \"2m\"\n[viewbot.strangers]\nfraction-of-usual = 0",
+    ),
+    ("viewbot-room-named-twice", "profile = 4.0", "profile = 0"),
+    ("viewbot-room-calm-giant", "profile = 4.0", "profile = 0"),
+];
+
+#[test]
+fn what_a_heuristic_catches_is_missed_without_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/scenarios");
+    let directory = tempfile::tempdir().unwrap();
+    for (name, on, off) in NEEDED {
+        let copy = directory.path().join(name);
+        std::fs::create_dir(&copy).unwrap();
+        for file in ["traffic.jsonl", "expected.jsonl"] {
+            std::fs::copy(root.join(name).join(file), copy.join(file)).unwrap();
+        }
+        let policy = std::fs::read_to_string(root.join(name).join("policy.toml")).unwrap();
+        assert!(policy.contains(on), "{name}: {policy}");
+        std::fs::write(copy.join("policy.toml"), policy.replace(on, off)).unwrap();
+    }
+    let (code, told, said) = check(&["--scenarios", "."], directory.path());
+    assert_eq!(code, 1, "{told}{said}");
+    for (name, ..) in NEEDED {
+        assert!(!told.contains(&format!("{name}: as expected")), "{name} passes without it: {told}");
+    }
+}
+
 const TRAFFIC: &str = r#"
 {"time":"2026-11-22T10:00:00Z","client":"203.0.113.7","key":null,"method":"GET","target":"/webcast/fetch?room_id=1","user_agent":""}
 {"time":"2026-11-22T10:00:01Z","client":"203.0.113.7","key":null,"method":"GET","target":"/webcast/fetch?room_id=1","user_agent":""}

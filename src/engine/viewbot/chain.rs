@@ -17,6 +17,9 @@
 
 use super::cohort::Alarm;
 use super::evidence::{Finding, Kind};
+use super::lockstep::COMPANIONS_MIN;
+use super::people::Met;
+use super::rooms::Booked;
 
 /// Fewer are acquaintances.
 const ONCE_MIN: f64 = 8.0;
@@ -24,6 +27,12 @@ const TWICE_MIN: f64 = 6.0;
 
 /// And at least this share of the newcomers.
 const SHARE: f64 = 0.15;
+
+/// Companions weigh what the same two moves do ([`lockstep`](super::lockstep)).
+pub(super) fn in_lockstep(met: &Met, booked: &Booked, caps: [f64; 2]) -> Option<Finding> {
+    (met.marches || booked.companions >= COMPANIONS_MIN)
+        .then(|| Finding::new(Kind::PoolChain, caps[1], booked.companions.max(COMPANIONS_MIN).into(), 0.0))
+}
 
 pub(super) fn finding(alarm: &Alarm, chain: [u32; 2], caps: [f64; 2]) -> Option<Finding> {
     let [before, last] = chain;

@@ -1,6 +1,6 @@
 //! H4, identity churn: one address that is many viewers.
 //!
-//! **What it measures.** How many viewers of the room the viewer's own address is, `m`.
+//! **What it measures.** How many viewers of the room the viewer's own address is, `m`. A client that repeats itself is one.
 //!
 //! **Formula.** bits = `log2(m / max(4, 2 * B * p_subnet))`: against twice what an ordinary crowd of this size brings from the whole
 //! subnet, and never fewer than four, for a household and an office are no farm.
@@ -24,7 +24,7 @@ use super::people::Surroundings;
 use super::sighting::Sighting;
 
 /// A household with several tools is at most so many viewers.
-const HOUSEHOLD: f64 = 4.0;
+pub(super) const HOUSEHOLD: f64 = 4.0;
 
 pub(super) fn finding(
     alarm: &Alarm,

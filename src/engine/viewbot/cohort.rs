@@ -5,7 +5,9 @@
 //! what is new goes uncounted, and what is counted goes on.
 
 use super::arith::halved;
+use super::lockstep::Meetings;
 use super::ordinary::Map;
+use super::people::Met;
 use super::profile::Crowd;
 use super::sighting::{Address, Fingerprint, KeyNumber, Label, Profile, Sighting, Subnet, Viewer, Wide};
 use crate::base::room::Room;
@@ -34,8 +36,14 @@ pub(super) struct Newcomer {
     pub(super) wide: Wide,
     pub(super) key: Option<KeyNumber>,
     pub(super) chain: [u32; 2],
+    /// Where else it was lately.
+    pub(super) meetings: Meetings,
     pub(super) at: u32,
     pub(super) is_stranger: bool,
+    /// Whether that says anything of it.
+    tells_age: bool,
+    /// It is a client that repeats itself, not another one: its address has no more viewers for it.
+    is_repeat: bool,
     is_hosting: bool,
     /// Which share of newcomers was known in calm rooms when it came.
     usual_known: f32,
@@ -44,19 +52,23 @@ pub(super) struct Newcomer {
 impl Newcomer {
     pub(super) fn of(
         sighting: &Sighting,
-        chain: [u32; 2],
-        is_stranger: bool,
+        met: &Met,
+        (is_stranger, is_repeat): (bool, bool),
         usual_known: f64,
         at: u32,
     ) -> Self {
+        let Met { chain, tells_age, meetings, .. } = *met;
         let Sighting { viewer, profile, wide, key, is_hosting, .. } = *sighting;
         Self {
             is_hosting,
+            tells_age,
+            is_repeat,
             viewer,
             profile,
             wide,
             key,
             chain,
+            meetings,
             at,
             is_stranger,
             usual_known: usual_known as f32,
@@ -64,12 +76,19 @@ impl Newcomer {
     }
 }
 
+/// Who came with a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) viewer: Viewer,
+    pub(super) is_hosting: bool,
+}
+
 /// Members of one profile.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cohort {
     pub(super) strangers: f64,
     /// Admitted or not, the latest may be missing.
-    pub(super) members: Vec<Viewer>,
+    pub(super) members: Vec<Member>,
     pub(super) label: Option<Label>,
 }
 
@@ -86,7 +105,10 @@ pub(super) struct Alarm {
     pub(super) since: u32,
     pub(super) known: f64,
     pub(super) strangers: f64,
-    /// How many of the newcomers would be known if it were as usual.
+    /// Of those whose being known tells something: how many there are, how many are known, and how many would be if it were
+    /// as usual.
+    pub(super) told: f64,
+    pub(super) told_known: f64,
     pub(super) expected_known: f64,
     pub(super) profiles: Map<Profile, Cohort>,
     pub(super) fingerprints: Map<Fingerprint, f64>,
@@ -121,6 +143,8 @@ impl Alarm {
             since: now,
             known: 0.0,
             strangers: 0.0,
+            told: 0.0,
+            told_known: 0.0,
             expected_known: 0.0,
             profiles: Map::default(),
             fingerprints: Map::default(),
@@ -173,6 +197,8 @@ impl Alarm {
         self.decayed_at = now;
         self.known *= left;
         self.strangers *= left;
+        self.told *= left;
+        self.told_known *= left;
         self.expected_known *= left;
         self.hosting *= left;
         self.known_hosting *= left;
@@ -200,7 +226,11 @@ impl Alarm {
     pub(super) fn add(&mut self, newcomer: &Newcomer, now: u32, has_room: bool) {
         let most = if has_room { ENTRIES_MAX } else { 0 };
         let weight = halved(f64::from(now.saturating_sub(newcomer.at)), HALF_LIFE_SECS);
-        self.expected_known += weight * f64::from(newcomer.usual_known);
+        if newcomer.tells_age {
+            self.told += weight;
+            self.told_known += if newcomer.is_stranger { 0.0 } else { weight };
+            self.expected_known += weight * f64::from(newcomer.usual_known);
+        }
         let [before, last] = newcomer.chain;
         if last != 0 {
             bump(&mut self.once, last, weight, most);
@@ -219,7 +249,9 @@ impl Alarm {
         self.strangers += weight;
         let address = newcomer.viewer.address;
         let is_new_address = !self.addresses.contains_key(&address);
-        bump(&mut self.addresses, address, weight, most);
+        if is_new_address || !newcomer.is_repeat {
+            bump(&mut self.addresses, address, weight, most);
+        }
         bump(&mut self.fingerprints, fingerprint, weight, most);
         if is_new_address {
             self.hosting += if newcomer.is_hosting { weight } else { 0.0 };
@@ -236,8 +268,9 @@ impl Alarm {
         if self.profiles.len() < most || self.profiles.contains_key(&newcomer.profile) {
             let cohort = self.profiles.entry(newcomer.profile).or_default();
             cohort.strangers += weight;
-            if cohort.members.len() < MEMBERS_MAX && !cohort.members.contains(&newcomer.viewer) {
-                cohort.members.push(newcomer.viewer);
+            let member = Member { viewer: newcomer.viewer, is_hosting: newcomer.is_hosting };
+            if cohort.members.len() < MEMBERS_MAX && !cohort.members.contains(&member) {
+                cohort.members.push(member);
             }
         }
     }
@@ -245,7 +278,13 @@ impl Alarm {
     /// Takes a newcomer back.
     pub(super) fn remove(&mut self, newcomer: &Newcomer) {
         let take = |count: &mut f64| *count = (*count - 1.0).max(0.0);
-        self.expected_known = (self.expected_known - f64::from(newcomer.usual_known)).max(0.0);
+        if newcomer.tells_age {
+            take(&mut self.told);
+            if !newcomer.is_stranger {
+                take(&mut self.told_known);
+            }
+            self.expected_known = (self.expected_known - f64::from(newcomer.usual_known)).max(0.0);
+        }
         let fingerprint = newcomer.profile.fingerprint;
         if let Some(count) = self.once.get_mut(&newcomer.chain[1]) {
             take(count);
@@ -264,10 +303,10 @@ impl Alarm {
         self.fingerprints.get_mut(&fingerprint).map(take);
         if let Some(cohort) = self.profiles.get_mut(&newcomer.profile) {
             take(&mut cohort.strangers);
-            cohort.members.retain(|member| *member != newcomer.viewer);
+            cohort.members.retain(|member| member.viewer != newcomer.viewer);
         }
         let address = newcomer.viewer.address;
-        if let Some(viewers) = self.addresses.get_mut(&address) {
+        if let Some(viewers) = self.addresses.get_mut(&address).filter(|_| !newcomer.is_repeat) {
             take(viewers);
             if *viewers < 0.5 {
                 self.addresses.remove(&address);

@@ -136,21 +136,26 @@ impl Evidence {
         self.findings.iter().map(Finding::bits).sum()
     }
 
-    /// Whether some kind of evidence speaks against it beside [`Kind::Profile`].
+    /// Whether two kinds of evidence and more speak against it, each with a bit and more: less than twice what is expected is
+    /// an odd evening. What both keys tell is one kind; a move that was made once
+    /// is none, for raids make it (`twice` is what two moves weigh).
     pub(super) fn has_second(&self, twice: f64) -> bool {
-        self.findings.iter().any(|finding| {
-            finding.centibits > 0
-                && match finding.kind {
-                    Kind::Network
-                    | Kind::IdentityChurn
-                    | Kind::KeyFanIn
-                    | Kind::SharedFreeKey
-                    | Kind::Carried => true,
-                    // Raids make the same move once.
-                    Kind::PoolChain => finding.bits() >= twice - 0.01,
-                    Kind::Profile | Kind::Known | Kind::Strangers | Kind::Repeats => false,
-                }
-        })
+        let speaks = |finding: &&Finding| finding.centibits >= 100;
+        let mut kinds = [false; 6];
+        for finding in self.findings.iter().filter(speaks) {
+            let place = match finding.kind {
+                Kind::Profile => 0,
+                Kind::Network => 1,
+                Kind::IdentityChurn => 2,
+                Kind::KeyFanIn | Kind::SharedFreeKey => 3,
+                Kind::PoolChain if finding.bits() >= twice - 0.01 => 4,
+                // Whoever watches one other room that is attacked has met one.
+                Kind::Carried if finding.seen >= 2 => 5,
+                Kind::Carried | Kind::PoolChain | Kind::Known | Kind::Strangers | Kind::Repeats => continue,
+            };
+            kinds[place] = true;
+        }
+        kinds.into_iter().filter(|spoke| *spoke).count() >= 2
     }
 }
 

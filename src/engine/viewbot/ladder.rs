@@ -5,7 +5,8 @@
 //!    that room where the address is shared, that is, where five and more of its viewers are clean.
 //! 3. The whole address, where at least `address.min-bad-share` of its viewers are convicted and fewer than three are clean.
 //!    Twice as long for each further room, at most `address.max`.
-//! 4. Its subnet in the room, where at least `subnet-in-room.addresses` and `min-bad-share` of those seen are convicted.
+//! 4. Its subnet in the room, where at least `subnet-in-room.addresses` and `min-bad-share` of those seen are convicted. Shared
+//!    addresses do not count: a carrier's translators stand side by side.
 //! 5. Its key in the room, under the same shares of the key's addresses there. A whole key or account is only ever banned by
 //!    the operator.
 //!
@@ -22,7 +23,7 @@ use crate::base::time::Timestamp;
 use crate::policy::viewbot::Ladder;
 
 /// With so many clean viewers an address is shared.
-const SHARED_EGRESS: u32 = 5;
+pub(super) const SHARED_EGRESS: u32 = 5;
 
 /// With so many clean viewers it is not banned as a whole.
 const CLEAN_MAX: u32 = 3;
@@ -73,8 +74,10 @@ pub(super) fn convict(
 
     let secs = now.as_secs() as u32;
     let subnet = Place::Subnet(viewer.address.subnet());
-    let convicted = book.convict_in(room, subnet, viewer.address, secs);
     let rung = &ladder.subnet_in_room;
+    // An address that many clean viewers share says nothing of its neighbours.
+    let convicted =
+        if clean >= SHARED_EGRESS { 0 } else { book.convict_in(room, subnet, viewer.address, secs) };
     if convicted >= rung.addresses as usize
         && share(convicted as u32, crowded.addresses) >= rung.min_bad_share
     {

@@ -2,7 +2,7 @@
 //!
 //! To add V viewers to a room somebody must obtain about V signatures for it. The [gate] notices that for every room;
 //! whether the excess is a crowd or a farm is told by evidence in bits, one file a heuristic, whose doc comments are the
-//! manual: [profile], [network], [churn], [fan_in], [free_key], [chain], [strangers], [carried], [known], [repeats]. The
+//! manual: [profile], [network], [churn], [fan_in], [free_key], [chain], [lockstep], [strangers], [carried], [known], [repeats]. The
 //! score is their sum; T bits say that all but `2^-T` of a cohort is excess. One kind of evidence only throttles, a denial
 //! needs two. What is done then is the [ladder].
 //!
@@ -33,6 +33,7 @@ pub mod gate;
 pub mod known;
 pub mod ladder;
 mod learning;
+pub mod lockstep;
 pub mod memory;
 pub mod network;
 mod ordinary;
@@ -222,7 +223,7 @@ pub(super) struct Counted {
 struct Guilty<'g> {
     sighting: &'g Sighting,
     /// The admitted rest of its cohort.
-    cohort: &'g [Viewer],
+    cohort: &'g [(Viewer, bool)],
     evidence: &'g Arc<Evidence>,
     /// Since when the room has its excess.
     onset: u32,
@@ -341,9 +342,18 @@ impl Viewbot {
             f64::INFINITY
         };
         let usual_known = f64::from_bits(self.usual_known.load(Ordering::Relaxed));
-        let met = self.people(sighting.viewer).meet(sighting, now_secs, known_age, suspect_bits);
-        let (arrival, booked) =
-            self.room(sighting.subject).arrive(sighting, &met, usual_known, settings, now_ms);
+        let marching = settings.evidence.pool_chain[1] >= settings.ladder.throttle_bits;
+        let met = self.people(sighting.viewer).meet(sighting, now_secs, known_age, (suspect_bits, marching));
+        let mut rooms = self.room(sighting.subject);
+        let (arrival, booked) = rooms.arrive(sighting, &met, usual_known, settings, now_ms);
+        let unearned = rooms.take_unearned();
+        drop(rooms);
+        for viewer in unearned {
+            self.people(viewer).unearn(&viewer, sighting.short);
+        }
+        if booked.companions >= lockstep::COMPANIONS_MIN {
+            self.people(sighting.viewer).marched(sighting.viewer.address, sighting.short, now_secs);
+        }
         let mut counted = Counted { sighting: *sighting, booked, is_first: met.is_first, is_clean: true };
         match arrival {
             Arrival::Admitted => return (None, counted),
@@ -361,6 +371,7 @@ impl Viewbot {
                 let around = self.people(sighting.viewer).surroundings(sighting, now_secs);
                 let mut evidence = Evidence::default();
                 evidence.add(carried::finding(&around, false, settings.evidence.carried));
+                evidence.add(chain::in_lockstep(&met, &booked, settings.evidence.pool_chain));
                 counted.is_clean = false;
                 let wait = Duration::from_secs(600);
                 return (
@@ -455,24 +466,27 @@ impl Viewbot {
     fn convict(&self, settings: &ViewbotSettings, guilty: &Guilty<'_>, now: Timestamp) {
         let Guilty { sighting, cohort, evidence, onset, key } = *guilty;
         let book = self.book(settings.mode);
-        for (place, viewer) in std::iter::once(&sighting.viewer).chain(cohort).enumerate() {
+        let convicted = std::iter::once((sighting.viewer, true)).chain(cohort.iter().copied());
+        for (place, (viewer, has_second)) in convicted.enumerate() {
             let is_freed = || {
                 let (address, now) = (viewer.address, secs(now));
                 book.is_on_probation(address, now)
                     || book.is_on_probation_in(sighting.room, address.subnet(), None, now)
             };
             // Whoever was freed lately is not convicted for what another did, either.
-            if place > 0 && (*viewer == sighting.viewer || is_freed()) {
+            if place > 0 && (viewer == sighting.viewer || is_freed()) {
                 continue;
             }
-            let people = self.people(*viewer);
-            if place > 0 && people.is_bystander(viewer.address, sighting.profile, onset) {
+            let people = self.people(viewer);
+            if place > 0
+                && people.is_bystander(viewer.address, sighting.profile, (sighting.short, onset), has_second)
+            {
                 continue;
             }
             let crowded = people.crowded(viewer.address, sighting.profile);
             drop(people);
             let conviction = Conviction {
-                viewer: *viewer,
+                viewer,
                 profile: sighting.profile,
                 room: sighting.room,
                 evidence,

@@ -22,7 +22,7 @@ use super::cohort::Alarm;
 use super::evidence::{Finding, Kind};
 use super::ordinary::Ordinary;
 use super::people::Surroundings;
-use super::profile::lift;
+use super::profile::{lift, vouching};
 use super::sighting::Sighting;
 
 /// The share of a subnet among strangers of calm rooms; a subnet never seen has a little of one.
@@ -45,13 +45,14 @@ pub(super) fn finding(
     if sighting.is_hosting {
         let seen = alarm.wides.get(&sighting.wide).copied().unwrap_or(0.0);
         let known = alarm.known_wides.get(&sighting.wide).copied().unwrap_or(0.0);
-        let expected = (size * ordinary.of_network(sighting.wide)).max(known * alarm.crowd.odds(usual_known));
+        let expected =
+            (size * ordinary.of_network(sighting.wide)).max(vouching(known) * alarm.crowd.odds(usual_known));
         let bits = lift(seen, expected);
         if bits > found.0 {
             found = (bits, seen, expected);
         }
         let (seen, known) = (alarm.hosting, alarm.known_hosting);
-        let expected = (size * ordinary.of_hosting()).max(known * alarm.crowd.odds(usual_known));
+        let expected = (size * ordinary.of_hosting()).max(vouching(known) * alarm.crowd.odds(usual_known));
         let bits = lift(seen, expected);
         if bits > found.0 {
             found = (bits, seen, expected);

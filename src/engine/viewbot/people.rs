@@ -6,6 +6,7 @@
 //! would be known by having view-botted.
 
 use super::bounded::Bounded;
+use super::lockstep::{FLAGGED_SECS, Meetings, ROOMS_MIN};
 use super::sighting::{Address, Profile, Sighting, Subnet, Viewer};
 
 /// What is remembered of a viewer. Times are seconds since 1970.
@@ -39,6 +40,10 @@ struct Place {
     /// The last alarmed rooms that it was a stranger in, the latest last; 0 for none.
     chain: [u32; 3],
     chain_at: u32,
+    /// The last rooms that it came to.
+    meetings: Meetings,
+    /// In how many rooms it met companions, where it did last, and when.
+    marched: (u8, u32, u32),
 }
 
 /// What is remembered of a profile at an address.
@@ -70,8 +75,15 @@ pub(super) struct Met {
     pub(super) is_known: bool,
     /// What it carries from other rooms is enough to throttle.
     pub(super) is_suspect: bool,
+    /// Whether being known or not tells anything of it. At an address that many share, whoever has no name of their own is
+    /// taken for any other with the same program.
+    pub(super) tells_age: bool,
     /// The last two alarmed rooms of the address; 0 for none.
     pub(super) chain: [u32; 2],
+    /// Where it was lately, where that can tell anything.
+    pub(super) meetings: Meetings,
+    /// It met the same others in several rooms, a while ago.
+    pub(super) marches: bool,
 }
 
 /// What is known of where somebody comes from: looked up for alarmed rooms only.
@@ -135,26 +147,62 @@ impl People {
     }
 
     /// Meets the viewer of a request.
-    pub(super) fn meet(&mut self, sighting: &Sighting, now: u32, known_age: u32, suspect_bits: f64) -> Met {
+    pub(super) fn meet(
+        &mut self,
+        sighting: &Sighting,
+        now: u32,
+        known_age: u32,
+        (suspect_bits, marching): (f64, bool),
+    ) -> Met {
         let viewer = sighting.viewer;
-        let is_suspect = self.carried.len() > 0 && self.carried(sighting, now).0 >= suspect_bits;
-        let chain = match self.places.get(&viewer.address) {
-            Some(place) if now.saturating_sub(place.chain_at) <= CHAIN_SECS => {
+        let person = self.person(&viewer).copied();
+        let is_known = person.is_some_and(|person| person.is_known(sighting.short, now, known_age));
+        let mut met = Met {
+            is_first: person.is_none(),
+            is_known,
+            is_suspect: self.carried.len() > 0 && self.carried(sighting, now).0 >= suspect_bits,
+            tells_age: true,
+            chain: [0, 0],
+            meetings: Meetings::default(),
+            marches: false,
+        };
+        if let Some(place) = self.places.get_mut(&viewer.address) {
+            if now.saturating_sub(place.chain_at) <= CHAIN_SECS {
                 let rooms = place.chain;
                 // Where it is now is no move.
-                if rooms[2] == sighting.short { [rooms[0], rooms[1]] } else { [rooms[1], rooms[2]] }
+                met.chain =
+                    if rooms[2] == sighting.short { [rooms[0], rooms[1]] } else { [rooms[1], rooms[2]] };
             }
-            _ => [0, 0],
-        };
-        if let Some(person) = self.person(&viewer) {
-            let is_known = person.is_known(sighting.short, now, known_age);
-            return Met { is_first: false, is_known, is_suspect, chain };
+            let is_shared = place.viewers >= super::ladder::SHARED_EGRESS;
+            met.tells_age = !(sighting.is_nameless && is_shared);
+            if marching && !is_shared && !sighting.is_paid() {
+                let (rooms, _, last) = place.marched;
+                met.marches = rooms >= ROOMS_MIN && now.saturating_sub(last) <= FLAGGED_SECS;
+                met.is_known &= !met.marches;
+                if !met.is_known {
+                    met.meetings = place.meetings.recent(sighting.short, now);
+                }
+            }
+            place.meetings.note(sighting.short, now);
         }
+        if met.is_first {
+            self.welcome(sighting, now);
+        }
+        met
+    }
+
+    /// Somebody who was never seen before.
+    fn welcome(&mut self, sighting: &Sighting, now: u32) {
+        let viewer = sighting.viewer;
         let person = Person { first: now, last: now, rooms: [(0, 0); 2] };
         self.young.entry(viewer, || person, |_, _| 0);
         let (place, is_new) = self.places.entry(
             viewer.address,
-            || Place { first: now, ..Place::default() },
+            || {
+                let mut place = Place { first: now, ..Place::default() };
+                place.meetings.note(sighting.short, now);
+                place
+            },
             |_, place| u64::from(place.viewers.saturating_sub(1)),
         );
         place.viewers += 1;
@@ -168,7 +216,19 @@ impl People {
             .entry(party, Party::default, |_, party| u64::from(party.viewers.saturating_sub(1)))
             .0
             .viewers += 1;
-        Met { is_first: true, is_known: false, is_suspect, chain }
+    }
+
+    /// Notes that the address met companions in a room.
+    pub(super) fn marched(&mut self, address: Address, room: u32, now: u32) {
+        if let Some(place) = self.places.get_mut(&address) {
+            let (rooms, before, at) = place.marched;
+            let rooms = if now.saturating_sub(at) > FLAGGED_SECS { 0 } else { rooms };
+            place.marched = if before == room && rooms > 0 {
+                (rooms, room, now)
+            } else {
+                (rooms.saturating_add(1), room, now)
+            };
+        }
     }
 
     /// Bits from other rooms, and from how many.
@@ -203,14 +263,25 @@ impl People {
         }
     }
 
-    /// Whether an address was here before an excess began, and carries nothing for that profile from any room: then it is
-    /// not convicted for the company that it is in.
-    pub(super) fn is_bystander(&self, address: Address, profile: Profile, onset: u32) -> bool {
+    /// Whether a member of a convicted profile is not convicted with it. A denial needs two kinds of evidence: either what
+    /// speaks beside the profile speaks against this member as well (`has_second`), or it carries the profile's evidence from two
+    /// other rooms. And with less than that from other rooms nobody is convicted for company whose address was here before
+    /// the excess began.
+    pub(super) fn is_bystander(
+        &self,
+        address: Address,
+        profile: Profile,
+        (room, onset): (u32, u32),
+        has_second: bool,
+    ) -> bool {
         let was_here = self
             .places
             .get(&address)
             .is_some_and(|place| place.first.saturating_add(super::known::ADDRESS_SECS) < onset);
-        was_here && self.carried.get(&(address, profile.number())).is_none()
+        let others = self.carried.get(&(address, profile.number())).map_or(0, |carried| {
+            carried.rooms.iter().filter(|(other, bits)| *other != 0 && *other != room && *bits > 0.0).count()
+        });
+        others < 2 && (was_here || !has_second)
     }
 
     /// Notes that the address was a stranger in an alarmed room.
@@ -280,6 +351,19 @@ impl People {
         true
     }
 
+    /// What a viewer did in a room earns it nothing: it came with an excess that was not noticed yet.
+    pub(super) fn unearn(&mut self, viewer: &Viewer, room: u32) {
+        let young = &mut self.young;
+        let person = self.long.get_mut(viewer).or_else(|| young.get_mut(viewer));
+        if let Some(person) = person {
+            for visit in &mut person.rooms {
+                if visit.0 == room {
+                    *visit = (0, 0);
+                }
+            }
+        }
+    }
+
     /// Everybody in the long memory, in an order that hangs on no seed.
     pub(super) fn long(&self) -> impl Iterator<Item = (&Viewer, &Person)> {
         self.long.iter()
@@ -294,7 +378,9 @@ impl People {
 fn enter(person: &mut Person, room: u32, now: u32) {
     person.last = now;
     if person.rooms[0].0 == 0 {
-        person.rooms[0] = (room, now);
+        if person.rooms[1].0 != room {
+            person.rooms[0] = (room, now);
+        }
     } else if person.rooms[0].0 != room && person.rooms[1].0 == 0 {
         person.rooms[1] = (room, now);
     }

@@ -4,11 +4,11 @@
 //! against `E`, how many an ordinary crowd would have brought: bits = `log2(n / E)`. T bits say that all but `2^-T` of the cohort
 //! is excess.
 //!
-//! **Formula.** `E = max(B * p, K * (1 - rho) / rho * p / p_f)`. `p` is the profile's share among strangers first seen in calm
+//! **Formula.** `E = max(B * p, (K - sqrt(K)) * (1 - rho) / rho * p / p_f)`. `p` is the profile's share among strangers first seen in calm
 //! rooms, by network, mixed over the networks that this room's strangers came from. `B`, the size of the ordinary part of
 //! the crowd, is the median of `n_f / p_f` over fingerprints, weighted by `p_f`: half of the fingerprints' weight would have
-//! to be faked before it moves. `K` known viewers with the fingerprint vouch for as many strangers as usually come with
-//! them, up to eight times `B * p`: an audience that likes an odd tool brings known viewers with it, a rented pool does
+//! to be faked before it moves. `K` known viewers with the fingerprint, less one standard deviation, vouch for as many
+//! strangers as usually come with them, up to eight times `B * p`: an audience that likes an odd tool brings known viewers with it, a rented pool does
 //! not. The test counts where
 //! `n >= max(6, E + 3.5 sqrt(E) + 2)` (a Poisson count does not get there by chance, one room in some thousands) and the
 //! room's excess over all such profiles is at least `min-excess`.
@@ -34,7 +34,7 @@ use super::ordinary::{Map, Mixture, Ordinary};
 use super::sighting::{Fingerprint, Profile, SORTS, Wide};
 
 /// Fewer of anything are chance.
-const SEEN_MIN: f64 = 6.0;
+pub(super) const SEEN_MIN: f64 = 6.0;
 
 /// How many standard deviations of a Poisson count are no chance: 3.5 is one in four thousand.
 const SIGMAS: f64 = 3.5;
@@ -152,6 +152,12 @@ pub(super) fn measure(alarm: &mut Alarm, ordinary: &Ordinary, usual_known: f64) 
     alarm.crowd.excess = excess;
 }
 
+/// For how many known viewers those that are here stand: one standard deviation less. A single one is chance, and vouches
+/// for nobody; else the first acquaintance in a room would open it to dozens.
+pub(super) fn vouching(known: f64) -> f64 {
+    (known - known.sqrt()).max(0.0)
+}
+
 /// Bits by which a profile exceeds what is expected, and how many ordinary strangers with it there should be.
 fn held_against(
     alarm: &Alarm,
@@ -168,7 +174,7 @@ fn held_against(
     let share = ordinary.of_profile_in(profile, &crowd.mixture);
     let of_fingerprint = ordinary.of_fingerprint_in(profile.fingerprint, &crowd.mixture).max(1e-9);
     let known = alarm.known_fingerprints.get(&profile.fingerprint).copied().unwrap_or(0.0);
-    let vouched = known * crowd.odds(usual_known) * (share / of_fingerprint).min(1.0);
+    let vouched = vouching(known) * crowd.odds(usual_known) * (share / of_fingerprint).min(1.0);
     let ordinary = crowd.size * share;
     let expected = ordinary.max(vouched.min(VOUCHED_TIMES_MAX * ordinary.max(EXPECTED_MIN)));
     (lift(seen, expected), expected)

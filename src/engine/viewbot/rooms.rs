@@ -7,6 +7,7 @@
 use super::bounded::Bounded;
 use super::cohort::{Alarm, HALF_LIFE, Newcomer};
 use super::gate::Gate;
+use super::lockstep;
 use super::people::Met;
 use super::repeats::{LOOP, Repeaters, TOOLS_MAX, WINDOW_SECS};
 use super::sighting::{Sighting, Viewer};
@@ -95,6 +96,8 @@ pub(super) struct Booked {
     pub(super) is_quiet: bool,
     /// What came here may teach what is usual.
     pub(super) has_audience: bool,
+    /// How many newcomers it met in other rooms, too.
+    pub(super) companions: u8,
 }
 
 pub(super) struct Rooms {
@@ -107,6 +110,8 @@ pub(super) struct Rooms {
     numbers: u32,
     alarmed: Vec<Subject>,
     entries: usize,
+    /// Who came with an excess that was noticed just now.
+    unearned: Vec<Viewer>,
 }
 
 impl Rooms {
@@ -121,7 +126,13 @@ impl Rooms {
             numbers: 0,
             alarmed: Vec::new(),
             entries: 0,
+            unearned: Vec::new(),
         }
+    }
+
+    /// Whoever came before an alarm that was raised just now, with its excess: what they did here is to earn them nothing.
+    pub(super) fn take_unearned(&mut self) -> Vec<Viewer> {
+        std::mem::take(&mut self.unearned)
     }
 
     /// How many rooms are remembered.
@@ -146,7 +157,6 @@ impl Rooms {
         let at = self.enter(sighting.subject, Gate::new(now_ms));
         let state = self.states.at_mut(at);
         if state.gate.drain(&settings.gate, now_ms) {
-            state.logged = 0;
             state.repeaters = None;
             if let Some(alarm) = state.alarm.take() {
                 self.entries = self.entries.saturating_sub(alarm.entries());
@@ -205,7 +215,8 @@ impl Rooms {
             repeats,
             is_stranger: !met.is_known || repeats >= LOOP,
             is_quiet: false,
-            has_audience: state.viewers >= AUDIENCE_MIN,
+            has_audience: state.viewers >= AUDIENCE_MIN && met.tells_age,
+            companions: 0,
         };
         let mut is_newcomer = false;
         if loops && !is_pardoned {
@@ -235,23 +246,24 @@ impl Rooms {
         if seat_before.is_none() {
             state.viewers = state.viewers.saturating_add(1);
         }
-        let newcomer = Newcomer::of(sighting, met.chain, booked.is_stranger, usual_known, now);
+        let newcomer = Newcomer::of(sighting, met, (booked.is_stranger, repeats > 0), usual_known, now);
         let mut too_many = false;
         if is_new && !is_pardoned {
             too_many = state.gate.count(&settings.gate);
             booked.newcomer = is_newcomer.then_some(newcomer);
         }
-        if is_pardoned || state.alarm.is_none() && !too_many {
-            let is_suspect = is_new && booked.is_stranger && !is_pardoned && met.is_suspect;
+        let is_calm = is_pardoned || state.alarm.is_none() && !too_many;
+        let logged = state.logged;
+        if booked.newcomer.is_some() && booked.is_stranger && met.meetings.len() >= lockstep::MEETINGS_MIN {
+            booked.companions = self.companions(logged, &newcomer);
+        }
+        let state = self.states.at_mut(at);
+        if is_calm {
+            let marches = met.marches || booked.companions >= lockstep::COMPANIONS_MIN;
+            let is_suspect = is_new && booked.is_stranger && !is_pardoned && (met.is_suspect || marches);
             seat.is_admitted = !is_suspect;
             booked.is_quiet = state.gate.sum() < 0.5 * f64::from(settings.gate.burst);
-            if booked.newcomer.is_some() {
-                let before = state.logged;
-                let number = self.next_logged;
-                state.logged = number;
-                booked.logged = number;
-                self.note(Logged { newcomer, before, is_void: false });
-            }
+            self.log_newcomer(at, &mut booked);
             self.sit(seat_at, key, seat);
             return (if is_suspect { Arrival::Suspect } else { Arrival::Admitted }, booked);
         }
@@ -259,6 +271,7 @@ impl Rooms {
         if self.states.at(at).alarm.is_none() {
             self.alarm(sighting.subject, sighting.room, settings, now_ms);
         }
+        self.log_newcomer(at, &mut booked);
         if let Some(newcomer) = booked.newcomer {
             let state = self.states.at_mut(at);
             let sum = state.gate.sum();
@@ -271,6 +284,41 @@ impl Rooms {
             }
         }
         (Arrival::Alarmed, booked)
+    }
+
+    /// Notes a newcomer in the log.
+    fn log_newcomer(&mut self, at: usize, booked: &mut Booked) {
+        if let Some(newcomer) = booked.newcomer {
+            let before = std::mem::replace(&mut self.states.at_mut(at).logged, self.next_logged);
+            booked.logged = self.next_logged;
+            self.note(Logged { newcomer, before, is_void: false });
+        }
+    }
+
+    /// How many of the latest newcomers were, each, where this one was: one for each subnet.
+    fn companions(&self, mut number: u64, newcomer: &Newcomer) -> u8 {
+        let mut subnets = [newcomer.viewer.address.subnet(); lockstep::COMPANIONS_MIN as usize + 1];
+        let mut found = 0;
+        for _ in 0..lockstep::LOOKED_AT {
+            let Some(logged) = self.logged(number) else { break };
+            let other = &logged.newcomer;
+            if newcomer.at.saturating_sub(other.at) > lockstep::LOOKS_BACK_SECS {
+                break;
+            }
+            number = logged.before;
+            let subnet = other.viewer.address.subnet();
+            if logged.is_void
+                || subnets.contains(&subnet)
+                || other.meetings.shared(&newcomer.meetings) < lockstep::MEETINGS_MIN
+            {
+                continue;
+            }
+            found += 1;
+            if let Some(place) = subnets.get_mut(found) {
+                *place = subnet;
+            }
+        }
+        found.min(usize::from(u8::MAX)) as u8
     }
 
     /// Makes a room's state where there is none. Rooms are never taken out: where it lies holds until another is made.
@@ -345,8 +393,12 @@ impl Rooms {
         let now = (now_ms / 1_000) as u32;
         self.make_room_for_alarm(settings, now_ms);
         let mut newcomers = Vec::new();
-        let mut number = self.states.get(&room).map_or(0, |state| state.logged);
+        let (mut number, onset) =
+            self.states.get(&room).map_or((0, now), |state| (state.logged, state.gate.onset()));
         while let Some(logged) = self.logged(number).filter(|_| newcomers.len() < LOGGED_MAX) {
+            if logged.newcomer.at < onset {
+                break;
+            }
             if !logged.is_void {
                 newcomers.push(logged.newcomer);
             }
@@ -357,6 +409,9 @@ impl Rooms {
             alarm.add(newcomer, now, true);
         }
         self.entries += alarm.entries();
+        // They came with the excess, and earned what they did before it was noticed.
+        let lately = |newcomer: &&Newcomer| now.saturating_sub(newcomer.at) <= HALF_LIFE;
+        self.unearned.extend(newcomers.iter().filter(lately).map(|newcomer| newcomer.viewer));
         if let Some(state) = self.states.get_mut(&room) {
             state.alarm = Some(alarm);
             self.alarmed.push(room);

@@ -224,6 +224,8 @@ pub struct Sighting {
     pub profile: Profile,
     pub(super) key: Option<KeyNumber>,
     pub(super) is_free: bool,
+    /// Only its address and its program tell who it is.
+    pub(super) is_nameless: bool,
     pub(super) label: Label,
 }
 
@@ -270,8 +272,16 @@ impl Sighting {
             profile: Profile::new(fingerprint, class, facts.device.is_some()),
             key,
             is_free: class == TierClass::Free,
+            is_nameless: facts.device.is_none() && facts.session.is_none() && key.is_none(),
             label: Label::new(facts.user_agent),
         })
+    }
+}
+
+impl Sighting {
+    /// Whether somebody pays for its key.
+    pub(super) fn is_paid(&self) -> bool {
+        self.key.is_some() && self.profile.class() == 2
     }
 }
 

@@ -32,8 +32,7 @@ const NEWCOMERS_MIN: f64 = 20.0;
 const USUAL_MIN: f64 = 0.04;
 
 pub(super) fn finding(alarm: &Alarm, settings: &Settings) -> Option<Finding> {
-    let (known, expected) = (alarm.known, alarm.expected_known);
-    let all = known + alarm.strangers;
+    let (known, expected, all) = (alarm.told_known, alarm.expected_known, alarm.told);
     let few = known + 2.0 * (known + 1.0).sqrt() < settings.fraction_of_usual * expected;
     (expected >= USUAL_MIN * all && all >= NEWCOMERS_MIN && few)
         .then(|| Finding::new(Kind::Strangers, 0.0, known, expected))

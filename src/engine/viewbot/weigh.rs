@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::policy::viewbot::ViewbotSettings;
 
-use super::cohort::{Alarm, HALF_LIFE_SECS};
+use super::cohort::{Alarm, HALF_LIFE_SECS, Member};
 use super::evidence::{Evidence, Finding, Kind};
 use super::ordinary::Ordinary;
 use super::people::{Met, Surroundings};
@@ -50,8 +50,8 @@ pub(super) enum Verdict {
 pub(super) struct Weighed {
     pub(super) verdict: Verdict,
     pub(super) evidence: Arc<Evidence>,
-    /// To be convicted as well.
-    pub(super) cohort: Vec<Viewer>,
+    /// To be convicted as well; false where only what they carry from other rooms can tell.
+    pub(super) cohort: Vec<(Viewer, bool)>,
     /// At how many addresses of the room its key was seen, where the key is nobody's app.
     pub(super) key_addresses: Option<f64>,
     /// Admitted without suspicion.
@@ -85,8 +85,18 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
     if is_novel {
         (of_profile, of_key) = (None, None);
     }
-    let of_chain = chain::finding(alarm_now, met.chain, caps.pool_chain);
-    let is_known = met.is_known && !speaks(&of_chain) && booked.repeats < LOOP;
+    let mut of_chain = chain::in_lockstep(met, booked, caps.pool_chain)
+        .or_else(|| chain::finding(alarm_now, met.chain, caps.pool_chain));
+    let mut of_others = carried::finding(around, met.is_known, caps.carried);
+    let moves = speaks(&of_chain);
+    let is_known = met.is_known && !moves && booked.repeats < LOOP;
+    // Having come from a room that was under attack is one fact, whether it is seen as a move or as what is carried from
+    // there: the stronger counts. The same two moves are more than that.
+    if let (Some(once), Some(others)) = (of_chain, of_others)
+        && once.bits() < caps.pool_chain[1]
+    {
+        if others.bits() >= once.bits() { of_chain = None } else { of_others = None }
+    }
     for finding in [
         of_profile,
         of_network,
@@ -94,8 +104,8 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
         of_key,
         free_key::finding(alarm_now, ordinary, sighting, caps.shared_free_key),
         of_chain,
-        carried::finding(around, met.is_known, caps.carried),
-        known::finding(is_known, speaks(&of_chain), around.address_first, scene.onset, caps.known_viewer),
+        of_others,
+        known::finding(is_known, moves, around.address_first, scene.onset, caps.known_viewer),
     ] {
         evidence.add(finding);
     }
@@ -119,7 +129,11 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
                 && alarm.crowd.excess >= RETRO_EXCESS * min_excess
                 && let Some(convicted) = alarm.profiles.get_mut(&sighting.profile)
             {
-                cohort = std::mem::take(&mut convicted.members);
+                let members = std::mem::take(&mut convicted.members);
+                cohort = members
+                    .iter()
+                    .map(|member| (member.viewer, shares_a_second(alarm, &evidence, sighting, member)))
+                    .collect();
             }
             key_addresses = sighting
                 .key
@@ -151,6 +165,19 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
     let is_clean =
         verdict == Verdict::Admit && !is_strange && !is_novel && score < 0.5 * ladder.throttle_bits;
     Weighed { verdict, evidence: Arc::new(evidence), cohort, key_addresses, is_clean }
+}
+
+/// Whether what speaks against `sighting` beside its profile speaks against another member of the profile, too: a denial needs
+/// two kinds of evidence, and what a viewer brought along from elsewhere is no evidence against whoever has the same tool.
+fn shares_a_second(alarm: &Alarm, evidence: &Evidence, sighting: &Sighting, member: &Member) -> bool {
+    let speaks = |kind| evidence.bits_of(kind) > 0.0;
+    let Viewer { address, who } = member.viewer;
+    let count = |counts: Option<&f64>| counts.copied().unwrap_or(0.0);
+    speaks(Kind::Network)
+        && (sighting.is_hosting && member.is_hosting
+            || count(alarm.subnets.get(&address.subnet())) >= profile::SEEN_MIN)
+        || speaks(Kind::IdentityChurn) && count(alarm.addresses.get(&address)) > churn::HOUSEHOLD
+        || (speaks(Kind::KeyFanIn) || speaks(Kind::SharedFreeKey)) && who == sighting.viewer.who
 }
 
 /// How long until so many bits are forgotten if nobody else comes: a half-life each. Told in round numbers: the exact one would

@@ -130,6 +130,35 @@ fn simulate_replay_and_score_fit_together() {
     assert!(String::from_utf8(text.stdout).unwrap().contains("hammering"));
 }
 
+/// Ordinary crowds at a small scale, before a gateway that knows enough to convict: nobody is denied. The attack beside them
+/// shows that it would.
+#[test]
+fn view_bot_detection_denies_nobody_in_ordinary_crowds() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    std::fs::create_dir(at.join("p")).unwrap();
+    let viewbot = "[viewbot]\nmode = \"enforce\"\nknown-age = \"8m\"\n";
+    std::fs::write(at.join("p/p.toml"), format!("{POLICY}{viewbot}")).unwrap();
+    let crowds =
+        [("ordinary", 1), ("flash-crowd", 1), ("ordinary", 2), ("tournament", 2), ("naive-burst", 1)];
+    for (scenario, population) in crowds {
+        let simulate = format!(
+            "simulate --scenario {scenario} --population {population} --rate 8 --history 15m --duration 10m \
+             --attack-size 0.3 --seed 7 --out t.jsonl --networks p/networks.csv"
+        );
+        signgate(at, &simulate.split_whitespace().collect::<Vec<_>>());
+        signgate(at, &["replay", "--policies", "p", "--input", "t.jsonl", "--decisions", "d.jsonl"]);
+        let score =
+            signgate(at, &["score", "--traffic", "t.jsonl", "--decisions", "d.jsonl", "--format", "json"]);
+        let score: serde_json::Value = serde_json::from_slice(&score.stdout).unwrap();
+        assert_eq!(score["benign"]["denied"], 0, "{scenario} {population}: {score}");
+        if scenario == "naive-burst" {
+            assert!(score["attack"]["leak"].as_f64().unwrap() < 0.05, "{score}");
+            assert!(score["precision"]["requests"]["count"].as_u64().unwrap() > 500, "{score}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_simulated_is_told() {
     let told = |args: &[&str]| {

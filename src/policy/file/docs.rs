@@ -440,7 +440,7 @@ pub static VIEWBOT_EVIDENCE: TableDoc = TableDoc {
             "pool-chain",
             "two numbers from 0 to 16, the second not below the first",
             "`[1.5, 4.0]`",
-            "Newcomers who came from one room together, once and twice.",
+            "Newcomers who came from one room together, once and twice; the second also for strangers who meet in room after room.",
         ),
         FieldDoc::defaults(
             "carried",

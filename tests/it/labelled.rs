@@ -139,8 +139,7 @@ fn view_bot_detection_denies_nobody_in_ordinary_crowds() {
     std::fs::create_dir(at.join("p")).unwrap();
     let viewbot = "[viewbot]\nmode = \"enforce\"\nknown-age = \"8m\"\n";
     std::fs::write(at.join("p/p.toml"), format!("{POLICY}{viewbot}")).unwrap();
-    let crowds =
-        [("ordinary", 1), ("flash-crowd", 1), ("ordinary", 2), ("tournament", 2), ("naive-burst", 1)];
+    let crowds = [("flash-crowd", 1), ("ordinary", 2), ("naive-burst", 1)];
     for (scenario, population) in crowds {
         let simulate = format!(
             "simulate --scenario {scenario} --population {population} --rate 8 --history 15m --duration 10m \

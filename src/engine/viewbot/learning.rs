@@ -221,6 +221,7 @@ mod tests {
             profile: Profile { fingerprint: Fingerprint(mix(tool, 1)), sort: (random >> 50 & 3) as u8 },
             key: n.is_multiple_of(2).then_some(KeyNumber(random >> 40 & 255)),
             is_free: true,
+            is_nameless: true,
             label: Label::new(""),
         }
     }

@@ -1,4 +1,4 @@
-//! What the operator reads and changes: `/metrics`, `/healthz`, `/readyz`, `/policies`, `/bans`, `/viewbot`, `/record/rotate`, on a listener and a thread of their own.
+//! What the operator reads and changes: `/metrics`, `/healthz`, `/readyz`, `/policies`, `/generators`, `/bans`, `/viewbot`, `/record/rotate`, on a listener and a thread of their own.
 //!
 //! A thread of its own, so that neither a flood of clients delays a scrape nor a scrape a client. Numbers and readiness are
 //! for whoever reaches the listener; whatever changes something takes a token, or the socket on the gateway's own machine
@@ -7,6 +7,7 @@
 
 mod bans;
 pub mod door;
+mod generators;
 mod pages;
 mod policies;
 mod record;
@@ -24,6 +25,7 @@ use tokio::sync::oneshot;
 
 use crate::base::time::Clock;
 use crate::control::desk::Desk;
+use crate::control::generators::Generators;
 use crate::gateway::Shared;
 use crate::telemetry::access_log::RecordLog;
 use crate::telemetry::metrics::Metrics;
@@ -48,6 +50,8 @@ pub struct Shown {
     pub record: Arc<RecordLog>,
     /// When that is done.
     pub clock: Clock,
+    /// What `/generators` shows and changes.
+    pub generators: Arc<Generators>,
     /// What `/bans` and `/viewbot` show and change.
     pub gateway: Arc<Shared>,
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use super::{Shown, bans, policies, record, viewbot};
+use super::{Shown, bans, generators, policies, record, viewbot};
 use crate::telemetry::readiness::{self, Phase};
 
 /// The text format of Prometheus.
@@ -23,6 +23,11 @@ pub(super) fn router(shown: Shown) -> Router {
         .route("/policies", get(policies::overview))
         .route("/policies/reload", post(policies::reload).fallback(post_only))
         .route("/policies/rollback", post(policies::rollback).fallback(post_only))
+        .route("/generators", get(generators::list))
+        .route("/generators/promote", post(generators::promote).fallback(post_only))
+        .route("/generators/rollback", post(generators::roll_back).fallback(post_only))
+        .route("/generators/drain", post(generators::drain).fallback(post_only))
+        .route("/generators/reset", post(generators::reset).fallback(post_only))
         .route("/bans", get(bans::list))
         .route("/bans/add", post(bans::add).fallback(post_only))
         .route("/bans/lift", post(bans::lift).fallback(post_only))
@@ -85,8 +90,9 @@ async fn post_only() -> Response {
 async fn unknown_path() -> Response {
     error(
         StatusCode::NOT_FOUND,
-        "no such page; there are `/metrics`, `/healthz`, `/readyz`, `/policies`, `/bans`, `/viewbot/rooms`, and \
-         `/policies/reload`, `/policies/rollback`, `/bans/add`, `/bans/lift`, `/bans/promote`, `/viewbot/pardon` and \
+        "no such page; there are `/metrics`, `/healthz`, `/readyz`, `/policies`, `/generators`, `/bans`, `/viewbot/rooms`, and \
+         `/policies/reload`, `/policies/rollback`, `/generators/promote`, `/generators/rollback`, `/generators/drain`, \
+         `/generators/reset`, `/bans/add`, `/bans/lift`, `/bans/promote`, `/viewbot/pardon` and \
          `/record/rotate` to POST to",
     )
 }

@@ -57,8 +57,24 @@ pub(super) async fn reload(
         Some("confirm=shrink") => true,
         Some(_) => return error(StatusCode::BAD_REQUEST, "expected no query, or `confirm=shrink`"),
     };
-    let answer = tokio::time::timeout(PATIENCE, shown.desk.reload(confirm_shrink, by)).await;
-    answer.map_or_else(|_| busy(), answered)
+    let answer = tokio::time::timeout(PATIENCE, shown.desk.reload(confirm_shrink, by.clone())).await;
+    let Ok(answer) = answer else { return busy() };
+    // The deployment file's generators, too, whatever came of the policies: each is taken or left by itself.
+    let generators = shown.generators.reload(&by).map(|changes| changes.lines());
+    match (answer, generators) {
+        (Ok(mut done), Ok(changes)) => {
+            done.changes.extend(changes);
+            answered(Ok(done))
+        }
+        (Ok(done), Err(why)) => error(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &format!(
+                "{why}\nthe generators before stay in force; policy {} is in force as the files say",
+                done.policy.digest
+            ),
+        ),
+        (Err(refused), _) => answered(Err(refused)),
+    }
 }
 
 /// Brings an earlier set back.

@@ -18,6 +18,7 @@ pub(super) fn shown() -> Shown {
         door: Arc::new(Door::new(Vec::new(), Clock::manual(Timestamp::from_secs(1)))),
         record: Arc::new(nothing_recorded()),
         clock: Clock::manual(Timestamp::from_secs(1)),
+        generators: Arc::new(no_generators()),
         gateway: Arc::new(gateway(
             "format = 1\n[tier.anonymous]\nclass = \"none\"\n",
             Clock::manual(Timestamp::from_secs(1)),
@@ -35,6 +36,18 @@ pub(super) fn gateway(policy: &str, clock: Clock) -> Shared {
     let live = crate::gateway::Live::new(policy, &metrics, 1);
     let engine = crate::engine::Engine::new(10_000, 1);
     Shared::new(engine, live, clock, metrics, crate::gateway::Settings::default(), [0; 32])
+}
+
+fn no_generators() -> Generators {
+    let stage = crate::generator::stage::Stage::new(Vec::new(), <_>::default(), Timestamp::from_secs(1));
+    Generators::new(
+        Arc::new(stage),
+        Box::new(|| Ok(Vec::new())),
+        Arc::new(nothing_recorded()),
+        Arc::new(Metrics::new(Timestamp::from_secs(1))),
+        Readiness::new(),
+        Clock::manual(Timestamp::from_secs(1)),
+    )
 }
 
 fn nothing_recorded() -> RecordLog {

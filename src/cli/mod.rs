@@ -5,6 +5,7 @@
 pub mod bans;
 pub mod check;
 pub mod explain;
+pub mod generators;
 pub mod keys;
 pub mod keys_file;
 pub mod operate;
@@ -59,6 +60,9 @@ enum Verb {
     /// Bans of a running gateway: list them with their evidence, make your own, lift, make convictions in shadow real
     #[command(subcommand)]
     Bans(bans::BansVerb),
+    /// Generators of a running gateway: list them, promote or roll back a canary, drain one
+    #[command(subcommand)]
+    Generators(generators::GeneratorsVerb),
     /// Pardon a room in a running gateway: a large crowd that you know of, and no attack
     ///
     /// Its excess and everything derived from it is dropped, bans and strikes too, and view-bot detection looks away from
@@ -105,6 +109,7 @@ pub fn run() -> ExitCode {
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Check(args)) => check::run(&args),
         Some(Verb::Bans(verb)) => bans::run(&verb),
+        Some(Verb::Generators(verb)) => generators::run(&verb),
         Some(Verb::Pardon(args)) => pardon::run(&args),
         Some(Verb::Replay(args)) => replay::run(&args),
         Some(Verb::Explain(args)) => explain::run(&args),

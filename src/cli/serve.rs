@@ -26,6 +26,7 @@ use crate::config::{
     Store,
 };
 use crate::control::desk::{Asked, Desk};
+use crate::control::generators::{Generators, Read};
 use crate::control::history::History;
 use crate::control::reload::{LoadError, PolicyPlace, Reloader, Start};
 use crate::control::sweeper;
@@ -37,20 +38,21 @@ use crate::gateway::listener::{
     Arrival, CapReached, ConnectionCaps, Deadline, ListenerCounts, ListenerSettings, ListenerThread,
     Violation, serve_listener,
 };
-use crate::gateway::{self, Live, Shared, Worker, listener};
+use crate::gateway::{self, Live, Shared, Staff, Worker, listener};
 use crate::generator::adapters::{Carcabot, Euler, Kind};
 use crate::generator::fleet::Fleet;
 use crate::generator::judge::{Judge, PushHosts, Rules, Signature, Size};
 use crate::generator::keeper::Keeper;
 use crate::generator::member::{Generator, WEIGHT_DEFAULT};
-use crate::generator::roster::Roster;
+use crate::generator::stage::{Stage, Wanted};
+use crate::generator::trial::Trial;
 use crate::generator::wire::{Identity, Origin, Roots};
 use crate::policy::PolicySet;
 use crate::policy::diagnostic::render;
 use crate::telemetry::access_log::{Destination, RecordLog, RecordSettings, Share};
 use crate::telemetry::logging;
 use crate::telemetry::metrics::{ListenerTotals, Metrics, ViewbotNumbers};
-use crate::telemetry::readiness::{GeneratorState, Phase, Readiness};
+use crate::telemetry::readiness::{Phase, Readiness};
 
 /// How the gateway is run; what is said here wins over the file.
 #[derive(Debug, clap::Args)]
@@ -98,10 +100,20 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     eprint!("{}", render(&loaded.warnings));
-    serve(&loaded.settings, loaded.file.as_deref())
+    let again = move || wanted_again(args.config.as_deref(), &flags);
+    serve(&loaded.settings, loaded.file.as_deref(), Box::new(again))
 }
 
-fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
+/// The generators that the deployment file wants now; what is wrong with it, as a person reads it.
+fn wanted_again(config: Option<&Path>, flags: &Flags) -> Result<Vec<Wanted>, String> {
+    match config::load(config, flags) {
+        Ok(loaded) => wanted_generators(&loaded.settings).map_err(|error| format!("{error:#}")),
+        Err(ConfigError::Wrong(diagnostics)) => Err(render(&diagnostics)),
+        Err(ConfigError::Read { path, source }) => Err(format!("cannot read `{}`: {source}", path.display())),
+    }
+}
+
+fn serve(settings: &Settings, file: Option<&Path>, again: Read) -> anyhow::Result<ExitCode> {
     let clock = Clock::system();
     let started = clock.now();
 
@@ -116,8 +128,8 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     eprint!("{}", policies.warnings);
-    let generators = generators(settings)?;
-    let roster = Arc::new(Roster::new(generators, crate::generator::settings::Settings::default(), started));
+    let rules = crate::generator::settings::Settings::default();
+    let stage = Arc::new(Stage::new(wanted_generators(settings)?, rules, started));
 
     let metrics = Arc::new(Metrics::new(started));
     let readiness = Readiness::new();
@@ -129,7 +141,6 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     }
     let (policy, rest) = policies.split();
     let live = Live::new(policy, &metrics, 1);
-    readiness.generators(generator_states(settings));
     let shared = Arc::new(Shared::new(
         Engine::new(STRANGERS_MAX_DEFAULT, u64::from_le_bytes(random()?)),
         live,
@@ -137,6 +148,14 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         Arc::clone(&metrics),
         gateway_settings(settings),
         random()?,
+    ));
+    let generators = Arc::new(Generators::new(
+        Arc::clone(&stage),
+        again,
+        Arc::clone(&record),
+        Arc::clone(&metrics),
+        readiness.clone(),
+        shared.clock.clone(),
     ));
     let (ask, asked) = mpsc::channel();
     let desk = Desk::new(ask.clone());
@@ -170,6 +189,7 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         door: Arc::new(Door::new(tokens(settings), shared.clock.clone())),
         record: Arc::clone(&record),
         clock: shared.clock.clone(),
+        generators: Arc::clone(&generators),
         gateway: Arc::clone(&shared),
     };
     let admin_thread = admin::start(admin_listener, admin_socket, shown)?;
@@ -188,7 +208,7 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         let seed = [u64::from_le_bytes(random()?), u64::from_le_bytes(random()?)];
         let part = WorkerParts {
             shared: Arc::clone(&shared),
-            roster: Arc::clone(&roster),
+            stage: Arc::clone(&stage),
             record: Arc::clone(&record),
             seed,
             settings: Arc::clone(&listener_settings),
@@ -216,12 +236,13 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     });
 
     // Beside it.
-    let keeper = Keeper::new(Arc::clone(&roster), Arc::clone(&metrics));
     let (keep, kept) = watch::channel(());
     let seed = u64::from_le_bytes(random()?);
-    let keeper = thread::Builder::new()
-        .name("generators".into())
-        .spawn(move || look_after(keeper, Fleet::new(roster, seed), kept))?;
+    let keeper = thread::Builder::new().name("generators".into()).spawn({
+        let (generators, metrics, clock) =
+            (Arc::clone(&generators), Arc::clone(&metrics), shared.clock.clone());
+        move || look_after(&generators, &metrics, &clock, seed, kept)
+    })?;
     let reloader = thread::Builder::new().name("policies".into()).spawn(move || reloader.run(&asked))?;
     let (sweep, swept) = mpsc::channel();
     let for_sweeper = Arc::clone(&shared);
@@ -234,7 +255,7 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let screen = screen(settings, file, &screen_policies, address, admin_address, workers);
     let _ = write!(std::io::stderr().lock(), "{screen}");
 
-    signals.wait(&desk, &record);
+    signals.wait(&desk, &record, &generators);
 
     tracing::info!("stopping: requests under way are finished first");
     readiness.enter(Phase::Stopping);
@@ -256,7 +277,7 @@ fn serve(settings: &Settings, file: Option<&Path>) -> anyhow::Result<ExitCode> {
 /// What one worker thread starts with.
 struct WorkerParts {
     shared: Arc<Shared>,
-    roster: Arc<Roster>,
+    stage: Arc<Stage>,
     record: Arc<RecordLog>,
     seed: [u64; 2],
     settings: Arc<ListenerSettings>,
@@ -277,16 +298,14 @@ fn work(socket: std::net::TcpListener, part: WorkerParts) {
         }
     };
     LocalSet::new().block_on(&runtime, async {
-        let fleet = Fleet::new(part.roster, part.seed[0]);
-        let worker = Rc::new(Worker::new(part.shared, fleet, part.record.recorder(), part.seed));
+        let worker = Rc::new(Worker::new(part.shared, part.stage, part.record.recorder(), part.seed));
         worker.warm_up();
         let for_ids = Rc::clone(&worker);
         let thread = ListenerThread::new(part.settings, move || for_ids.next_id());
         let _ = part.counts.send(Arc::clone(thread.counts()));
         // Whoever waits for all workers must see when one of them will not come.
         drop(part.counts);
-        let ringing = Rc::clone(&worker);
-        tokio::task::spawn_local(async move { ringing.keep_time().await });
+        let mut ringing = ring_for(worker.staff());
         let ticking = Rc::clone(&worker);
         tokio::task::spawn_local(async move {
             let mut ticks = tokio::time::interval(TICK);
@@ -295,6 +314,13 @@ fn work(socket: std::net::TcpListener, part: WorkerParts) {
             loop {
                 let due = ticks.tick().await;
                 ticking.tick(due.elapsed());
+                if let Some(staff) = ticking.restaff() {
+                    let before = std::mem::replace(&mut ringing, ring_for(staff));
+                    tokio::task::spawn_local(async move {
+                        tokio::time::sleep(OLD_STAFF).await;
+                        before.abort();
+                    });
+                }
                 for place in ticking.due_looks() {
                     let looking = Rc::clone(&ticking);
                     tokio::task::spawn_local(async move { looking.look_at_generator(place).await });
@@ -310,8 +336,30 @@ fn work(socket: std::net::TcpListener, part: WorkerParts) {
     });
 }
 
+/// No request is under way for longer with the generators that it began with.
+const OLD_STAFF: Duration = Duration::from_secs(30);
+
+/// Keeps time for the requests of a staff.
+fn ring_for(staff: Rc<Staff>) -> tokio::task::JoinHandle<()> {
+    tokio::task::spawn_local(async move {
+        staff.fleet.keep_time().await;
+    })
+}
+
+/// How often canaries are compared with their baselines.
+const COMPARE: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether a reload has put other generators in force, and who still waits for the old ones.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// Looks after the generators until the sender is gone.
-fn look_after(keeper: Keeper, fleet: Fleet, mut kept: watch::Receiver<()>) {
+fn look_after(
+    generators: &Generators,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+    seed: u64,
+    mut kept: watch::Receiver<()>,
+) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -320,9 +368,36 @@ fn look_after(keeper: Keeper, fleet: Fleet, mut kept: watch::Receiver<()>) {
         }
     };
     LocalSet::new().block_on(&runtime, async {
-        fleet.warm_up();
+        let comparing = async {
+            let mut times = tokio::time::interval(COMPARE);
+            times.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                times.tick().await;
+                generators.compare(COMPARE);
+            }
+        };
+        let keeping = async {
+            loop {
+                let generation = generators.stage().generation();
+                let roster = generators.stage().roster();
+                let keeper = Keeper::new(Arc::clone(&roster), Arc::clone(metrics));
+                let fleet = Rc::new(Fleet::new(roster, seed));
+                fleet.warm_up();
+                let replaced = async {
+                    while generators.stage().generation() == generation {
+                        generators.stage().tend_retired(clock.now());
+                        tokio::time::sleep(LOOK).await;
+                    }
+                };
+                tokio::select! {
+                    () = keeper.run(fleet) => {}
+                    () = replaced => {}
+                }
+            }
+        };
         tokio::select! {
-            () = keeper.run(Rc::new(fleet)) => {}
+            () = comparing => {}
+            () = keeping => {}
             _ = kept.changed() => {}
         }
     });
@@ -347,8 +422,8 @@ impl Signals {
         Ok(Self { runtime, terminate, interrupt, hang_up })
     }
 
-    /// Until SIGTERM or SIGINT. SIGHUP reads policies again and reopens the record.
-    fn wait(mut self, desk: &Desk, record: &RecordLog) {
+    /// Until SIGTERM or SIGINT. SIGHUP reads policies and generators again and reopens the record.
+    fn wait(mut self, desk: &Desk, record: &RecordLog, generators: &Generators) {
         self.runtime.block_on(async {
             loop {
                 tokio::select! {
@@ -357,6 +432,8 @@ impl Signals {
                     _ = self.hang_up.recv() => {
                         record.reopen();
                         desk.again();
+                        // What is wrong with them stands in the log; those before stay.
+                        let _ = generators.reload("signal");
                     }
                 }
             }
@@ -444,17 +521,21 @@ fn record_settings(settings: &Settings) -> RecordSettings {
     }
 }
 
-fn generators(settings: &Settings) -> anyhow::Result<Vec<Generator>> {
-    settings.generators.iter().map(made_generator).collect()
+fn wanted_generators(settings: &Settings) -> anyhow::Result<Vec<Wanted>> {
+    settings.generators.iter().map(wanted_generator).collect()
 }
 
-fn made_generator(generator: &config::Generator) -> anyhow::Result<Generator> {
+fn wanted_generator(generator: &config::Generator) -> anyhow::Result<Wanted> {
     let name = &generator.name;
+    // All that makes it what it is: keys print as `[redacted]`, and files are their contents.
+    let mut fingerprint = blake3::Hasher::new();
+    fingerprint.update(format!("{generator:?}").as_bytes());
+    fingerprint.update(generator.key.as_ref().map_or("", |key| key.reveal()).as_bytes());
     let read = |field: &str, path: &Path| {
         std::fs::read(path)
             .with_context(|| format!("generator `{name}`: cannot read its `{field}` `{}`", path.display()))
     };
-    let origin = |url: &url::Url| -> anyhow::Result<Origin> {
+    let mut origin = |url: &url::Url| -> anyhow::Result<Origin> {
         let ca = generator.ca.as_ref().map(|path| read("ca", path)).transpose()?;
         let roots = ca.as_deref().map_or(Roots::Native, Roots::Pem);
         let client = generator.client.as_ref();
@@ -462,6 +543,12 @@ fn made_generator(generator: &config::Generator) -> anyhow::Result<Generator> {
             Ok::<_, anyhow::Error>((read("client-cert", &files.cert)?, read("client-key", &files.key)?))
         });
         let files = files.transpose()?;
+        for file in
+            [&ca, &files.as_ref().map(|(cert, _)| cert.clone()), &files.as_ref().map(|(_, key)| key.clone())]
+        {
+            fingerprint.update(&file.as_ref().map_or(0, Vec::len).to_le_bytes());
+            fingerprint.update(file.as_deref().unwrap_or_default());
+        }
         let identity = files.as_ref().map(|(certificates, key)| Identity { certificates, key });
         Origin::parse_as(url.as_str(), roots, identity)
             .with_context(|| format!("generator `{name}`: its `url` or certificates cannot be used"))
@@ -474,7 +561,12 @@ fn made_generator(generator: &config::Generator) -> anyhow::Result<Generator> {
     };
     let judge = made_judge(&generator.judge, &kind);
     let in_flight_max = u32::from(generator.in_flight_max.get());
-    Ok(Generator::new(name, &generator.alias, kind, judge, in_flight_max, WEIGHT_DEFAULT))
+    let made = Generator::new(name, &generator.alias, kind, judge, in_flight_max, WEIGHT_DEFAULT);
+    let generator = match &generator.canary {
+        Some(canary) => made.on_trial(Trial::new(&canary.of, canary.share)),
+        None => made,
+    };
+    Ok(Wanted { generator, fingerprint: *fingerprint.finalize().as_bytes() })
 }
 
 fn made_judge(wanted: &config::Judge, kind: &Kind) -> Judge {
@@ -495,15 +587,6 @@ fn made_judge(wanted: &config::Judge, kind: &Kind) -> Judge {
             SignatureWord::Full => Signature::Full,
         },
     })
-}
-
-fn generator_states(settings: &Settings) -> Vec<GeneratorState> {
-    let state = |generator: &config::Generator| GeneratorState {
-        name: generator.name.clone(),
-        kind: generator.kind.word(),
-        in_use: true,
-    };
-    settings.generators.iter().map(state).collect()
 }
 
 /// All threads' numbers together.

@@ -58,6 +58,8 @@ pub(super) struct RawGenerator {
     pub(super) key_file: Option<At<PathBuf>>,
     pub(super) in_flight_max: Option<At<u32>>,
     pub(super) ca: Option<At<PathBuf>>,
+    pub(super) canary_of: Option<At<String>>,
+    pub(super) canary_share: Option<At<f64>>,
     pub(super) judge: RawJudge,
     pub(super) client_cert: Option<At<PathBuf>>,
     pub(super) client_key: Option<At<PathBuf>>,
@@ -177,6 +179,9 @@ fn generator(table: &mut Table<'_>) -> RawGenerator {
         key_file: table.optional("key-file", path),
         in_flight_max: table.optional("in-flight-max", |value| value.whole(1..=u32::from(u16::MAX))),
         ca: table.optional("ca", path),
+        canary_of: table.optional("canary-of", |value| value.parsed(name)),
+        // More than half would make the old version the canary.
+        canary_share: table.optional("canary-share", |value| value.number(0.001..=0.5)),
         judge: {
             let mut own = RawJudge::default();
             section(table, "judge", |table| own = judge(table));

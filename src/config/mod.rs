@@ -21,8 +21,8 @@ use crate::policy::reader::Report;
 
 pub use flags::{Flags, GeneratorFlag};
 pub use settings::{
-    Admin, ClientAddress, ClientCertificate, Generator, GeneratorKind, Judge, Listen, Policies, Record,
-    RecordTo, Role, Settings, SignatureWord, Socket, Store, Token,
+    Admin, Canary, ClientAddress, ClientCertificate, Generator, GeneratorKind, Judge, Listen, Policies,
+    Record, RecordTo, Role, Settings, SignatureWord, Socket, Store, Token,
 };
 
 /// The file that is read where none is named, if there is one.

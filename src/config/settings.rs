@@ -257,10 +257,26 @@ pub struct Generator {
     pub in_flight_max: NonZeroU16,
     /// Certificates to trust instead of the system's, in PEM.
     pub ca: Option<PathBuf>,
+    /// Where it is a new version of another: of which, and how much of the traffic it gets.
+    pub canary: Option<Canary>,
     /// What its answers are asked for.
     pub judge: Judge,
     /// What the gateway shows of itself to a generator that asks for a certificate.
     pub client: Option<ClientCertificate>,
+}
+
+/// A new version of a generator, tried on a share of the traffic.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Canary {
+    /// The name of the version in use.
+    pub of: String,
+    /// The share of accounts that it gets, above 0 and up to a half.
+    pub share: f64,
+}
+
+impl Canary {
+    /// What [`share`](Self::share) is where left out.
+    pub const SHARE_DEFAULT: f64 = 0.05;
 }
 
 /// What the answers of a generator are asked for. [`Default`] is what holds where the file says nothing.
@@ -329,6 +345,7 @@ impl Generator {
             key: None,
             in_flight_max: GeneratorKind::StandIn.in_flight_default(),
             ca: None,
+            canary: None,
             judge: Judge::default(),
             client: None,
         }

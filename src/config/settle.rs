@@ -12,8 +12,8 @@ use url::Url;
 use super::file::{KindWord, RawGenerator, RawJudge, RawSettings};
 use super::flags::{self, Flags};
 use super::settings::{
-    Admin, ClientAddress, ClientCertificate, Generator, GeneratorKind, Judge, Listen, Policies, Record,
-    Settings, Socket, Token,
+    Admin, Canary, ClientAddress, ClientCertificate, Generator, GeneratorKind, Judge, Listen, Policies,
+    Record, Settings, Socket, Token,
 };
 use crate::base::secret::Secret;
 use crate::policy::diagnostic::{Diagnostic, quoted};
@@ -191,7 +191,37 @@ fn generators(raw: Vec<RawGenerator>, judge: &Judge, report: &Report<'_>) -> Vec
             });
         }
     }
+    check_canaries(&raw, report);
     raw.into_iter().filter_map(|raw| generator(raw, judge, report)).collect()
+}
+
+/// A canary is compared with a version in use.
+fn check_canaries(raw: &[RawGenerator], report: &Report<'_>) {
+    let known =
+        |name: &str| raw.iter().find(|one| one.name.as_ref().is_some_and(|known| known.value == name));
+    for generator in raw {
+        let Some(of) = &generator.canary_of else {
+            if let Some(share) = &generator.canary_share {
+                report.error(share.spot, || {
+                    Diagnostic::error("`canary-share` without `canary-of`")
+                        .help("say of which generator this one is a new version")
+                });
+            }
+            continue;
+        };
+        match known(&of.value) {
+            None => report.error(of.spot, || {
+                Diagnostic::error(format!("there is no generator {} to be compared with", quoted(&of.value)))
+                    .help("`canary-of` names the `name` of the version in use")
+            }),
+            // Itself, or one that is a canary, too.
+            Some(baseline) if baseline.canary_of.is_some() => report.error(of.spot, || {
+                Diagnostic::error(format!("{} is a canary itself", quoted(&of.value)))
+                    .help("a canary is compared with a generator that is none")
+            }),
+            Some(_) => {}
+        }
+    }
 }
 
 fn generator(raw: RawGenerator, judged: &Judge, report: &Report<'_>) -> Option<Generator> {
@@ -224,6 +254,10 @@ fn generator(raw: RawGenerator, judged: &Judge, report: &Report<'_>) -> Option<G
         in_flight_max: in_flight_max.unwrap_or(kind.in_flight_default()),
         kind,
         key: key.flatten(),
+        canary: raw.canary_of.map(|of| Canary {
+            of: of.value,
+            share: raw.canary_share.map_or(Canary::SHARE_DEFAULT, |share| share.value),
+        }),
         judge: judge(&raw.judge, judged),
         ca: raw.ca.map(|at| at.value),
         client,

@@ -104,6 +104,12 @@ const BROKEN: &[(&str, &str)] = &[
         "demands that cannot be met",
         "[judge]\ncookie = 1\npush-hosts = [\"https://x\", \"*x\"]\nsize-share = 2\nsize-below = 99999999\nsignature = \"some\"\nhost = 1",
     ),
+    (
+        "canaries of nothing, of themselves, and of half the traffic and more",
+        "[[generator]]\nname = \"a\"\nkind = \"stand-in\"\ncanary-of = \"b\"\n[[generator]]\nname = \"c\"\nkind = \"stand-in\"\n\
+         canary-of = \"c\"\n[[generator]]\nname = \"d\"\nkind = \"stand-in\"\ncanary-share = 0.6\n\
+         [[generator]]\nname = \"e\"\nkind = \"stand-in\"\ncanary-share = 0.1",
+    ),
     ("shared quotas", "[shared]\nurl = \"redis://127.0.0.1\""),
 ];
 
@@ -197,6 +203,9 @@ fn a_whole_file_is_taken() {
     assert_eq!((settings.store, &settings.record.to), (Store::None, &RecordTo::Stdout));
     assert_eq!(settings.record.keep.as_secs(), 30 * 86_400);
     assert!((settings.record.allowed_share - 0.1).abs() < f64::EPSILON);
+    let canary =
+        parse_plain(&format!("{WHOLE}canary-of = \"main\"")).unwrap().settings.generators[1].canary.clone();
+    assert_eq!(canary, Some(Canary { of: "main".into(), share: 0.05 }));
     let [main, spare] = settings.generators.as_slice() else { panic!("{:?}", settings.generators) };
     assert_eq!((main.alias.as_str(), main.in_flight_max.get()), ("eu-1", 50));
     assert_eq!((spare.alias.as_str(), &spare.kind), ("spare", &GeneratorKind::StandIn));

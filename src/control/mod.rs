@@ -5,6 +5,7 @@
 pub mod changes;
 pub mod desk;
 pub mod feeds;
+pub mod generators;
 pub mod history;
 pub mod place;
 pub mod policies;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,20 +27,49 @@ use crate::generator::attempt::{Attempt, Mark};
 use crate::generator::fleet::{End, Fleet};
 use crate::generator::member::Generator;
 use crate::generator::roster::{Asker, Payer};
+use crate::generator::stage::Stage;
 use crate::generator::{Failure, Question, wire};
 use crate::telemetry::access_log::Recorder;
-use crate::telemetry::metrics::GeneratorMetrics;
+use crate::telemetry::metrics::{GeneratorMetrics, Metrics};
 
 /// One thread of the data path.
 #[derive(Debug)]
 pub struct Worker {
     pub(super) shared: Arc<Shared>,
-    pub(super) fleet: Fleet,
+    stage: Arc<Stage>,
+    staff: RefCell<Rc<Staff>>,
     pub(super) recorder: Recorder,
     pub(super) seed: [u64; 2],
-    generator_metrics: Box<[GeneratorMetrics]>,
     scratches: RefCell<Vec<Scratch>>,
     texts: RefCell<Vec<String>>,
+}
+
+/// The generators as one thread asks them, with the handles that count. One request sees one staff.
+#[derive(Debug)]
+pub struct Staff {
+    /// This thread's view of them.
+    pub fleet: Fleet,
+    metrics: Box<[GeneratorMetrics]>,
+    generation: u64,
+}
+
+impl Staff {
+    pub(super) fn count_attempt(&self, attempt: &Attempt) {
+        if let Some(metrics) = self.metrics.get(attempt.generator) {
+            metrics.answered(attempt.mark.index(), attempt.took);
+        }
+    }
+
+    fn new(stage: &Stage, metrics: &Metrics, seed: u64) -> Self {
+        // Read first: should another come between the two, it is seen with the next tick.
+        let generation = stage.generation();
+        let fleet = Fleet::new(stage.roster(), seed);
+        let handles = |generator: &Generator| {
+            metrics.generator(&generator.name, generator.in_flight_max, Mark::words())
+        };
+        let metrics = fleet.roster().all().iter().map(|generator| handles(generator)).collect();
+        Self { fleet, metrics, generation }
+    }
 }
 
 /// Why a request gets no good answer.
@@ -64,17 +94,14 @@ impl From<Fault> for Stop {
 
 impl Worker {
     /// A thread's own part. `seed` makes its request ids.
-    pub fn new(shared: Arc<Shared>, fleet: Fleet, recorder: Recorder, seed: [u64; 2]) -> Self {
-        let handles = |generator: &Generator| {
-            shared.metrics.generator(&generator.name, generator.in_flight_max, Mark::words())
-        };
-        let generator_metrics = fleet.roster().all().iter().map(handles).collect();
+    pub fn new(shared: Arc<Shared>, stage: Arc<Stage>, recorder: Recorder, seed: [u64; 2]) -> Self {
+        let staff = Staff::new(&stage, &shared.metrics, seed[0]);
         Self {
             shared,
-            fleet,
+            stage,
+            staff: RefCell::new(Rc::new(staff)),
             recorder,
             seed,
-            generator_metrics,
             scratches: RefCell::default(),
             texts: RefCell::default(),
         }
@@ -165,15 +192,15 @@ impl Worker {
         };
         let patience = patience(&request);
         let asker = Self::asker(exchange, &facts);
-        let asked = self.fleet.ask(&question, asker, Instant::now() + patience).await;
+        let asked = exchange.staff.fleet.ask(&question, asker, Instant::now() + patience).await;
         self.keep_scratch(scratch);
 
         // observe, respond; the record is written when the exchange is dropped
         exchange.observe(&asked);
         match asked.end {
             End::Good(good, place) => {
-                let generator = &self.fleet.roster().all()[place];
-                Ok(respond::good(exchange, &good, &generator.alias, request.route().generation()))
+                let alias = Arc::clone(&exchange.staff.fleet.roster().all()[place].alias);
+                Ok(respond::good(exchange, &good, &alias, request.route().generation()))
             }
             End::BlamesRequest(status) => Err(Stop::Blamed(status)),
             End::Failed(failure) => Err(Stop::Failed(failure)),
@@ -216,7 +243,7 @@ impl Worker {
         let proxy = crate::base::net::Prefix::proxy(facts.client);
         let caller =
             exchange.decision().and_then(|decision| decision.caller.identity.as_ref()).map(|(_, key)| key);
-        let chance = self.fleet.roster().shedding.chance(Self::asker(exchange, facts).rank);
+        let chance = exchange.staff.fleet.roster().shedding.chance(Self::asker(exchange, facts).rank);
         let shedding = LoadShedding { chance, ..LoadShedding::NONE };
         let body = self.shared.poll(proxy, caller, now, || {
             let standings = self.shared.engine.standings(policy, facts, now);
@@ -232,43 +259,44 @@ impl Worker {
         RequestId::new(self.shared.clock.now(), self.shared.next_sequence(), self.seed)
     }
 
-    /// Rings for what takes long, for ever. To be run beside the requests, on the same thread.
-    pub async fn keep_time(&self) -> ! {
-        self.fleet.keep_time().await
+    /// The generators as this thread asks them.
+    pub fn staff(&self) -> Rc<Staff> {
+        Rc::clone(&self.staff.borrow())
+    }
+
+    /// Goes over to the generators that were put in force since the last time; then somebody has to keep time for the new
+    /// staff ([`Fleet::keep_time`]). Requests under way keep the one that they have.
+    pub fn restaff(&self) -> Option<Rc<Staff>> {
+        if self.stage.generation() == self.staff.borrow().generation {
+            return None;
+        }
+        let staff = Rc::new(Staff::new(&self.stage, &self.shared.metrics, self.seed[0]));
+        staff.fleet.warm_up();
+        self.staff.replace(Rc::clone(&staff));
+        Some(staff)
     }
 
     /// Work of the quarter of a second: hands records on, closes connections that idled too long, and tells how much too late
     /// it comes itself.
     pub fn tick(&self, lag: Duration) {
         self.shared.metrics.worker_lagged(lag);
-        for (metrics, generator) in self.generator_metrics.iter().zip(self.fleet.roster().all()) {
-            for operation in [Operation::Connect, Operation::SignUrl] {
-                metrics.answer_bytes(operation, generator.judge.usual_bytes(operation));
-            }
-        }
         self.recorder.flush();
-        self.fleet.tidy();
+        self.staff().fleet.tidy();
     }
 
     /// Looks up the generators' names before the first request needs them.
     pub fn warm_up(&self) {
-        self.fleet.warm_up();
+        self.staff().fleet.warm_up();
     }
 
     /// The places of the generators that this thread should look at now: see [`Fleet::due`].
-    pub fn due_looks(&self) -> impl Iterator<Item = usize> {
-        self.fleet.due()
+    pub fn due_looks(&self) -> Vec<usize> {
+        self.staff().fleet.due().collect()
     }
 
     /// Asks a generator how it fares.
     pub async fn look_at_generator(&self, place: usize) {
-        self.fleet.look(place).await;
-    }
-
-    pub(super) fn count_attempt(&self, attempt: &Attempt) {
-        if let Some(metrics) = self.generator_metrics.get(attempt.generator) {
-            metrics.answered(attempt.mark.index(), attempt.took);
-        }
+        self.staff().fleet.look(place).await;
     }
 
     pub(super) fn spare_text(&self) -> String {

@@ -3,12 +3,13 @@
 //! An exchange owns what it knows, so that dropping it at any point still books, counts and records the request.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::admit::Worker;
+use super::admit::{Staff, Worker};
 use super::shared::Live;
 use crate::base::net::Prefix;
 use crate::base::operation::Operation;
@@ -45,6 +46,8 @@ pub struct Exchange<'w> {
     worker: &'w Worker,
     /// The one policy set that this request sees.
     pub live: Arc<Live>,
+    /// And the generators.
+    pub staff: Rc<Staff>,
     /// What the client is told as `X-Request-ID`.
     pub id: RequestId,
     /// When it was decided; until then, when it came.
@@ -88,6 +91,7 @@ impl<'w> Exchange<'w> {
         Self {
             worker,
             live: shared.live.load_full(),
+            staff: worker.staff(),
             id: RequestId::new(now, sequence, worker.seed),
             now,
             sequence,
@@ -257,7 +261,7 @@ impl<'w> Exchange<'w> {
         for attempt in asked.attempts.iter().flatten() {
             self.attempts += 1;
             self.generator = Some(attempt.generator);
-            self.worker.count_attempt(attempt);
+            self.staff.count_attempt(attempt);
         }
         self.generator_time = asked.asking;
         if let Some(queued) = asked.queued {
@@ -380,7 +384,7 @@ impl Drop for Exchange<'_> {
                 None => Ruling::Gateway { policy: Some(self.live.policy.digest()), reason: self.own_reason },
             },
             outcome: self.outcome,
-            generator: self.generator.map(|place| &*self.worker.fleet.roster().all()[place].name),
+            generator: self.generator.map(|place| &*self.staff.fleet.roster().all()[place].name),
             attempts: self.attempts,
             refunded: self.refunded,
             queue: self.queue_time,

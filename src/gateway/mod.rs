@@ -13,5 +13,5 @@ pub mod listener;
 pub mod respond;
 pub mod shared;
 
-pub use admit::Worker;
+pub use admit::{Staff, Worker};
 pub use shared::{Live, Settings, Shared};

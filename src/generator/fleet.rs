@@ -75,7 +75,7 @@ impl Fleet {
             let settings = wire::Settings { wanted: WANTED, ..wire::Settings::default() };
             generator.kind.origin().map(|origin| Pool::new(origin.clone(), settings))
         };
-        let pools = roster.all().iter().map(pool).collect();
+        let pools = roster.all().iter().map(|generator| pool(generator)).collect();
         Self { roster, pools, draws: Draws::new(seed), bell: Bell::default(), good_room: Cell::new(0) }
     }
 
@@ -140,9 +140,17 @@ impl Fleet {
         if able.is_empty() {
             return Outcome::without(Failure::NoneConfigured, None);
         }
-        let serving = roster.serving().and(able);
+        let (open, canary) = roster.posted(asker.payer);
+        let serving = roster.serving().and(able).and(open);
+        if let Some(canary) =
+            canary.filter(|place| !turned_away && roster.serving().and(able).contains(*place))
+            && let Some(permit) = roster.permit_of(canary)
+        {
+            // What fails there is mended by the others.
+            return Race::among(self, question, serving, deadline).run(permit, came, None).await;
+        }
         if serving.is_empty() {
-            return match self.least_bad(able, came) {
+            return match self.least_bad(able.and(open), came) {
                 Some(permit) => Race::alone(self, question, deadline).run(permit, came, None).await,
                 None => self.refused(Lack::AllOut, asker, None),
             };

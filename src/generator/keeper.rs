@@ -20,6 +20,7 @@ use super::latency::Quantiles;
 use super::probe::{Found, probe};
 use super::roster::Roster;
 use super::shedding::Door;
+use crate::base::operation::Operation;
 use crate::base::time::Timestamp;
 use crate::telemetry::metrics::{GeneratorMetrics, Metrics};
 use words::{Failures, Teller};
@@ -90,7 +91,7 @@ impl Keeper {
             trickle: Fill::even(settings.trickle, now),
             door: Door::new(now),
             served: 0,
-            ones: roster.all().iter().map(one).collect(),
+            ones: roster.all().iter().map(|generator| one(generator)).collect(),
             exhausted_read: 0,
             teller: Teller::new(roster.all().len()),
             probing: Places::NONE,
@@ -152,9 +153,7 @@ impl Keeper {
         self.retries.look(&roster.budget, arrived, now);
         self.trickle.look(&roster.trickle, arrived, now);
         // A generator that has just come back is not known to those who wait.
-        for place in roster.serving().iter() {
-            while roster.waiting() > 0 && roster.all()[place].has_room() && roster.hand_on(place) {}
-        }
+        roster.serve_waiting();
         self.tell_metrics();
     }
 
@@ -199,7 +198,7 @@ impl Keeper {
         });
         let due = idles.fold(self.health.probes_due(now), Places::with);
         let postponed = |place: &usize| self.ones[*place].not_before > now;
-        due.iter().filter(postponed).fold(due, Places::without).but(self.probing)
+        due.iter().filter(postponed).fold(due, Places::without).but(self.probing).and(self.roster.on_duty())
     }
 
     /// Takes in what a probe found; `None` where the generator had no room for it.
@@ -211,6 +210,7 @@ impl Keeper {
             return;
         };
         one.metrics.probed(found.index());
+        self.roster.count_probe_for_trials(place, matches!(found, Found::Failed(_)));
         if self.health.serving().contains(place) {
             let tally = &self.roster.all()[place].tally;
             match found {
@@ -239,6 +239,9 @@ impl Keeper {
         let serving = self.health.serving();
         for (place, (one, generator)) in self.ones.iter_mut().zip(self.roster.all()).enumerate() {
             one.metrics.in_flight(generator.in_flight());
+            for operation in [Operation::Connect, Operation::SignUrl] {
+                one.metrics.answer_bytes(operation, generator.judge.usual_bytes(operation));
+            }
             one.metrics.ejected(!serving.contains(place));
             for (cause, read) in one.asked.iter_mut().enumerate() {
                 let asked = generator.asked_for(cause);

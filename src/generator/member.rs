@@ -9,6 +9,7 @@ use super::attempt::{Cause, Mark};
 use super::health::Tally;
 use super::judge::Judge;
 use super::latency::Latency;
+use super::trial::{Post, Trial};
 use crate::base::time::Timestamp;
 
 /// A share of this is what a generator of weight 1 gets.
@@ -39,6 +40,8 @@ pub struct Generator {
     pub latency: Latency,
     /// What its answers were.
     pub tally: Tally,
+    /// What it is for at present.
+    pub post: Post,
     in_flight: AtomicU32,
     /// When its slow start began, in nanoseconds; 0 where it has its full share.
     starts_since: AtomicU64,
@@ -53,6 +56,7 @@ impl Generator {
         Self {
             name: name.into(),
             alias: alias.into(),
+            post: Post::default(),
             kind,
             judge,
             in_flight_max: in_flight_max.max(1),
@@ -64,6 +68,12 @@ impl Generator {
             asked: std::array::from_fn(|_| AtomicU32::new(0)),
             failures: Mark::words().iter().map(|_| AtomicU32::new(0)).collect(),
         }
+    }
+
+    /// The same, on trial.
+    #[must_use]
+    pub fn on_trial(self, trial: Trial) -> Self {
+        Self { post: Post::of_canary(trial), ..self }
     }
 
     /// How much work it has now.

@@ -36,6 +36,8 @@ pub mod reply;
 pub mod roster;
 pub mod settings;
 pub mod shedding;
+pub mod stage;
+pub mod trial;
 pub mod wire;
 
 use std::borrow::Cow;

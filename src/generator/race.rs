@@ -152,6 +152,9 @@ impl<'f, 'q> Race<'f, 'q> {
                 *attempt = Some(runner.overtaken(now));
             }
         }
+        if let Some(first) = &attempts[0] {
+            fleet.roster.count_for_trials(first);
+        }
         Outcome { end, attempts, queued, asking: now.duration_since(began) }
     }
 

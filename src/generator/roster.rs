@@ -6,18 +6,21 @@
 use std::future::poll_fn;
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::attempt::{Attempt, Mark};
 use super::balance::{Able, Draws, Places, better_of_two};
 use super::budget::Budget;
+use super::canary::{Behind, Side, is_chosen};
 use super::member::Generator;
 use super::queue::{Entry, Full, Line, Next, Ticket, Turn};
 use super::settings::Settings;
 use super::shedding::Shedding;
+use super::trial::{Duty, Unchanged};
 use crate::base::id::AccountId;
 use crate::base::net::Prefix;
 use crate::base::operation::Operation;
@@ -55,13 +58,18 @@ pub enum Unserved {
 /// All generators.
 #[derive(Debug)]
 pub struct Roster {
-    all: Box<[Generator]>,
+    all: Box<[Arc<Generator>]>,
     settings: Settings,
     /// The same moment on the runtime's clock, by which requests have their deadlines, and on ours.
     anchor: (Instant, Timestamp),
     able: Able,
     /// Who is in service: a bit each.
     serving: AtomicU64,
+    /// Who gets a part of all traffic, and who a canary's share: a bit each.
+    open: AtomicU64,
+    canaries: AtomicU64,
+    /// The places of canaries, each with that of its baseline.
+    trials: Box<[(usize, usize)]>,
     /// Since when none is, in nanoseconds; 0 where one is.
     all_out_since: AtomicU64,
     queue: Mutex<Line>,
@@ -84,12 +92,20 @@ pub struct Roster {
 impl Roster {
     /// All in service, from `now` on.
     pub fn new(all: Vec<Generator>, settings: Settings, now: Timestamp) -> Self {
+        Self::of(all.into_iter().map(Arc::new).collect(), settings, now)
+    }
+
+    /// The same, of generators that may stand in another roster, too.
+    pub fn of(all: Vec<Arc<Generator>>, settings: Settings, now: Timestamp) -> Self {
         let able = Operation::ALL.map(|operation| {
             let able = all.iter().enumerate().filter(|(_, generator)| generator.kind.can(operation));
             able.fold(Places::NONE, |all, (place, _)| all.with(place))
         });
         Self {
             serving: AtomicU64::new(Places::first(all.len()).0),
+            trials: trials(&all),
+            open: AtomicU64::new(on(&all, Duty::Full).0),
+            canaries: AtomicU64::new(on(&all, Duty::Canary).0),
             all: all.into(),
             anchor: (Instant::now(), now),
             able,
@@ -108,7 +124,7 @@ impl Roster {
     }
 
     /// All generators, in the order of the deployment file.
-    pub fn all(&self) -> &[Generator] {
+    pub fn all(&self) -> &[Arc<Generator>] {
         &self.all
     }
 
@@ -154,6 +170,80 @@ impl Roster {
         match self.all_out_since.load(Ordering::Relaxed) {
             0 => Duration::ZERO,
             since => now.since(Timestamp::from_nanos(since)),
+        }
+    }
+
+    /// Those that get traffic.
+    pub fn on_duty(&self) -> Places {
+        Places(self.open.load(Ordering::Relaxed) | self.canaries.load(Ordering::Relaxed))
+    }
+
+    /// Those among whom `payer`'s requests are shared out, and the canary that they go to first, if they do.
+    pub(super) fn posted(&self, payer: Payer<'_>) -> (Places, Option<usize>) {
+        let open = Places(self.open.load(Ordering::Relaxed));
+        let canaries = Places(self.canaries.load(Ordering::Relaxed));
+        let chosen = |place: &usize| {
+            let generator = &self.all[*place];
+            // The same for every roster and after every restart; of each canary's own.
+            let hash = foldhash::quality::FixedState::default().hash_one((payer, &*generator.name));
+            generator.post.trial().is_some_and(|trial| is_chosen(hash, trial.share))
+        };
+        (open, canaries.iter().find(chosen))
+    }
+
+    /// Gives a generator another duty: its duty before. Somebody must be left who gets all traffic.
+    pub fn assign(&self, place: usize, duty: Duty) -> Result<Duty, Unchanged> {
+        let post = &self.all[place].post;
+        let mut others = on(&self.all, Duty::Full).without(place).iter();
+        if post.duty() == Duty::Full && duty != Duty::Full && others.next().is_none() {
+            return Err(Unchanged::LastOne);
+        }
+        let before = post.assign(duty)?;
+        self.open.store(on(&self.all, Duty::Full).0, Ordering::Relaxed);
+        self.canaries.store(on(&self.all, Duty::Canary).0, Ordering::Relaxed);
+        Ok(before)
+    }
+
+    /// Counts a first attempt for the canary that it was made at, or that is compared with whom it was made at.
+    pub(super) fn count_for_trials(&self, attempt: &Attempt) {
+        for (canary, baseline) in &self.trials {
+            let side = match attempt.generator {
+                place if place == *canary => Side::Canary,
+                place if place == *baseline => Side::Baseline,
+                _ => continue,
+            };
+            let post = &self.all[*canary].post;
+            if let Some(trial) = post.trial().filter(|_| post.duty() == Duty::Canary) {
+                match attempt.mark {
+                    Mark::BLAMES => {}
+                    // It was not waited for any longer: so long it took at least.
+                    Mark::GOOD | Mark::OVERTAKEN => trial.tallies.note(side, Some(attempt.took)),
+                    _ => trial.tallies.note(side, None),
+                }
+            }
+        }
+    }
+
+    /// Counts a probe of a canary: one that is ejected gets no requests by which it could be judged.
+    pub(super) fn count_probe_for_trials(&self, place: usize, failed: bool) {
+        let post = &self.all[place].post;
+        if let Some(trial) = post.trial().filter(|_| post.duty() == Duty::Canary) {
+            trial.tallies.note(Side::Canary, (!failed).then_some(Duration::ZERO));
+        }
+    }
+
+    /// Compares the canaries with their baselines, `passed` after the last time: the places of those that fell behind.
+    pub fn compare(&self, passed: Duration) -> Vec<(usize, Behind)> {
+        let canaries = on(&self.all, Duty::Canary).iter();
+        let compared =
+            canaries.filter_map(|place| Some((place, self.all[place].post.trial()?.conclude(passed)?)));
+        compared.collect()
+    }
+
+    /// Gives the room that there is to those who wait.
+    pub fn serve_waiting(&self) {
+        for place in self.serving().iter() {
+            while self.waiting() > 0 && self.all[place].has_room() && self.hand_on(place) {}
         }
     }
 
@@ -267,6 +357,21 @@ impl Roster {
     pub(super) fn note_good_room(&self, room: u64) {
         self.good_room.store(room, Ordering::Relaxed);
     }
+}
+
+/// Those with that duty.
+fn on(all: &[Arc<Generator>], duty: Duty) -> Places {
+    let on = all.iter().enumerate().filter(|(_, generator)| generator.post.duty() == duty);
+    on.fold(Places::NONE, |all, (place, _)| all.with(place))
+}
+
+/// The places of canaries, each with that of its baseline.
+fn trials(all: &[Arc<Generator>]) -> Box<[(usize, usize)]> {
+    let trial = |(place, generator): (usize, &Arc<Generator>)| {
+        let of = &generator.post.trial()?.of;
+        Some((place, all.iter().position(|baseline| baseline.name == *of)?))
+    };
+    all.iter().enumerate().filter_map(trial).collect()
 }
 
 /// The right to have one piece of work with a generator; given back, or handed to the next who waits, when dropped, also by a

@@ -36,6 +36,6 @@ fn its_examples_are_right_too() {
     let uncommented = there.iter().fold(uncommented, |text, file| text.replace(file, key));
     let loaded = parse("deploy/signgate.toml", &uncommented, &Flags::default());
     let loaded = loaded.unwrap_or_else(|error| panic!("{error:?}"));
-    assert_eq!(loaded.settings.generators.len(), 1);
+    assert_eq!(loaded.settings.generators.len(), 2);
     assert_eq!(loaded.settings.generators[0].alias, "agent-1");
 }

@@ -12,6 +12,7 @@ mod deploy;
 mod dialects;
 mod framing;
 mod gateway;
+mod generations;
 mod generator;
 mod generators;
 mod hard_rules;

@@ -92,6 +92,17 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The word of the deployment file.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Euler(_) => "euler",
+            Self::Carcabot(_) => "carcabot",
+            Self::StandIn => "stand-in",
+            #[cfg(test)]
+            Self::Played(_) => "played",
+        }
+    }
+
     /// Whether it can be asked for that.
     pub fn can(&self, operation: Operation) -> bool {
         match self {

@@ -2,6 +2,7 @@
 //! reads.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::time::Timestamp;
@@ -67,7 +68,7 @@ impl Teller {
     pub(super) fn tell(
         &mut self,
         change: &Change,
-        generators: &[Generator],
+        generators: &[Arc<Generator>],
         failures: Option<&str>,
         now: Timestamp,
     ) {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{
+    GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+};
 
 use super::series::{self, Values};
 use crate::base::operation::Operation;
@@ -13,6 +15,8 @@ pub(super) struct Families {
     durations: HistogramVec,
     answers: IntCounterVec,
     answer_bytes: IntGaugeVec,
+    canary_share: GaugeVec,
+    rollbacks: IntCounterVec,
     in_flight: IntGaugeVec,
     in_flight_max: IntGaugeVec,
     ejected: IntGaugeVec,
@@ -26,11 +30,38 @@ impl Families {
             durations: series::GENERATOR_DURATION.histograms(registry),
             answers: series::GENERATOR_ANSWERS.counters(registry),
             answer_bytes: series::GENERATOR_ANSWER_BYTES.gauges(registry),
+            canary_share: series::GENERATOR_CANARY_SHARE.ratios(registry),
+            rollbacks: series::GENERATOR_CANARY_ROLLBACKS.counters(registry),
             in_flight: series::GENERATOR_IN_FLIGHT.gauges(registry),
             in_flight_max: series::GENERATOR_IN_FLIGHT_MAX.gauges(registry),
             ejected: series::GENERATOR_EJECTED.gauges(registry),
             attempts: series::GENERATOR_ATTEMPTS.counters(registry),
             probes: series::GENERATOR_PROBES.counters(registry),
+        }
+    }
+
+    /// A canary gets that share of accounts from now on.
+    pub(super) fn canary_share(&self, name: &str, share: f64) {
+        self.canary_share.with_label_values(&[name]).set(share);
+        // So that a rate over the first rollback is one.
+        for why in CANARY_WHY {
+            self.rollbacks.with_label_values(&[why, name]);
+        }
+    }
+
+    pub(super) fn canary_rolled_back(&self, name: &str, why: &str) {
+        self.rollbacks.with_label_values(&[why, name]).inc();
+    }
+
+    /// Takes what is shown of a generator that is there no longer off the page. What was counted of it stays.
+    pub(super) fn forget(&self, name: &str) {
+        for gauges in [&self.in_flight, &self.in_flight_max, &self.ejected] {
+            // One that was never shown is gone already.
+            let _ = gauges.remove_label_values(&[name]);
+        }
+        let _ = self.canary_share.remove_label_values(&[name]);
+        for operation in [Operation::Connect, Operation::SignUrl] {
+            let _ = self.answer_bytes.remove_label_values(&[operation.word(), name]);
         }
     }
 
@@ -57,6 +88,9 @@ impl Families {
         }
     }
 }
+
+/// Why a canary is rolled back.
+pub(super) const CANARY_WHY: [&str; 3] = ["success", "latency", "operator"];
 
 /// Whether no word begins with another: see [`series`].
 pub(super) fn prefix_free(words: &[&str]) -> bool {

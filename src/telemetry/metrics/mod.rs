@@ -197,6 +197,21 @@ impl Metrics {
         InFlight(self.in_flight.clone())
     }
 
+    /// A canary gets that share of accounts: 0 where it is rolled back or drained, 1 where it is promoted.
+    pub fn canary_share(&self, name: &str, share: f64) {
+        self.generators.canary_share(name, share);
+    }
+
+    /// A canary was rolled back: for its `success`, its `latency`, or by the `operator`.
+    pub fn canary_rolled_back(&self, name: &str, why: &str) {
+        self.generators.canary_rolled_back(name, why);
+    }
+
+    /// A generator is there no longer: its gauges go.
+    pub fn forget_generator(&self, name: &str) {
+        self.generators.forget(name);
+    }
+
     /// The handles of one generator, for the words that the judge of its answers uses. Resolved once, at the start.
     pub fn generator(
         &self,

@@ -310,6 +310,11 @@ series! {
         "Answers of generators as they were judged by content.";
     GENERATOR_ANSWER_BYTES = Gauge Bytes "signgate_generator_answer_bytes" [SIZED_OPERATION, GENERATOR]
         "How large a generator's good answers usually are, unpacked: the median of the last ten minutes. Missing until twenty are known.";
+    GENERATOR_CANARY_SHARE = Gauge Count "signgate_generator_canary_share" [GENERATOR]
+        "Of a canary: the share of accounts that it gets. 0 is rolled back or drained, 1 promoted.";
+    GENERATOR_CANARY_ROLLBACKS = Counter Count "signgate_generator_canary_rollbacks_total"
+        [Label { name: "why", values: Values::Closed(&super::generators::CANARY_WHY) }, GENERATOR]
+        "Canaries that were rolled back: more of their answers failed, they took longer, or an operator said so.";
     GENERATOR_IN_FLIGHT = Gauge Count "signgate_generator_requests_in_flight" [GENERATOR]
         "Requests that a generator is working on for us.";
     GENERATOR_IN_FLIGHT_MAX = Gauge Count "signgate_generator_requests_in_flight_max" [GENERATOR]

@@ -1,0 +1,195 @@
+//! The generators in force, and how a reload changes them while requests are under way.
+//!
+//! A [`Roster`] does not change. A reload makes another and puts it in its place; each thread goes over to it with its next
+//! tick. A generator that stands as it stood is the same in both: what is known of it, its work in flight and its duty go on.
+//! One that was taken out finishes what it has: whoever asked it holds the roster that it is in, and those who wait in that
+//! roster's queue are served from it ([`Retired`]). So nothing is lost.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::member::Generator;
+use super::roster::Roster;
+use super::settings::Settings;
+use crate::base::time::Timestamp;
+
+/// After so long nobody waits in a roster that was replaced: no client waits longer for an answer.
+const RETIRED_FOR: Duration = Duration::from_secs(20);
+
+/// A generator as the deployment file wants it.
+#[derive(Debug)]
+pub struct Wanted {
+    /// As new.
+    pub generator: Generator,
+    /// A hash of all that makes it what it is: its settings, its key, its certificates. Two with the same are one.
+    pub fingerprint: [u8; 32],
+}
+
+/// What a reload changed, by names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Those that were not there.
+    pub added: Vec<Arc<str>>,
+    /// Those that are there no longer.
+    pub removed: Vec<Arc<str>>,
+    /// Those of the same name that are not what they were.
+    pub replaced: Vec<Arc<str>>,
+}
+
+impl Changes {
+    /// A line for each.
+    pub fn lines(&self) -> Vec<String> {
+        let line = |what: &'static str| move |name: &Arc<str>| format!("generator `{name}` {what}");
+        let added = self.added.iter().map(line("is added"));
+        let replaced = self.replaced.iter().map(line("is replaced by its new settings"));
+        let removed = self.removed.iter().map(line("is taken out: what it works on is finished"));
+        added.chain(replaced).chain(removed).collect()
+    }
+}
+
+/// One that is in force.
+#[derive(Debug)]
+struct Known {
+    generator: Arc<Generator>,
+    fingerprint: [u8; 32],
+}
+
+/// The generators in force.
+#[derive(Debug)]
+pub struct Stage {
+    current: ArcSwap<Roster>,
+    generation: AtomicU64,
+    /// Those of the current roster, in its order; held while it is replaced.
+    known: Mutex<Vec<Known>>,
+    retired: Mutex<Vec<Retired>>,
+    settings: Settings,
+}
+
+/// A roster that was replaced, and when.
+#[derive(Debug)]
+struct Retired(Arc<Roster>, Timestamp);
+
+impl Stage {
+    /// With the first of them.
+    pub fn new(wanted: Vec<Wanted>, settings: Settings, now: Timestamp) -> Self {
+        let known: Vec<Known> = wanted.into_iter().map(Known::new).collect();
+        let roster =
+            Roster::of(known.iter().map(|one| Arc::clone(&one.generator)).collect(), settings.clone(), now);
+        Self {
+            current: ArcSwap::from_pointee(roster),
+            generation: AtomicU64::new(1),
+            known: Mutex::new(known),
+            retired: Mutex::default(),
+            settings,
+        }
+    }
+
+    /// The roster in force.
+    pub fn roster(&self) -> Arc<Roster> {
+        self.current.load_full()
+    }
+
+    /// The how-manieth it is, from 1.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Puts others in force, at once; `None` where they are what they were.
+    pub fn set(&self, wanted: Vec<Wanted>, now: Timestamp) -> Option<Changes> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut changes, mut next) = (Changes::default(), Vec::with_capacity(wanted.len()));
+        for wanted in wanted {
+            let before = known.iter().find(|one| one.generator.name == wanted.generator.name);
+            match before {
+                Some(before) if before.fingerprint == wanted.fingerprint => next.push(before.again()),
+                _ => {
+                    let one = Known::new(wanted);
+                    let kind = if before.is_some() { &mut changes.replaced } else { &mut changes.added };
+                    kind.push(Arc::clone(&one.generator.name));
+                    // Its first answers may be slow, and nobody knows yet whether they are any good.
+                    one.generator.start_slowly(now);
+                    next.push(one);
+                }
+            }
+        }
+        let stays = |one: &Known| next.iter().any(|next| next.generator.name == one.generator.name);
+        changes.removed =
+            known.iter().filter(|one| !stays(one)).map(|one| Arc::clone(&one.generator.name)).collect();
+        if changes == Changes::default() {
+            return None;
+        }
+        let roster = Roster::of(
+            next.iter().map(|one| Arc::clone(&one.generator)).collect(),
+            self.settings.clone(),
+            now,
+        );
+        let old = self.current.swap(Arc::new(roster));
+        *known = next;
+        self.generation.fetch_add(1, Ordering::Release);
+        drop(known);
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(Retired(old, now));
+        Some(changes)
+    }
+
+    /// Serves those who still wait in rosters that were replaced. To be called many times a second.
+    pub fn tend_retired(&self, now: Timestamp) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.retain(|Retired(roster, since)| {
+            roster.serve_waiting();
+            now.since(*since) < RETIRED_FOR
+        });
+    }
+}
+
+impl Known {
+    fn new(wanted: Wanted) -> Self {
+        Self { generator: Arc::new(wanted.generator), fingerprint: wanted.fingerprint }
+    }
+
+    fn again(&self) -> Self {
+        Self { generator: Arc::clone(&self.generator), fingerprint: self.fingerprint }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::adapters::Kind;
+    use crate::generator::judge::Judge;
+    use crate::generator::trial::Duty;
+
+    fn wanted(name: &str, version: u8) -> Wanted {
+        let generator = Generator::new(name, name, Kind::StandIn, Judge::of_stand_in(), 4, 1);
+        Wanted { generator, fingerprint: [version; 32] }
+    }
+
+    fn names(names: &[&str]) -> Vec<Arc<str>> {
+        names.iter().map(|name| Arc::from(*name)).collect()
+    }
+
+    #[test]
+    fn what_stays_is_the_same_and_what_changed_is_new() {
+        let now = Timestamp::from_secs(9);
+        let stage =
+            Stage::new(vec![wanted("a", 1), wanted("b", 1), wanted("c", 1)], Settings::default(), now);
+        let before = stage.roster();
+        before.assign(0, Duty::Drained).unwrap();
+        assert_eq!(stage.set(vec![wanted("a", 1), wanted("b", 1), wanted("c", 1)], now), None);
+        assert_eq!(stage.generation(), 1);
+        let changes = stage.set(vec![wanted("d", 1), wanted("b", 2), wanted("a", 1)], now).unwrap();
+        assert_eq!((stage.generation(), changes.lines().len()), (2, 3));
+        assert_eq!(
+            changes,
+            Changes { added: names(&["d"]), removed: names(&["c"]), replaced: names(&["b"]) }
+        );
+        let after = stage.roster();
+        assert!(Arc::ptr_eq(&before.all()[0], &after.all()[2]), "the same, with what it works on");
+        assert_eq!(after.all()[2].post.duty(), Duty::Drained, "and its duty");
+        assert!(!Arc::ptr_eq(&before.all()[1], &after.all()[1]));
+        assert!(before.all()[2].has_room(), "one that was taken out finishes what it has");
+        stage.tend_retired(now);
+    }
+}

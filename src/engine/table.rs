@@ -162,7 +162,7 @@ impl Table {
     pub(super) fn shrink(&mut self, hasher: &SeedableRandomState) {
         for segment in &mut self.0 {
             let room = segment.len() * 2;
-            if segment.capacity() > room + 4 {
+            if segment.capacity() > room + 16 {
                 segment.shrink_to(room, |slot| hasher.hash_one(slot.key));
             }
         }

@@ -34,8 +34,11 @@ use crate::policy::set::{
 
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-fn no_viewbot() -> super::viewbot::Viewbot {
-    super::viewbot::Viewbot::new(super::viewbot::Caps::default(), 1)
+fn no_viewbot() -> &'static super::viewbot::Viewbot {
+    use super::viewbot::{Caps, Viewbot};
+    // Once: a spray asks for it with every stranger.
+    static NONE: std::sync::LazyLock<Viewbot> = std::sync::LazyLock::new(|| Viewbot::new(Caps::default(), 1));
+    &NONE
 }
 
 fn rule_name(name: &str) -> RuleName {
@@ -616,7 +619,7 @@ fn eight_threads_never_admit_more_than_the_limit_in_any_window() {
 
 fn plan_of(policy: &PolicySet, client: IpAddr) -> Plan {
     let bans = super::operator::OperatorBans::default();
-    super::assess::assess(policy, &no_viewbot(), &bans, &facts(client, Credential::Absent), START).plan
+    super::assess::assess(policy, no_viewbot(), &bans, &facts(client, Credential::Absent), START).plan
 }
 
 #[test]

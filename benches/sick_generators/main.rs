@@ -182,6 +182,7 @@ fn measure(one: Mood, other: Mood, kinds: &[Kind], args: &Args) -> anyhow::Resul
                     rate: args.rate,
                     bytes: args.bytes,
                     library: "ttlive-node",
+                    patience: Duration::from_secs(5),
                     groups: vec![Group { lines: String::new(), weight: 1 }],
                 })
             })

@@ -109,6 +109,7 @@ async fn level(
         rate: CAPACITY * times,
         bytes: GENERATORS.bytes,
         library: LIBRARY,
+        patience: Duration::from_secs(5),
         groups: groups.to_vec(),
     });
     let settling = load.ask_for(SETTLES).await;

@@ -67,6 +67,18 @@ GOOD = ADMITTED - BLAMED
 PAID_FOR = KEYED + SIGNED + BLAMED
 ANONYMOUS = DECIDED - PAID_FOR - LIMITS
 
+
+
+def hedges(story: "Story") -> int:
+    """How often a second generator was asked because the first one was not as quick as usual: up to the machine."""
+    return sum(story.asked.values()) - ASKED
+
+
+def less_hedges(count):
+    """What a generator did, but for what it was asked beside another that was quicker in the end."""
+    return lambda story: (count(story) - hedges(story), count(story) + 2)   # A probe may have come a moment later.
+
+
 # What the panels show of it. A key is a panel; of several queries, the place of the query stands after it. A series goes by
 # the values of its labels, in the order of their names; one that is not named here has nothing to show. Numbers of COUNTS are rates there: so many in all.
 COUNTS = {
@@ -75,7 +87,8 @@ COUNTS = {
     "overview: Refusals by rule": {"anonymous": THROTTLED, "proxies": BLOCKED, "key-unknown": UNKNOWN},
     "overview: How requests end":
         {"good": GOOD, "refused": THROTTLED + DENIED, "request-blamed": BLAMED, "invalid": INVALID},
-    "overview: Good answers by generator": {"near": lambda story: story.good["near"], "far": lambda story: story.good["far"]},
+    "overview: Good answers by generator":
+        {name: less_hedges(lambda story, name=name: story.good[name]) for name in ("near", "far")},
     "overview: Requests by operation":
         {"connect": DECIDED - SIGNED - LIMITS, "sign-url": SIGNED, "limits": LIMITS},
     "overview: Requests by tier": {"community": PAID_FOR + LIMITS, "anonymous": ANONYMOUS},
@@ -89,12 +102,19 @@ COUNTS = {
     "policy-and-quotas: Charges taken back": {},
     "policy-and-quotas: Loads of the policy": {},
     "generators: Judged answers": {
-        "near good": lambda story: story.good["near"], "far good": lambda story: story.good["far"],
+        "near good": less_hedges(lambda story: story.good["near"]), "far good": less_hedges(lambda story: story.good["far"]),
+        "near overtaken": lambda story: (0, hedges(story) + 2), "far overtaken": lambda story: (0, hedges(story) + 2),
         "near blames the request": lambda story: story.asked["near"] - story.good["near"],
         "far blames the request": lambda story: story.asked["far"] - story.good["far"],
     },
-    "generators: Asked": {"near": lambda story: story.asked["near"], "far": lambda story: story.asked["far"]},
+    "generators: Asked": {name: less_hedges(lambda story, name=name: story.asked[name]) for name in ("near", "far")},
     "generators: No good answer in the end": {},
+    "generators: Asked, by cause":
+        {"first": ASKED, "retry": 0, "hedge": lambda story: (max(0, hedges(story) - 2), hedges(story) + 2), "probe": (0, 2)},
+    # One that had nothing to do for half a minute is probed, on a machine on which all of this takes so long.
+    "generators: Probes": {"near good": (0, 2), "far good": (0, 2)},
+    "generators: Retries and hedges left out": {"": 0},
+    "generators: Refused for want of capacity": {},
     "gateway-internals: Connections accepted and turned away/0": {"": DECIDED + INVALID},
     "gateway-internals: Connections accepted and turned away/1": {},
     "gateway-internals: Connections accepted and turned away/2": {"": 0},
@@ -119,8 +139,8 @@ VALUES = {
     "overview: Failures against the budget/0": {"signgate": 0},
     "overview: Time in the gateway alone/0": {"": (0, NEAR_S)},
     "overview: Time at the generators/0": {"": (0.025, 0.25)},
-    # The slower half comes from the far one.
-    "overview: Time at the generators/1": {"": (0.1, 0.25)},
+    # Few go to the far one, as it is slower.
+    "overview: Time at the generators/1": {"": (0.025, 0.25)},
     "policy-and-quotas: The files are in force": {"": 1},
     "policy-and-quotas: Rolled back": {"": 0},
     "policy-and-quotas: Policy sets since the start": {"": 1},
@@ -140,7 +160,11 @@ VALUES = {
     "generators: Requests in flight": {"near": 0, "far": 0},
     "generators: Time, half of all": {"near": (0.025, 0.1), "far": (0.1, 0.25)},
     "generators: Time, the slowest in twenty": {"near": (0.025, 0.25), "far": (0.1, 0.5)},
-    "generators: Asked for one request": {"": 1},
+    "generators: Asked for one request": {"": (1, 1.2)},
+    "generators: Out of service": {"near": 0, "far": 0},
+    "generators: Paid for beyond one signature a request": {"": (0, 0.2)},
+    "generators: Waiting for a generator": {"": 0},
+    "generators: Time waited, of each request": {"": (0, NEAR_S)},
     "generators: Good answers later than a second": {"signgate": 0},
     "gateway-internals: Threads that serve clients": {"": 2},
     "gateway-internals: Requests in flight": {"": 0},
@@ -159,7 +183,7 @@ NOT_BROUGHT_ABOUT = {"SigngateGatewayFailed", "SigngateAcceptErrors", "SigngateC
 # What is known only after a generator has given twenty answers, a second apart: nothing to see in the calm, which is shorter.
 KNOWN_LATER = {"generators: Size of good answers", "SigngateAnswerSizeDrifts"}
 # Of these it is enough that they are on their way: they wait for longer than a test can.
-ON_THEIR_WAY = {"SigngateSuccessSeeps", "SigngateRolledBack", "SigngateFeedStale"}
+ON_THEIR_WAY = {"SigngateGeneratorEjected", "SigngateSuccessSeeps", "SigngateRolledBack", "SigngateFeedStale"}
 
 
 def panels() -> dict[str, str]:
@@ -244,7 +268,7 @@ class Story:
         assert all(status == one.status for status, one in refused), [(status, one.status) for status, one in refused]
         self.asked = asked()
         self.good = {name: self.asked[name] - (after[name] - before[name]) for name in self.asked}
-        assert sum(self.asked.values()) == ASKED and min(self.asked.values()) > 5, self.asked
+        assert ASKED <= sum(self.asked.values()) <= ASKED * 1.2 and min(self.asked.values()) > 5, self.asked
 
         # What is recorded over five minutes, here five seconds, is looked at at once.
         just_after = self.prometheus.wait_for_scrapes(2, time.time())
@@ -333,12 +357,12 @@ class Story:
         (self.sick.policies / "10-test.toml").write_text(POLICY + "\n# another\n")
         wait_for("the second policy", lambda: "signgate_policy_generation 2" in self.sick.metrics())
         self.sick.command("rollback")
-        for _ in range(45):
+        for _ in range(36):
             # A silent one would be cut too soon.
             held.append(connection(self.sick.address, "127.0.6.1"))
             held[-1].sendall(b"GET /webcast/rate_limits HTTP/1.1\r\nHost: gateway.example\r\n\r\n")
-        self.wait_for_alerts("SigngateGeneratorFailing", "SigngateAnswersOfNewShape", "SigngateSuccessBurnsFast", "SigngateReloadFailed",
-                             "SigngateConnectionsRefused", "SigngateRecordsDropped", "SigngateFileDescriptors")
+        self.wait_for_alerts("SigngateGeneratorFailing", "SigngateAnswersOfNewShape", "SigngateNoGoodGenerator",
+                             "SigngateGeneratorEjected", "SigngateSuccessBurnsFast", "SigngateReloadFailed", "SigngateConnectionsRefused", "SigngateRecordsDropped", "SigngateFileDescriptors")
         self.broken = {
             name: self.prometheus.query(as_grafana_asks(expr, 5_000)) for name, expr in panels().items()
             if name in ("generators: Failing", "overview: Failures against the budget/0", "policy-and-quotas: The files are in force",
@@ -421,10 +445,13 @@ class Monitoring(unittest.TestCase):
             for label in expected.keys() | found.keys():
                 count = expected.get(label, 0)
                 count = count(self.story) if callable(count) else count
+                least, most = count if isinstance(count, tuple) else (count, count)
+                if least == 0 and label not in found:
+                    continue
                 with self.subTest(panel=name, label=label, sent=count):
                     shown = found[label] * total
-                    self.assertGreaterEqual(shown, count - 0.1, found)
-                    self.assertLessEqual(shown, count * (1 + 0.6 / window_s) + 0.1, found)
+                    self.assertGreaterEqual(shown, least - 0.1, found)
+                    self.assertLessEqual(shown, most * (1 + 0.6 / window_s) + 0.1, found)
 
     def test_panels_show_the_values_that_the_traffic_implies(self) -> None:
         for name, expected in VALUES.items():
@@ -449,8 +476,8 @@ class Monitoring(unittest.TestCase):
         self.assertEqual(broken["generators: Failing"], {"near signgate": 1, "far signgate": 1})
         # All of the last five minutes failed: 200 times what one in 200 allows.
         self.assertAlmostEqual(broken["overview: Failures against the budget/0"]["signgate"], 200, delta=0.01)
-        # By both of them in turn.
-        self.assertAlmostEqual(broken["generators: Asked for one request"][""], 2, delta=0.1)
+        # By both of them in turn, as long as the budget of retries lasts.
+        self.assertTrue(1 <= broken["generators: Asked for one request"][""] <= 2.1, broken)
         self.assertEqual(broken["policy-and-quotas: The files are in force"], {"": 0})
 
     def test_a_panel_shows_how_large_answers_are(self) -> None:

@@ -19,8 +19,6 @@ use super::answer;
 /// The rooms that clients ask for.
 pub const ROOMS: Range<u64> = 7_300_000_000_000_000_000..7_300_000_000_000_100_000;
 
-/// So long a client waits.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// No good answer is as long.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 
@@ -44,6 +42,8 @@ pub struct Load {
     pub bytes: usize,
     /// What their library calls itself: the gateway reads from it how long they wait.
     pub library: &'static str,
+    /// How long they do.
+    pub patience: Duration,
     /// Who asks.
     pub groups: Vec<Group>,
 }
@@ -159,9 +159,9 @@ impl Running {
                 self.load.library, groups[group].lines
             );
             let (idle, tallies) = (Rc::clone(&self.idle), Rc::clone(&tallies));
-            let (address, bytes) = (self.load.address, self.load.bytes);
+            let Load { address, bytes, patience, .. } = self.load;
             asked.push(tokio::task::spawn_local(async move {
-                let answer = timeout_at(due + PATIENCE, ask(address, &idle, &request)).await;
+                let answer = timeout_at(due + patience, ask(address, &idle, &request)).await;
                 let took = due.elapsed();
                 let mut tallies = tallies.borrow_mut();
                 let tally = &mut tallies[group];

@@ -76,7 +76,7 @@ pub fn print_detection(wanted: &str) {
         let allocations = allocation_counter::measure(|| times.extend((0..TIMED).map(|_| asked.ask())));
         times.sort_unstable();
         let [median, slow, slowest] =
-            [50.0, 99.0, 99.9].map(|share| times[(TIMED as f64 * share / 100.0) as usize].as_nanos());
+            [500, 990, 999].map(|per_mille| times[TIMED * per_mille / 1000].as_nanos());
         let is_quick = matches!(crowd, Crowd::Calm { rooms: 4_096, .. });
         let instructions = if is_quick {
             instructions(name).map_or_else(|why| why, |count| count.to_string())

@@ -40,10 +40,14 @@ use crate::gateway::listener::{
 };
 use crate::gateway::{self, Live, Shared, Staff, Worker, listener};
 use crate::generator::adapters::{Carcabot, Euler, Kind};
+use crate::generator::budget::Allowance;
 use crate::generator::fleet::Fleet;
+use crate::generator::health;
 use crate::generator::judge::{Judge, PushHosts, Rules, Signature, Size};
 use crate::generator::keeper::Keeper;
-use crate::generator::member::{Generator, WEIGHT_DEFAULT};
+use crate::generator::member::Generator;
+use crate::generator::queue::Bounds;
+use crate::generator::settings as asking;
 use crate::generator::stage::{Stage, Wanted};
 use crate::generator::trial::Trial;
 use crate::generator::wire::{Identity, Origin, Roots};
@@ -128,7 +132,7 @@ fn serve(settings: &Settings, file: Option<&Path>, again: Read) -> anyhow::Resul
         Err(error) => return Err(error.into()),
     };
     eprint!("{}", policies.warnings);
-    let rules = crate::generator::settings::Settings::default();
+    let rules = asking(&settings.asking);
     let stage = Arc::new(Stage::new(wanted_generators(settings)?, rules, started));
 
     let metrics = Arc::new(Metrics::new(started));
@@ -521,6 +525,29 @@ fn record_settings(settings: &Settings) -> RecordSettings {
     }
 }
 
+#[expect(clippy::cast_sign_loss, reason = "a share of a length is not negative")]
+fn asking(said: &config::Asking) -> asking::Settings {
+    let length_max = said.queue_length as usize;
+    let per_account = (f64::from(said.queue_length) * said.account_share).round();
+    asking::Settings {
+        // Saturates; the queue itself sees to it that there is one place at least.
+        queue: Bounds { length_max, per_account_max: per_account as usize },
+        queue_time: said.queue_time,
+        ejection: health::Rules {
+            failures_in_a_row: said.failures_in_a_row,
+            failure_share: said.failure_share,
+            ejected_share_max: said.ejected_share_max,
+            eject_for: said.eject_for,
+            eject_for_max: said.eject_for_max,
+        },
+        slow_start: said.slow_start,
+        retries: Allowance { share: said.retry_share, per_second: said.retries_per_second },
+        hedge: said.hedge,
+        trickle: Allowance { share: said.trickle_share, per_second: said.trickle_per_second },
+        probe: asking::Probe { room: said.probe_room, url: said.probe_url.clone(), idle: said.probe_idle },
+    }
+}
+
 fn wanted_generators(settings: &Settings) -> anyhow::Result<Vec<Wanted>> {
     settings.generators.iter().map(wanted_generator).collect()
 }
@@ -561,7 +588,7 @@ fn wanted_generator(generator: &config::Generator) -> anyhow::Result<Wanted> {
     };
     let judge = made_judge(&generator.judge, &kind);
     let in_flight_max = u32::from(generator.in_flight_max.get());
-    let made = Generator::new(name, &generator.alias, kind, judge, in_flight_max, WEIGHT_DEFAULT);
+    let made = Generator::new(name, &generator.alias, kind, judge, in_flight_max, generator.weight);
     let generator = match &generator.canary {
         Some(canary) => made.on_trial(Trial::new(&canary.of, canary.share)),
         None => made,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use super::fleet::{Asking, asking};
 use super::settings::{ClientAddress, RecordTo, Role, SignatureWord, Store, Token};
 use crate::base::host::HostPattern;
 use crate::base::id::is_name;
@@ -41,6 +42,7 @@ pub(super) struct RawSettings {
     pub(super) cut_addresses_after: Option<At<Duration>>,
     pub(super) allowed_share: Option<At<f64>>,
     pub(super) judge: RawJudge,
+    pub(super) asking: Asking,
     pub(super) generators: Vec<RawGenerator>,
     /// Whether there is any `[[generator]]`, sound or not: the default must not stand in for a broken one.
     pub(super) names_generators: bool,
@@ -57,6 +59,7 @@ pub(super) struct RawGenerator {
     pub(super) has_url: bool,
     pub(super) key_file: Option<At<PathBuf>>,
     pub(super) in_flight_max: Option<At<u32>>,
+    pub(super) weight: Option<At<u32>>,
     pub(super) ca: Option<At<PathBuf>>,
     pub(super) canary_of: Option<At<String>>,
     pub(super) canary_share: Option<At<f64>>,
@@ -122,6 +125,7 @@ pub(super) fn read(top: &mut Table<'_>) -> RawSettings {
         raw.allowed_share = table.optional("allowed-share", Value::share);
     });
     section(top, "judge", |table| raw.judge = judge(table));
+    section(top, "generators", |table| raw.asking = asking(table));
     raw.names_generators = top.has("generator");
     top.many("generator", |table| raw.generators.push(generator(table)));
     top.unsupported("shared", "[shared]");
@@ -178,6 +182,7 @@ fn generator(table: &mut Table<'_>) -> RawGenerator {
         }),
         key_file: table.optional("key-file", path),
         in_flight_max: table.optional("in-flight-max", |value| value.whole(1..=u32::from(u16::MAX))),
+        weight: table.optional("weight", |value| value.whole(1..=1_000)),
         ca: table.optional("ca", path),
         canary_of: table.optional("canary-of", |value| value.parsed(name)),
         // More than half would make the old version the canary.
@@ -274,7 +279,7 @@ fn path(value: Value<'_>) -> Option<PathBuf> {
     })
 }
 
-fn length(text: &str) -> Result<Duration, Diagnostic> {
+pub(super) fn length(text: &str) -> Result<Duration, Diagnostic> {
     parse_length(text).map_err(|why| {
         Diagnostic::error(format!("{} is no length of time", quoted(text))).label(why.to_string())
     })

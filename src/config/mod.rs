@@ -7,6 +7,7 @@
 
 mod file;
 mod flags;
+mod fleet;
 mod settings;
 mod settle;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use crate::policy::diagnostic::{Diagnostic, SourceText};
 use crate::policy::reader::Report;
 
 pub use flags::{Flags, GeneratorFlag};
+pub use fleet::Asking;
 pub use settings::{
     Admin, Canary, ClientAddress, ClientCertificate, Generator, GeneratorKind, Judge, Listen, Policies,
     Record, RecordTo, Role, Settings, SignatureWord, Socket, Store, Token,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use super::fleet::Asking;
 use crate::base::host::HostPattern;
 use crate::base::secret::{KeyHash, Secret};
 use crate::base::time::Timestamp;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub store: Store,
     /// The access record.
     pub record: Record,
+    /// How generators are asked, beside what each is.
+    pub asking: Asking,
     /// At least one, with different names.
     pub generators: Vec<Generator>,
     /// How many worker threads; one per core where left out.
@@ -40,6 +43,7 @@ impl Default for Settings {
             policies: Policies::default(),
             store: Store::default(),
             record: Record::default(),
+            asking: Asking::default(),
             generators: vec![Generator::stand_in()],
             workers: None,
         }
@@ -255,6 +259,8 @@ pub struct Generator {
     pub key: Option<Secret>,
     /// At most so many requests at a time.
     pub in_flight_max: NonZeroU16,
+    /// How much it can do beside the others, 1 to 1,000.
+    pub weight: u32,
     /// Certificates to trust instead of the system's, in PEM.
     pub ca: Option<PathBuf>,
     /// Where it is a new version of another: of which, and how much of the traffic it gets.
@@ -344,6 +350,7 @@ impl Generator {
             kind: GeneratorKind::StandIn,
             key: None,
             in_flight_max: GeneratorKind::StandIn.in_flight_default(),
+            weight: 1,
             ca: None,
             canary: None,
             judge: Judge::default(),

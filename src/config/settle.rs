@@ -66,6 +66,7 @@ pub(super) fn settle(raw: RawSettings, flags: &Flags, report: &Report<'_>) -> Se
         policies: policies.map_or(default.policies, |directory| Policies { directory, named: true }),
         store: flags.store.clone().or(value(raw.store)).unwrap_or(default.store),
         record,
+        asking: raw.asking,
         generators: match (flags.generators.as_slice(), raw.names_generators) {
             ([], true) => of_file,
             ([], false) => vec![Generator { judge, ..Generator::stand_in() }],
@@ -259,6 +260,7 @@ fn generator(raw: RawGenerator, judged: &Judge, report: &Report<'_>) -> Option<G
             share: raw.canary_share.map_or(Canary::SHARE_DEFAULT, |share| share.value),
         }),
         judge: judge(&raw.judge, judged),
+        weight: raw.weight.map_or(1, |at| at.value),
         ca: raw.ca.map(|at| at.value),
         client,
     })

@@ -26,7 +26,13 @@ const BROKEN: &[(&str, &str)] = &[
     ("no TOML", "[listen\naddress = 1"),
     ("a value that is none", "[listen]\naddress = 127.0.0.1:8080"),
     ("an unknown field", "[listen]\nadress = \"127.0.0.1:8080\""),
-    ("an unknown table", "[generators]\nname = \"main\""),
+    ("an unknown table", "[generater]\nname = \"main\""),
+    (
+        "of how generators are asked all wrong",
+        "[generators]\nqueue-length = 0\nqueue-time = \"soon\"\naccount-share = 2\neject-for = \"2m\"\neject-for-max = \"1m\"\n\
+         probe-room = \"@somebody\"\nprobe-url = \"http://x\"\nhedge = \"yes\"\nqueue = 1",
+    ),
+    ("a weight of nothing", "[[generator]]\nname = \"a\"\nkind = \"stand-in\"\nweight = 0"),
     ("a field at the top", "listen = \"127.0.0.1:8080\""),
     ("a table in double brackets", "[[listen]]\naddress = \"127.0.0.1:8080\""),
     ("a number for a text", "[listen]\naddress = 8080"),

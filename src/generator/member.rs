@@ -12,9 +12,6 @@ use super::latency::Latency;
 use super::trial::{Post, Trial};
 use crate::base::time::Timestamp;
 
-/// A share of this is what a generator of weight 1 gets.
-pub const WEIGHT_DEFAULT: u32 = 1;
-
 /// A generator that comes (back) into service begins with this part of its share.
 const SLOW_START_SHARE: f64 = 0.1;
 

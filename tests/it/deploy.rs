@@ -11,6 +11,7 @@ fn the_annotated_deployment_file_says_the_defaults() {
     let (listen, record) = (&loaded.settings.listen, &loaded.settings.record);
     assert_eq!((listen, record), (&plain.settings.listen, &plain.settings.record));
     assert_eq!(loaded.settings.admin, plain.settings.admin);
+    assert_eq!(loaded.settings.asking, plain.settings.asking);
 }
 
 #[test]

@@ -292,3 +292,109 @@ async fn an_idle_generator_that_died_is_out_before_anybody_asks_it() {
     assert_eq!(world.fleet.roster.serving(), Places::NONE.with(1));
     assert_eq!(world.asked(0, Cause::First), 0);
 }
+
+/// What a second of load came to.
+struct Overload {
+    /// Good answers a second.
+    goodput: f64,
+    /// The share of each tier's requests that got one; the cheapest first.
+    good: [f64; 2],
+    /// What each tier is told.
+    told: [f64; 2],
+    /// How long the slowest but one in a hundred waited for its good answer, and for its refusal at the door.
+    good_p99: Duration,
+    shed_p99: Duration,
+    asked: u32,
+}
+
+/// Two generators, each eight at a time of 50 ms: 320 a second. Half of the callers pay.
+async fn overload(percent: u32) -> Overload {
+    const CAPACITY: u32 = 320;
+    let world = World::with(vec![Play::good(50 * MS), Play::good(50 * MS)], Settings::default(), 8);
+    let per_second = CAPACITY * percent / 100;
+    let answers = world
+        .run(async {
+            let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
+            let mut running = tokio::task::JoinSet::new();
+            let mut answers = Vec::new();
+            for number in 0..per_second * 15 {
+                ticks.tick().await;
+                let fleet = Rc::clone(&world.fleet);
+                running.spawn_local(async move {
+                    let rank = (number % 2) as u8;
+                    let address = [198, 51, (number / 250 % 250) as u8, (number % 250) as u8];
+                    let payer = Payer::Proxy(Prefix::proxy(std::net::IpAddr::from(address)));
+                    let began = Instant::now();
+                    let question = question(Operation::Connect);
+                    // As long as Node 1.x waits.
+                    let deadline = began + Duration::from_millis(4_700);
+                    let outcome = fleet.ask(&question, Asker { payer, rank }, deadline).await;
+                    (number, rank, Asked { outcome, took: began.elapsed() })
+                });
+                while let Some(answer) = running.try_join_next() {
+                    answers.extend(answer);
+                }
+            }
+            let told = [0, 1].map(|rank| world.fleet.roster.shedding.chance(rank));
+            answers.extend(running.join_all().await);
+            (answers, told)
+        })
+        .await;
+    let (answers, told) = answers;
+    // The first five seconds are for finding out.
+    let late: Vec<_> = answers.into_iter().filter(|(number, ..)| *number >= per_second * 5).collect();
+    let good_of = |rank: u8| {
+        let all: Vec<_> = late.iter().filter(|(_, of, _)| *of == rank).map(|(.., asked)| asked).collect();
+        all.iter().filter(|asked| asked.is_good()).count() as f64 / all.len() as f64
+    };
+    let good = [good_of(0), good_of(1)];
+    let (mut fine, mut shed): (Vec<Asked>, Vec<Asked>) = (Vec::new(), Vec::new());
+    for (.., asked) in late {
+        match asked.outcome.end {
+            End::Good(..) => fine.push(asked),
+            End::Failed(Failure::NoCapacity(Lack::Shed, _)) => shed.push(asked),
+            _ => {}
+        }
+    }
+    let asked = (0..2).map(|place| world.asked(place, Cause::First)).sum();
+    Overload {
+        goodput: fine.len() as f64 / 10.0,
+        good,
+        told,
+        good_p99: quantile(&fine, 990),
+        shed_p99: if shed.is_empty() { Duration::ZERO } else { quantile(&shed, 990) },
+        asked,
+    }
+}
+
+/// The goal: at three times the capacity goodput stays at 90 % of its peak, and the cheapest tier goes first.
+#[tokio::test(start_paused = true)]
+async fn at_three_times_the_capacity_nine_tenths_of_the_peak_are_served() {
+    let mut found = Vec::new();
+    for percent in [50, 100, 200, 300] {
+        let load = overload(percent).await;
+        println!(
+            "{percent} %: {:.0} good a second (p99 {:?}), of the cheap tier {:.3}, of the dear {:.3}, told {:.2?}",
+            load.goodput, load.good_p99, load.good[0], load.good[1], load.told
+        );
+        found.push(load);
+    }
+    let peak = found.iter().map(|load| load.goodput).fold(0.0, f64::max);
+    assert!(peak >= 310.0, "{peak}");
+    assert!(found[0].good.iter().all(|good| *good >= 1.0), "nobody is refused at half of the capacity");
+    assert!(found[0].told.iter().all(|told| *told <= 0.0));
+    for load in &found[1..] {
+        assert!(load.goodput >= 0.9 * peak, "{} of {peak}", load.goodput);
+        assert!(load.good_p99 <= Duration::from_secs(3), "{:?}", load.good_p99);
+        assert!(load.shed_p99 < MS, "turned away at once");
+        assert!(
+            f64::from(load.asked) <= load.goodput * 15.0 * 1.1,
+            "what is refused costs no generator anything"
+        );
+    }
+    // At twice the capacity the dear tier alone is what can be served, at three times it is half as much again.
+    assert!(found[2].good[1] >= 0.95 && found[2].good[0] <= 0.1, "{:?}", found[2].good);
+    assert!(found[3].good[0] <= 0.02 && found[3].good[1] >= 0.6, "{:?}", found[3].good);
+    assert!((found[3].told[0] - 1.0).abs() < 0.05, "{:?}: what is told is what happens", found[3].told);
+    assert!((found[3].told[1] - (1.0 - found[3].good[1])).abs() < 0.15, "{:?}", found[3].told);
+}

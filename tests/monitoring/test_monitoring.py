@@ -181,7 +181,10 @@ OF_THE_MACHINE = {"SigngateSlow", "SigngateWorkersLate", "SigngateGeneratorSlow"
 NOT_BROUGHT_ABOUT = {"SigngateGatewayFailed", "SigngateAcceptErrors", "SigngateCountsNearCap", "SigngateSlow",
                      "SigngateWorkersLate", "SigngateAnswerSizeDrifts", "SigngateRoomUnderAttack", "SigngateHeuristicConvictsTooMuch"}
 # What is known only after a generator has given twenty answers, a second apart: nothing to see in the calm, which is shorter.
-KNOWN_LATER = {"generators: Size of good answers", "SigngateAnswerSizeDrifts"}
+SIZES = "generators: Size of good answers"
+KNOWN_LATER = {SIZES, "SigngateAnswerSizeDrifts",
+               # The second gateway has a canary.
+               "generators: Canary's share", "generators: Canaries rolled back", "SigngateCanaryRolledBack"}
 # Of these it is enough that they are on their way: they wait for longer than a test can.
 ON_THEIR_WAY = {"SigngateGeneratorEjected", "SigngateSuccessSeeps", "SigngateRolledBack", "SigngateFeedStale"}
 
@@ -220,7 +223,12 @@ class Story:
         )
         self.gateway = Gateway({"10-test.toml": POLICY, "feeds/proxies.netset": FEED}, settings)
         self.key = self.gateway.command("keys", "new", "--account", "overlay-suite").strip()
-        self.sick = Gateway({"10-test.toml": POLICY, "feeds/proxies.netset": FEED}, '[record]\npath = "/dev/full"\n', fds_max=80)
+        self.next = Generator(NEAR_S)
+        canary = (
+            '[[generator]]\nname = "stand-in"\nkind = "stand-in"\n'
+            f'[[generator]]\nname = "next"\nkind = "euler"\nurl = "{self.next.url}"\ncanary-of = "stand-in"\ncanary-share = 0.5\n'
+        )
+        self.sick = Gateway({"10-test.toml": POLICY, "feeds/proxies.netset": FEED}, f'[record]\npath = "/dev/full"\n{canary}', fds_max=80)
         self.gateway.start()
         self.prometheus = Prometheus([self.gateway])
         self.stop = threading.Event()
@@ -228,7 +236,7 @@ class Story:
 
     def close(self) -> None:
         self.stop.set()
-        for one in (self.gateway, self.sick, self.prometheus, self.near, self.far):
+        for one in (self.gateway, self.sick, self.prometheus, self.near, self.far, self.next):
             one.close()
         for thread in self.threads:
             thread.join(10)
@@ -354,6 +362,9 @@ class Story:
         self.wait_for_alerts("SigngateFeedStale")
         for _ in range(3):
             self.sick.ask("/webcast/fetch?room_id=1")
+        # The canary answers with nothing: it is found out, and its clients are mended by the other.
+        self.next.mood = "empty"
+        self.canary_answers = [self.sick.ask("/webcast/fetch?room_id=1", source=f"127.0.7.{n + 1}").status for n in range(200)]
         (self.sick.policies / "10-test.toml").write_text(POLICY + "\n# another\n")
         wait_for("the second policy", lambda: "signgate_policy_generation 2" in self.sick.metrics())
         self.sick.command("rollback")
@@ -361,8 +372,9 @@ class Story:
             # A silent one would be cut too soon.
             held.append(connection(self.sick.address, "127.0.6.1"))
             held[-1].sendall(b"GET /webcast/rate_limits HTTP/1.1\r\nHost: gateway.example\r\n\r\n")
-        self.wait_for_alerts("SigngateGeneratorFailing", "SigngateAnswersOfNewShape", "SigngateNoGoodGenerator",
+        self.wait_for_alerts("SigngateCanaryRolledBack", "SigngateGeneratorFailing", "SigngateAnswersOfNewShape", "SigngateNoGoodGenerator",
                              "SigngateGeneratorEjected", "SigngateSuccessBurnsFast", "SigngateReloadFailed", "SigngateConnectionsRefused", "SigngateRecordsDropped", "SigngateFileDescriptors")
+        self.canary = self.shown(time.time(), "canary")
         self.broken = {
             name: self.prometheus.query(as_grafana_asks(expr, 5_000)) for name, expr in panels().items()
             if name in ("generators: Failing", "overview: Failures against the budget/0", "policy-and-quotas: The files are in force",
@@ -392,11 +404,10 @@ class Story:
         self.wait_for_alerts("SigngateDown")
         # Sizes are known once there are twenty, a second apart.
         self.near.mood = self.far.mood = "good"
-        name, = KNOWN_LATER & panels().keys()
         def sizes() -> dict[tuple, float]:
             self.keyed(ROOM)
-            return self.prometheus.query(as_grafana_asks(panels()[name], self.window_ms))
-        self.fault_panels[name] = wait_for("sizes of answers", sizes, 40)
+            return self.prometheus.query(as_grafana_asks(panels()[SIZES], self.window_ms))
+        self.fault_panels[SIZES] = wait_for("sizes of answers", sizes, 40)
 
 
 def connection(address: str, source: str) -> socket.socket:
@@ -471,14 +482,21 @@ class Monitoring(unittest.TestCase):
 
     def test_panels_show_a_broken_generator_and_a_bad_reload(self) -> None:
         broken = {name: by_label(found) for name, found in self.story.broken.items()}
-        # The built-in one of the second gateway was asked next to nothing.
-        broken["generators: Failing"].pop("stand-in signgate", None)
+        # Those of the second gateway were asked next to nothing, its canary nothing any more.
+        for other in ("stand-in signgate", "next signgate"):
+            broken["generators: Failing"].pop(other, None)
         self.assertEqual(broken["generators: Failing"], {"near signgate": 1, "far signgate": 1})
         # All of the last five minutes failed: 200 times what one in 200 allows.
         self.assertAlmostEqual(broken["overview: Failures against the budget/0"]["signgate"], 200, delta=0.01)
         # By both of them in turn, as long as the budget of retries lasts.
         self.assertTrue(1 <= broken["generators: Asked for one request"][""] <= 2.1, broken)
         self.assertEqual(broken["policy-and-quotas: The files are in force"], {"": 0})
+
+    def test_panels_show_a_canary_that_was_rolled_back(self) -> None:
+        self.assertEqual(list(self.story.canary["generators: Canary's share"].values()), [0])
+        rolled_back = by_label(self.story.canary["generators: Canaries rolled back"])
+        self.assertEqual({label.rsplit(" ", 1)[-1]: round(count) for label, count in rolled_back.items() if count > 0.5}, {"success": 1})
+        self.assertEqual(set(self.story.canary_answers), {200})
 
     def test_a_panel_shows_how_large_answers_are(self) -> None:
         found = by_label(self.story.fault_panels["generators: Size of good answers"])

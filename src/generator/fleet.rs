@@ -126,7 +126,7 @@ impl Fleet {
     ///
     /// A request that finds all its generators out is answered at once, but for a trickle that tries the least bad. One that is
     /// too much is turned away before anything is spent on it, or waits for a generator with room. Then one generator is
-    /// asked, and others where it fails or takes long: see [`Race`].
+    /// asked, and others where it fails or takes long: see `race`.
     pub async fn ask<'f>(
         &'f self,
         question: &'f Question<'_>,

@@ -3,8 +3,8 @@
 //! Generators answer 200 with nothing, with a stub, with a page of HTML when their session or address is burnt; clients
 //! die on these (`contract.md` sections 3 and 4). What is asked of an answer here is what the clients need of it, as the
 //! [`Rules`] say: a message of the right form with cookie, cursor, route and a push server of the platform
-//! ([`connect`]), the URL that was asked for with a signature ([`signed`]), and no fewer bytes than is usual with this
-//! generator ([`usual`]). How long a generator may take and how much it may send is bounded while it is read, by the wire.
+//! (`connect`), the URL that was asked for with a signature (`signed`), and no fewer bytes than is usual with this
+//! generator (`usual`). How long a generator may take and how much it may send is bounded while it is read, by the wire.
 
 mod connect;
 mod rules;

@@ -10,7 +10,7 @@
 //!
 //! A request is turned away or waits while all permits are out ([`shedding`], [`queue`]); it goes to the better of two
 //! generators in service ([`balance`], over [`latency`] and work in flight); failures and delays are mended by others
-//! ([`race`], within a [`budget`]). Who is in service follows from judged answers ([`health`]) and, out of ejection, from
+//! (`race`, within a [`budget`]). Who is in service follows from judged answers ([`health`]) and, out of ejection, from
 //! probes alone. What threads share is in the [`roster`].
 //!
 //! Read [`fleet::Fleet::ask`] first. The HTTP client is [`wire`]; how each kind is spoken to is in [`adapters`].

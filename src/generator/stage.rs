@@ -3,7 +3,7 @@
 //! A [`Roster`] does not change. A reload makes another and puts it in its place; each thread goes over to it with its next
 //! tick. A generator that stands as it stood is the same in both: what is known of it, its work in flight and its duty go on.
 //! One that was taken out finishes what it has: whoever asked it holds the roster that it is in, and those who wait in that
-//! roster's queue are served from it ([`Retired`]). So nothing is lost.
+//! roster's queue are served from it (`Retired`). So nothing is lost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

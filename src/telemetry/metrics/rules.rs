@@ -74,7 +74,7 @@ impl Families {
 #[derive(Debug)]
 pub struct RuleMetrics {
     admitted: ByOperation,
-    /// By [`TierIndex`](crate::policy::set::TierIndex).
+    /// By [`TierIndex`].
     tiers: Box<[ByVerdict]>,
     /// By tier, then by what there was too little of.
     shed: Box<[[IntCounter; series::LACK_WORDS.len()]]>,

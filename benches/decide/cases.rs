@@ -10,6 +10,7 @@ use signgate::base::operation::Operation;
 use signgate::base::room::Room;
 use signgate::base::secret::KeyHash;
 use signgate::base::time::Timestamp;
+use signgate::engine::book::Receipt;
 use signgate::engine::facts::{Credential, Facts, TargetClaim};
 use signgate::engine::{Ending, Engine};
 use signgate::policy::{PolicySet, Sources, compile};
@@ -247,16 +248,15 @@ impl Case {
         self.decided += 1;
         let now = START + Duration::from_micros(self.decided);
         facts.asn = self.policy.networks().lookup(facts.client).map(|network| network.asn);
-        let assessment = self.engine.assess(&self.policy, &facts, now);
-        let charge = self.engine.charge(&self.policy, &assessment, now);
-        let (_, receipt) = self.engine.conclude(&self.policy, assessment, charge, now);
-        match receipt {
-            Some(receipt) => {
-                self.engine.observe(&self.policy, &receipt, Ending::Charged, now);
-                true
-            }
-            None => false,
+        let mut assessment = self.engine.assess(&self.policy, &facts, now);
+        let mut receipt = Receipt::default();
+        let charge = self.engine.charge(&self.policy, &mut assessment, &mut receipt, now);
+        let decision = self.engine.conclude(&self.policy, &mut assessment, charge, &mut receipt, now);
+        let admitted = decision.refusal.is_none();
+        if admitted {
+            self.engine.observe(&self.policy, &receipt, Ending::Charged, now);
         }
+        admitted
     }
 
     /// Every caller once, so that all records stand.

@@ -8,6 +8,7 @@ use signgate::base::library::Library;
 use signgate::base::operation::Operation;
 use signgate::base::room::Room;
 use signgate::base::time::Timestamp;
+use signgate::engine::book::Receipt;
 use signgate::engine::facts::{Credential, Facts, TargetClaim};
 use signgate::engine::{Ending, Engine};
 use signgate::policy::{PolicySet, Sources, compile};
@@ -160,10 +161,11 @@ impl Asked {
         };
         let now = START + Duration::from_micros(turn * micros);
         let begun = Instant::now();
-        let assessment = self.engine.assess(&self.policy, &facts, now);
-        let charge = self.engine.charge(&self.policy, &assessment, now);
-        let (_, receipt) = self.engine.conclude(&self.policy, assessment, charge, now);
-        if let Some(receipt) = receipt {
+        let mut assessment = self.engine.assess(&self.policy, &facts, now);
+        let mut receipt = Receipt::default();
+        let charge = self.engine.charge(&self.policy, &mut assessment, &mut receipt, now);
+        let decision = self.engine.conclude(&self.policy, &mut assessment, charge, &mut receipt, now);
+        if decision.refusal.is_none() {
             self.engine.observe(&self.policy, &receipt, Ending::Good(None), now);
         }
         begun.elapsed()

@@ -102,6 +102,12 @@ impl Receipt {
         self.booked.is_empty()
     }
 
+    /// Makes it that of nothing.
+    pub(super) fn clear(&mut self) {
+        self.booked.clear();
+        (self.counted, self.named) = (None, None);
+    }
+
     /// How the enforced windows stood right after this request was booked.
     pub fn standings<'a>(
         &'a self,
@@ -126,16 +132,14 @@ impl Receipt {
 
 /// What became of a charge.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every admitted request")]
 pub enum Charge {
-    /// Everything was booked. A shadow rule may have had no room: then only the enforced ones were.
+    /// Everything was booked, and the receipt says what. A shadow rule may have had no room: then only the enforced ones
+    /// were.
     Booked {
-        /// For the refund, and for the headers.
-        receipt: Receipt,
         /// What the shadow rules would have refused.
         shadow: Shadow,
     },
-    /// Nothing was booked.
+    /// Nothing was booked, and the receipt is empty.
     Refused {
         /// Why.
         refusal: Refusal,
@@ -167,14 +171,15 @@ impl Book {
         }
     }
 
-    /// Books all of `plan`, or nothing of it.
+    /// Books all of `plan`, or nothing of it. What was booked is written into `receipt`, whatever that held: it is large, and
+    /// moving one costs more than looking a counter up.
     ///
     /// Shadow rules decide as if in force: where one has no room the request would have been refused, so that none of
     /// the shadow rules' counters moves, while the enforced ones are booked.
-    pub fn charge(&self, policy: &PolicySet, plan: &Plan, now: Timestamp) -> Charge {
-        let mut receipt = Receipt::default();
+    pub fn charge(&self, policy: &PolicySet, plan: &Plan, receipt: &mut Receipt, now: Timestamp) -> Charge {
+        receipt.clear();
         if plan.is_empty() {
-            return Charge::Booked { receipt, shadow: Shadow::Same };
+            return Charge::Booked { shadow: Shadow::Same };
         }
         let mut locked = self.lock_all(plan);
         self.make_room(&mut locked, now);
@@ -195,11 +200,10 @@ impl Book {
                 self.strangers.fetch_add(grown, Ordering::Relaxed);
             }
         }
-        Charge::Booked { receipt, shadow: with_shadow.map_or(Shadow::Same, Shadow::Refuses) }
+        Charge::Booked { shadow: with_shadow.map_or(Shadow::Same, Shadow::Refuses) }
     }
 
-    /// What [`charge`](Self::charge) would answer, and how each counter of `plan` stands. Books nothing; the receipt of
-    /// what would be admitted is empty.
+    /// What [`charge`](Self::charge) would answer, and how each counter of `plan` stands. Books nothing.
     pub(super) fn look(&self, policy: &PolicySet, plan: &Plan, now: Timestamp) -> (Charge, Vec<Look>) {
         let locked = self.lock_all(plan);
         let Room { enforced, with_shadow, shadow_full, .. } = self.room(policy, plan, &locked, now);
@@ -210,7 +214,7 @@ impl Book {
                 shadow: with_shadow.filter(|_| shadow_full).map_or(same, Shadow::Refuses),
             }
         } else {
-            Charge::Booked { receipt: Receipt::default(), shadow: with_shadow.map_or(same, Shadow::Refuses) }
+            Charge::Booked { shadow: with_shadow.map_or(same, Shadow::Refuses) }
         };
         let looks = plan.entries().iter().map(|planned| {
             let counter = policy.counter(planned.counter);

@@ -78,6 +78,13 @@ pub struct Caller {
     pub identity: Option<(AccountId, KeyId)>,
 }
 
+impl Caller {
+    /// The same, taken away: what is left has no identity.
+    pub(super) fn take(&mut self) -> Self {
+        Self { tier: self.tier, identity: self.identity.take() }
+    }
+}
+
 /// Three words, as records and metrics use them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {

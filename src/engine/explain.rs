@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use super::Engine;
 use super::assess::{self, Who};
-use super::book::Look;
-use super::decision::{Caller, Decision, Matcher, Reason};
+use super::book::{Charge, Look};
+use super::decision::{Caller, Decision, Matcher, Reason, Shadow};
 use super::facts::{Credential, Facts, TargetClaim};
 use crate::base::operation::Operation;
 use crate::base::subject::Scope;
@@ -156,12 +156,12 @@ impl Explanation {
 impl Engine {
     /// Explains what [`assess`](Self::assess) and [`charge`](Self::charge) would decide now.
     pub fn explain(&self, policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Explanation {
-        let assessment = self.assess(policy, facts, now);
-        let charge = match assessment.refusal {
-            Some(_) => self.charge(policy, &assessment, now),
+        let mut assessment = self.assess(policy, facts, now);
+        let charge = match assessment.refusal.take() {
+            Some(refusal) => Charge::Refused { refusal, shadow: Shadow::Same },
             None => self.book().look(policy, &assessment.plan, now).0,
         };
-        let (decision, _) = Self::concluded(assessment, charge);
+        let decision = Self::concluded(&mut assessment, charge);
         let facts = &assess::resolved(self.viewbot(), facts, now);
         let who = assess::identify(policy, facts);
         let listed = Listed::of(policy, facts, &who, now);

@@ -82,39 +82,47 @@ impl Engine {
         assess::assess(policy, &self.viewbot, &self.operator_bans, facts, now)
     }
 
-    /// The second step: books what the assessment planned, all or none.
-    pub fn charge(&self, policy: &PolicySet, assessment: &Assessment, now: Timestamp) -> Charge {
-        match &assessment.refusal {
-            Some(refusal) => Charge::Refused { refusal: refusal.clone(), shadow: Shadow::Same },
-            None => self.book.charge(policy, &assessment.plan, now),
+    /// The second step: books what the assessment planned, all or none. What was booked is written into `receipt`.
+    pub fn charge(
+        &self,
+        policy: &PolicySet,
+        assessment: &mut Assessment,
+        receipt: &mut Receipt,
+        now: Timestamp,
+    ) -> Charge {
+        match assessment.refusal.take() {
+            Some(refusal) => {
+                receipt.clear();
+                Charge::Refused { refusal, shadow: Shadow::Same }
+            }
+            None => self.book.charge(policy, &assessment.plan, receipt, now),
         }
     }
 
-    /// The third step: the decision, and the receipt where it admits. Counts what every other check admits for view-bot
-    /// detection, and gives back what was charged where that stops it.
+    /// The third step: the decision, which takes what it says from `assessment`. Counts what every other check admits for
+    /// view-bot detection, and gives back what was charged where that stops it: `receipt` is of nothing then.
     pub fn conclude(
         &self,
         policy: &PolicySet,
-        assessment: Assessment,
-        mut charge: Charge,
+        assessment: &mut Assessment,
+        charge: Charge,
+        receipt: &mut Receipt,
         now: Timestamp,
-    ) -> (Decision, Option<Receipt>) {
+    ) -> Decision {
         let settings = policy.viewbot();
         if let Some((ban, mode)) = &assessment.banned {
             self.viewbot.count_banned(*mode, ban);
         }
-        // A receipt is large: what it says more is put into it where it lies.
         let mut against = None;
-        if let Charge::Booked { receipt, .. } = &mut charge {
+        if let Charge::Booked { .. } = charge {
             receipt.named = assessment.named;
             if let Some(sighting) = &assessment.sighting {
-                let (held, counted) = self.viewbot.weigh(settings, sighting, now);
-                (against, receipt.counted) = (held, Some(counted));
+                against = self.viewbot.weigh(settings, sighting, &mut receipt.counted, now);
             }
         }
         let shadow_exempts = assessment.shadow_exempts_viewbot;
-        let (mut decision, mut receipt) = Self::concluded(assessment, charge);
-        let Some(against) = against else { return (decision, receipt) };
+        let mut decision = Self::concluded(assessment, charge);
+        let Some(against) = against else { return decision };
         // A lower row answers first: what lists and bans say in shadow stays as it is, what quotas say does not.
         let row = decision.shadow.refusal().map_or(0, |refusal| refusal.first().row());
         let shadow_is_free = decision.shadow == Shadow::Same || row > 6;
@@ -133,27 +141,39 @@ impl Engine {
             };
         }
         if let Some(against) = enforced {
-            if let Some(receipt) = receipt.take() {
-                self.book.undo(policy, &receipt, now);
-            }
+            self.book.undo(policy, receipt, now);
+            receipt.clear();
             decision.refusal = Some(Refusal::new(Reason::Viewbot(against)));
         }
-        (decision, receipt)
+        decision
     }
 
     /// Puts a decision together from what was found and booked.
-    fn concluded(assessment: Assessment, charge: Charge) -> (Decision, Option<Receipt>) {
-        let Assessment { caller, shadow: found, shadow_exempts, .. } = assessment;
+    fn concluded(assessment: &mut Assessment, charge: Charge) -> Decision {
+        let caller = assessment.caller.take();
+        let found = std::mem::take(&mut assessment.shadow);
+        // A lower row answers first: what the lists say in shadow goes before what the quotas say.
         match charge {
-            // A lower row answers first: what the lists say in shadow goes before what the quotas say.
             Charge::Refused { refusal, shadow } => {
-                let shadow = found.or(if shadow_exempts { Shadow::Admits } else { shadow });
-                (Decision { caller, refusal: Some(refusal), shadow }, None)
+                let shadow = found.or(if assessment.shadow_exempts { Shadow::Admits } else { shadow });
+                Decision { caller, refusal: Some(refusal), shadow }
             }
-            Charge::Booked { receipt, shadow } => {
-                (Decision { caller, refusal: None, shadow: found.or(shadow) }, Some(receipt))
-            }
+            Charge::Booked { shadow } => Decision { caller, refusal: None, shadow: found.or(shadow) },
         }
+    }
+
+    /// The second step and the third in one, where nothing has to come between; with the receipt where it admits.
+    pub fn decide(
+        &self,
+        policy: &PolicySet,
+        mut assessment: Assessment,
+        now: Timestamp,
+    ) -> (Decision, Option<Receipt>) {
+        let mut receipt = Receipt::default();
+        let charge = self.charge(policy, &mut assessment, &mut receipt, now);
+        let decision = self.conclude(policy, &mut assessment, charge, &mut receipt, now);
+        let admitted = decision.refusal.is_none();
+        (decision, admitted.then_some(receipt))
     }
 
     /// The last step: ends an admitted request. Tells whether anything was given back.

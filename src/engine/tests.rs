@@ -159,8 +159,7 @@ fn decide(
     now: Timestamp,
 ) -> super::decision::Decision {
     let assessment = engine.assess(policy, facts, now);
-    let charge = engine.charge(policy, &assessment, now);
-    engine.conclude(policy, assessment, charge, now).0
+    engine.decide(policy, assessment, now).0
 }
 
 fn wait_secs(decision: &super::decision::Decision) -> u64 {
@@ -281,8 +280,7 @@ fn a_distinct_quota_forgets_a_room_when_every_request_for_it_was_taken_back() {
     let policy = rooms_of_a_proxy(1);
     let ask = |room| {
         let assessment = engine.assess(&policy, &in_room(room, v4(1)), START);
-        let charge = engine.charge(&policy, &assessment, START);
-        engine.conclude(&policy, assessment, charge, START).1
+        engine.decide(&policy, assessment, START).1
     };
     let (first, second) = (ask(1).unwrap(), ask(1).unwrap());
     engine.observe(&policy, &first, Ending::Refunded, START);
@@ -310,8 +308,7 @@ proptest! {
                 (is_open, log) = (false, HashMap::new());
             }
             let assessment = engine.assess(&policy, &in_room(room, v4(1)), now);
-            let charge = engine.charge(&policy, &assessment, now);
-            let (decision, receipt) = engine.conclude(&policy, assessment, charge, now);
+            let (decision, receipt) = engine.decide(&policy, assessment, now);
             let different = log.values().filter(|count| **count > 0).count() as u32;
             let seen = log.get(&room).is_some_and(|count| *count > 0);
             prop_assert_eq!(decision.verdict() == Verdict::Allow, seen || different < max);
@@ -334,8 +331,7 @@ fn work_in_flight_is_released_at_the_end() {
     let policy = Draft::new().counter("c", "account", limit, Mode::Enforce).set();
     let who = facts(v4(1), key_of(0));
     let assessment = engine.assess(&policy, &who, START);
-    let charge = engine.charge(&policy, &assessment, START);
-    let (_, receipt) = engine.conclude(&policy, assessment, charge, START);
+    let (_, receipt) = engine.decide(&policy, assessment, START);
     let refused = decide(&engine, &policy, &who, START);
     assert_eq!((refused.verdict(), wait_secs(&refused)), (Verdict::Throttle, 1));
     engine.observe(&policy, &receipt.unwrap(), Ending::Charged, START);
@@ -349,8 +345,7 @@ fn refunds_go_to_their_own_window_and_at_most_to_its_maximum() {
     let who = facts(v4(1), Credential::Absent);
     let receipt = |now| {
         let assessment = engine.assess(&policy, &who, now);
-        let charge = engine.charge(&policy, &assessment, now);
-        engine.conclude(&policy, assessment, charge, now).1
+        engine.decide(&policy, assessment, now).1
     };
     let first = receipt(START).unwrap();
     let next_window = START + Duration::from_secs(60);
@@ -381,8 +376,7 @@ fn a_warm_admitted_decision_allocates_nothing() {
     let who = facts(v4(1), key_of(0));
     let decide = || {
         let assessment = engine.assess(&policy, &who, START);
-        let charge = engine.charge(&policy, &assessment, START);
-        let (decision, receipt) = engine.conclude(&policy, assessment, charge, START);
+        let (decision, receipt) = engine.decide(&policy, assessment, START);
         engine.observe(&policy, &receipt.unwrap(), Ending::Charged, START);
         assert_eq!(decision.verdict(), Verdict::Allow);
     };
@@ -487,8 +481,7 @@ proptest! {
                     let expected = model.request(account, proxy, refund, limits, now.as_millis());
                     for engine in &engines {
                         let assessment = engine.assess(&policy, &facts(v4(proxy), key_of(account)), now);
-                        let charge = engine.charge(&policy, &assessment, now);
-                        let (decision, receipt) = engine.conclude(&policy, assessment, charge, now);
+                        let (decision, receipt) = engine.decide(&policy, assessment, now);
                         prop_assert_eq!(decision.verdict() == Verdict::Allow, expected, "two seeds, one log");
                         if let Some(receipt) = receipt {
                             let ending = if refund { Ending::Refunded } else { Ending::Charged };
@@ -573,8 +566,7 @@ fn eight_threads_never_admit_more_than_the_limit_in_any_window() {
                         // A charge that lost a race may hold a time that another thread has passed; so do real ones.
                         let now = Timestamp::from_nanos(clock.fetch_add(1_000_000, Ordering::Relaxed));
                         let assessment = engine.assess(policy, &facts(v4(round % 16), key_of(account)), now);
-                        let charge = engine.charge(policy, &assessment, now);
-                        let (_, Some(receipt)) = engine.conclude(policy, assessment, charge, now) else {
+                        let (_, Some(receipt)) = engine.decide(policy, assessment, now) else {
                             continue;
                         };
                         let refund = round % 7 == 0;
@@ -630,7 +622,7 @@ fn a_spray_stays_under_the_cap_and_refills_nobody() {
     let spent: Vec<IpAddr> = (0..64).map(|n| v4(0x0a00_0000 | n << 8 | 9)).collect();
     for client in &spent {
         for _ in 0..3 {
-            assert!(matches!(book.charge(&policy, &plan_of(&policy, *client), START), Charge::Booked { .. }));
+            assert!(matches!(book.charge(&policy, &plan_of(&policy, *client), &mut Receipt::default(), START), Charge::Booked { .. }));
         }
     }
     let spray_v4 = (0..200_000u32).map(|n| v4(0xc000_0000 | n.wrapping_mul(2_654_435_761) >> 4));
@@ -639,15 +631,15 @@ fn a_spray_stays_under_the_cap_and_refills_nobody() {
         IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | bits >> 32))
     });
     for client in spray_v4.chain(spray_v6) {
-        book.charge(&policy, &plan_of(&policy, client), START);
+        book.charge(&policy, &plan_of(&policy, client), &mut Receipt::default(), START);
     }
     assert!(book.len() <= cap, "{} records", book.len());
     for client in &spent {
-        let charge = book.charge(&policy, &plan_of(&policy, *client), START);
+        let charge = book.charge(&policy, &plan_of(&policy, *client), &mut Receipt::default(), START);
         assert!(matches!(charge, Charge::Refused { .. }), "{client} was refilled");
     }
     let bystander = v4(0x0505_0505);
-    assert!(matches!(book.charge(&policy, &plan_of(&policy, bystander), START), Charge::Booked { .. }));
+    assert!(matches!(book.charge(&policy, &plan_of(&policy, bystander), &mut Receipt::default(), START), Charge::Booked { .. }));
     let later = START + Duration::from_secs(86_401);
     for shard in 0..book.shard_count() {
         book.sweep(shard, later);
@@ -661,15 +653,15 @@ fn folding_takes_the_busiest_neighbourhood_and_sums_its_counts() {
     let policy = Draft::new().quota("p", "proxy", &[(86_400, 40)]).set();
     // With the smallest cap, one of a shard's own two records is the share: a busy /24 folds at once.
     for low in 1..=40 {
-        book.charge(&policy, &plan_of(&policy, v4(0xcb00_7100 | low)), START);
+        book.charge(&policy, &plan_of(&policy, v4(0xcb00_7100 | low)), &mut Receipt::default(), START);
     }
     for filler in 0..600u32 {
-        book.charge(&policy, &plan_of(&policy, v4(filler << 16 | 1)), START);
+        book.charge(&policy, &plan_of(&policy, v4(filler << 16 | 1)), &mut Receipt::default(), START);
     }
     for low in 41..=60 {
-        book.charge(&policy, &plan_of(&policy, v4(0xcb00_7100 | low)), START);
+        book.charge(&policy, &plan_of(&policy, v4(0xcb00_7100 | low)), &mut Receipt::default(), START);
     }
-    let neighbour = book.charge(&policy, &plan_of(&policy, v4(0xcb00_71ff)), START);
+    let neighbour = book.charge(&policy, &plan_of(&policy, v4(0xcb00_71ff)), &mut Receipt::default(), START);
     assert!(matches!(neighbour, Charge::Refused { .. }), "the /24 shares one limit of 40 now");
     assert_eq!(Prefix::subnet(v4(0xcb00_71ff)).to_string(), "203.0.113.0/24");
 }

@@ -64,8 +64,11 @@ pub struct Exchange<'w> {
     /// Where each of these ends.
     ends: [usize; 4],
     decision: Option<Decision>,
+    /// What a refused request would have been charged to.
     plan: Plan,
-    receipt: Option<Receipt>,
+    /// What was booked, where `is_booked`. In its place from the start: it is large.
+    receipt: Receipt,
+    is_booked: bool,
     /// The gateway's own reason, where no policy was asked.
     own_reason: &'static str,
     outcome: Outcome,
@@ -105,7 +108,8 @@ impl<'w> Exchange<'w> {
             ends: [0; 4],
             decision: None,
             plan: Plan::default(),
-            receipt: None,
+            receipt: Receipt::default(),
+            is_booked: false,
             own_reason: "client-gone",
             // Until something else is known: dropped now, the client has hung up.
             outcome: Outcome::ClientGone,
@@ -188,11 +192,15 @@ impl<'w> Exchange<'w> {
 
     /// Decides: charges what the assessment planned and concludes. True where the request is admitted.
     pub fn decide(&mut self, mut assessment: Assessment) -> bool {
-        let engine = &self.worker.shared.engine;
-        let charge = engine.charge(&self.live.policy, &assessment, self.now);
-        (self.plan, self.room) = (std::mem::take(&mut assessment.plan), assessment.room);
-        let (decision, receipt) = engine.conclude(&self.live.policy, assessment, charge, self.now);
-        self.receipt = receipt;
+        let (engine, policy) = (&self.worker.shared.engine, &self.live.policy);
+        let receipt = &mut self.receipt;
+        let charge = engine.charge(policy, &mut assessment, receipt, self.now);
+        let decision = engine.conclude(policy, &mut assessment, charge, receipt, self.now);
+        self.is_booked = decision.refusal.is_none();
+        self.room = assessment.room;
+        if !self.is_booked {
+            self.plan = assessment.plan;
+        }
         self.concluded(decision)
     }
 
@@ -226,9 +234,10 @@ impl<'w> Exchange<'w> {
     /// How the windows stand that this request met.
     pub fn standings(&self) -> SmallVec<[Standing; 8]> {
         let (shared, policy) = (&self.worker.shared, &self.live.policy);
-        match &self.receipt {
-            Some(receipt) => receipt.standings(policy, self.now).collect(),
-            None => shared.engine.standings_of(policy, &self.plan, self.now).into(),
+        if self.is_booked {
+            self.receipt.standings(policy, self.now).collect()
+        } else {
+            shared.engine.standings_of(policy, &self.plan, self.now).into()
         }
     }
 
@@ -291,10 +300,10 @@ impl<'w> Exchange<'w> {
 
     /// To be called once: a second release would free somebody else's place.
     fn settle(&mut self, ending: Ending) {
-        if let Some(receipt) = &self.receipt {
+        if self.is_booked {
             let shared = &self.worker.shared;
             let now = shared.clock.now();
-            self.refunded = shared.engine.observe(&self.live.policy, receipt, ending, now);
+            self.refunded = shared.engine.observe(&self.live.policy, &self.receipt, ending, now);
             self.settled = Some(now);
         }
     }
@@ -335,7 +344,7 @@ fn known_method(method: &str) -> &'static str {
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
         let shared = &self.worker.shared;
-        if self.receipt.is_some() && self.outcome == Outcome::ClientGone {
+        if self.is_booked && self.outcome == Outcome::ClientGone {
             self.settle(Ending::Charged);
         }
         let duration = self.settled.unwrap_or_else(|| shared.clock.now()).since(self.now);

@@ -119,25 +119,29 @@ impl<'p> Course<'p> {
 
     /// The four steps of a live request; the last at once, or when the record says that it ended.
     fn decide_facts(&mut self, facts: &Facts<'_>, ended: Option<Ended>) -> Decision {
-        let assessment = self.engine.assess(self.policy, facts, self.now);
+        let mut assessment = self.engine.assess(self.policy, facts, self.now);
         if facts.operation == Operation::Limits {
             // As in the gateway: asking for one's limits is charged to nothing.
             let (caller, refusal, shadow) = (assessment.caller, assessment.refusal, assessment.shadow);
             return Decision { caller, refusal, shadow };
         }
-        let charge = self.engine.charge(self.policy, &assessment, self.now);
-        let (decision, receipt) = self.engine.conclude(self.policy, assessment, charge, self.now);
-        if let Some(receipt) = receipt {
-            let after = ended.map_or(Duration::ZERO, |ended| ended.after);
-            let ending = ended.map_or(Ending::Good(None), ending);
-            if after.is_zero() {
-                self.engine.observe(self.policy, &receipt, ending, self.now);
-            } else {
-                if let Some((_, slot)) = self.under_way.too_many() {
-                    self.end(slot, self.now);
-                }
-                self.under_way.add(self.now + after, receipt, ending);
+        let slot = self.under_way.vacant();
+        let receipt = &mut self.under_way.slots[slot].0;
+        let charge = self.engine.charge(self.policy, &mut assessment, receipt, self.now);
+        let decision = self.engine.conclude(self.policy, &mut assessment, charge, receipt, self.now);
+        if decision.refusal.is_some() {
+            self.under_way.free.push(slot);
+            return decision;
+        }
+        let after = ended.map_or(Duration::ZERO, |ended| ended.after);
+        self.under_way.slots[slot].1 = ended.map_or(Ending::Good(None), ending);
+        if after.is_zero() {
+            self.end(slot, self.now);
+        } else {
+            if let Some((_, slot)) = self.under_way.too_many() {
+                self.end(slot, self.now);
             }
+            self.under_way.add(self.now + after, slot);
         }
         decision
     }
@@ -183,14 +187,15 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    fn add(&mut self, at: Timestamp, receipt: Receipt, ending: Ending) {
-        let slot = if let Some(slot) = self.free.pop() {
-            self.slots[slot] = (receipt, ending);
-            slot
-        } else {
-            self.slots.push((receipt, ending));
+    /// A slot to write a receipt into.
+    fn vacant(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            self.slots.push((Receipt::default(), Ending::Charged));
             self.slots.len() - 1
-        };
+        })
+    }
+
+    fn add(&mut self, at: Timestamp, slot: usize) {
         self.count += 1;
         self.ends.push(Reverse((at, self.count, slot)));
     }

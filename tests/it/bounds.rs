@@ -71,8 +71,7 @@ fn ask(client: IpAddr, room: u64, credential: Credential<'static>) -> Facts<'sta
 
 fn decide(engine: &Engine, policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Decision {
     let assessment = engine.assess(policy, facts, now);
-    let charge = engine.charge(policy, &assessment, now);
-    let (decision, receipt) = engine.conclude(policy, assessment, charge, now);
+    let (decision, receipt) = engine.decide(policy, assessment, now);
     if let Some(receipt) = receipt {
         engine.observe(policy, &receipt, Ending::Charged, now);
     }

@@ -81,8 +81,7 @@ impl World {
         let (engine, live, now) =
             (&self.shown.gateway.engine, self.shown.gateway.live.load(), self.clock.now());
         let assessment = engine.assess(&live.policy, &facts, now);
-        let charge = engine.charge(&live.policy, &assessment, now);
-        let (decision, receipt) = engine.conclude(&live.policy, assessment, charge, now);
+        let (decision, receipt) = engine.decide(&live.policy, assessment, now);
         if let Some(receipt) = receipt {
             engine.observe(&live.policy, &receipt, Ending::Good(None), now);
         }

@@ -221,8 +221,7 @@ proptest! {
             let explained = engine.explain(&policy, &facts, now);
             prop_assert_eq!(engine.book().len(), before);
             let assessment = engine.assess(&policy, &facts, now);
-            let charge = engine.charge(&policy, &assessment, now);
-            let (decision, receipt) = engine.conclude(&policy, assessment, charge, now);
+            let (decision, receipt) = engine.decide(&policy, assessment, now);
             prop_assert_eq!(&explained.decision.refusal, &decision.refusal);
             prop_assert_eq!(&explained.decision.shadow, &decision.shadow);
             prop_assert_eq!(refused_by_checks(&explained, false), sorted(decision.refusal.as_ref()));
@@ -269,7 +268,7 @@ fn numbers_are_those_of_the_engine_that_is_asked() {
             [(used, 2, used > 0), (used, 9, used > 0)]
         );
         let assessment = engine.assess(&policy, &asked.facts(), START);
-        engine.charge(&policy, &assessment, START);
+        engine.decide(&policy, assessment, START);
         if used == 2 {
             insta::assert_snapshot!(explained.tree(&policy));
         }

@@ -14,8 +14,7 @@ fn after(millis: u64) -> Timestamp {
 /// One request of one address: its receipt where it is admitted, its wait in milliseconds where it is not.
 fn ask(engine: &Engine, policy: &PolicySet, now: Timestamp) -> Result<Receipt, u128> {
     let assessment = engine.assess(policy, &facts(v4(1), Credential::Absent), now);
-    let charge = engine.charge(policy, &assessment, now);
-    let (decision, receipt) = engine.conclude(policy, assessment, charge, now);
+    let (decision, receipt) = engine.decide(policy, assessment, now);
     receipt.ok_or_else(|| decision.refusal.unwrap().first().wait_left().unwrap().as_millis())
 }
 

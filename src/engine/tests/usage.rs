@@ -16,7 +16,7 @@ fn subjects_are_told_by_the_share_of_their_fullest_window() {
     let policy = Draft::new().quota("p", "proxy", &[(60, 5), (3_600, 1_000)]).set();
     for (client, times) in [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 9)] {
         for _ in 0..times {
-            book.charge(&policy, &plan_of(&policy, v4(client << 24 | 1)), START);
+            book.charge(&policy, &plan_of(&policy, v4(client << 24 | 1)), &mut Receipt::default(), START);
         }
     }
     // 20 and 40 % low, 60 % half, 80 % high; what is over the limit was refused, and is full.
@@ -32,7 +32,7 @@ fn subjects_are_told_by_the_share_of_their_fullest_window() {
 fn a_policy_tells_its_own_rules_only() {
     let book = Book::new(8_192, 7);
     let policy = Draft::new().quota("p", "proxy", &[(60, 5)]).set();
-    book.charge(&policy, &plan_of(&policy, v4(0x0100_0001)), START);
+    book.charge(&policy, &plan_of(&policy, v4(0x0100_0001)), &mut Receipt::default(), START);
     let next = Draft::new().quota("q", "proxy", &[(60, 5)]).set();
     assert_eq!(swept(&book, &next, START), [RuleUsage::default()]);
 }

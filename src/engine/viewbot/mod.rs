@@ -322,13 +322,15 @@ impl Viewbot {
         self.counts.evidence(mode, &ban.evidence);
     }
 
-    /// Counts a request that every other check admits, and says what is held against it.
+    /// Counts a request that every other check admits, and says what is held against it. What was counted is written into
+    /// `counted`, where the receipt keeps it.
     pub(super) fn weigh(
         &self,
         settings: &ViewbotSettings,
         sighting: &Sighting,
+        counted: &mut Option<Counted>,
         now: Timestamp,
-    ) -> (Option<Against>, Counted) {
+    ) -> Option<Against> {
         let (now_ms, now_secs) = (now.as_millis(), secs(now));
         if self.started.load(Ordering::Relaxed) == 0 {
             let _ = self.started.compare_exchange(0, now_ms, Ordering::Relaxed, Ordering::Relaxed);
@@ -354,18 +356,16 @@ impl Viewbot {
         if booked.companions >= lockstep::COMPANIONS_MIN {
             self.people(sighting.viewer).marched(sighting.viewer.address, sighting.short, now_secs);
         }
-        let mut counted = Counted { sighting: *sighting, booked, is_first: met.is_first, is_clean: true };
+        let counted =
+            counted.insert(Counted { sighting: *sighting, booked, is_first: met.is_first, is_clean: true });
         match arrival {
-            Arrival::Admitted => return (None, counted),
+            Arrival::Admitted => return None,
             Arrival::Loops(times) => {
                 let mut evidence = Evidence::default();
                 evidence.note(evidence::Finding::new(evidence::Kind::Repeats, 0.0, times.into(), 0.0));
                 counted.is_clean = false;
                 let wait = Duration::from_secs(u64::from(repeats::WINDOW_SECS) / u64::from(repeats::LOOP));
-                return (
-                    Some(self.throttle(settings.mode, Rung::Repeats, Arc::new(evidence), wait)),
-                    counted,
-                );
+                return Some(self.throttle(settings.mode, Rung::Repeats, Arc::new(evidence), wait));
             }
             Arrival::Suspect => {
                 let around = self.people(sighting.viewer).surroundings(sighting, now_secs);
@@ -374,16 +374,12 @@ impl Viewbot {
                 evidence.add(chain::in_lockstep(&met, &booked, settings.evidence.pool_chain));
                 counted.is_clean = false;
                 let wait = Duration::from_secs(600);
-                return (
-                    Some(self.throttle(settings.mode, Rung::Suspicion, Arc::new(evidence), wait)),
-                    counted,
-                );
+                return Some(self.throttle(settings.mode, Rung::Suspicion, Arc::new(evidence), wait));
             }
             Arrival::Alarmed => {}
         }
 
         // An alarmed room.
-        let sighting = &counted.sighting;
         let around = self.people(sighting.viewer).surroundings(sighting, now_secs);
         let ordinary = self.ordinary.load();
         let book = self.book(settings.mode);
@@ -392,9 +388,9 @@ impl Viewbot {
             || book.is_on_probation_in(sighting.room, sighting.subnet, sighting.key, now_secs);
         let is_untaught = ordinary.strangers() < f64::from(COLD_STRANGERS);
         let mut rooms = self.room(sighting.subject);
-        let Some(state) = rooms.state_mut(sighting.subject) else { return (None, counted) };
+        let state = rooms.state_mut(sighting.subject)?;
         let onset = state.gate.onset();
-        let Some(alarm) = state.alarm.as_deref_mut() else { return (None, counted) };
+        let alarm = state.alarm.as_deref_mut()?;
         let scene = weigh::Scene {
             sighting,
             met: &met,
@@ -420,8 +416,8 @@ impl Viewbot {
         drop(rooms);
         drop(ordinary);
         counted.is_clean = is_clean;
-        self.note(&counted, &evidence, now_secs);
-        let against = match verdict {
+        self.note(counted, &evidence, now_secs);
+        match verdict {
             Verdict::Admit => None,
             Verdict::Throttle(rung, wait) => Some(self.throttle(settings.mode, rung, evidence, wait)),
             Verdict::Deny => {
@@ -433,8 +429,7 @@ impl Viewbot {
                 self.counts.evidence(settings.mode, &evidence);
                 Some(Against { wait: None, rung: Rung::Convicted, evidence })
             }
-        };
-        (against, counted)
+        }
     }
 
     fn throttle(&self, mode: ViewbotMode, rung: Rung, evidence: Arc<Evidence>, wait: Duration) -> Against {

@@ -68,8 +68,7 @@ impl World {
             asn: None,
         };
         let assessment = self.engine.assess(&self.policy, &facts, self.now);
-        let charge = self.engine.charge(&self.policy, &assessment, self.now);
-        let (decision, receipt) = self.engine.conclude(&self.policy, assessment, charge, self.now);
+        let (decision, receipt) = self.engine.decide(&self.policy, assessment, self.now);
         if let Some(receipt) = receipt {
             self.engine.observe(&self.policy, &receipt, Ending::Good(None), self.now);
         }

@@ -119,8 +119,7 @@ impl World {
     fn ask_ending(&mut self, asked: Asks<'_>, ending: Ending) -> Decision {
         let facts = Self::facts(&asked);
         let assessment = self.engine.assess(&self.policy, &facts, self.now);
-        let charge = self.engine.charge(&self.policy, &assessment, self.now);
-        let (decision, receipt) = self.engine.conclude(&self.policy, assessment, charge, self.now);
+        let (decision, receipt) = self.engine.decide(&self.policy, assessment, self.now);
         if let Some(receipt) = receipt {
             self.engine.observe(&self.policy, &receipt, ending, self.now);
         }
@@ -419,8 +418,7 @@ fn a_warm_calm_request_allocates_nothing() {
     let facts = World::facts(&asked);
     let mut once = || {
         let assessment = world.engine.assess(&world.policy, &facts, world.now);
-        let charge = world.engine.charge(&world.policy, &assessment, world.now);
-        let (decision, receipt) = world.engine.conclude(&world.policy, assessment, charge, world.now);
+        let (decision, receipt) = world.engine.decide(&world.policy, assessment, world.now);
         assert!(decision.refusal.is_none());
         world.engine.observe(&world.policy, &receipt.unwrap(), Ending::Good(None), world.now);
         world.now = world.now + Duration::from_secs(120);

@@ -307,8 +307,7 @@ fn a_million_hostile_names_add_no_series() {
             device: Some(&word),
         };
         let assessment = engine.assess(&policy, &facts, now);
-        let charge = engine.charge(&policy, &assessment, now);
-        let (decision, receipt) = engine.conclude(&policy, assessment, charge, now);
+        let (decision, receipt) = engine.decide(&policy, assessment, now);
         rules.count(operation, &decision);
         verdicts.insert(decision.verdict());
         if let Some(receipt) = receipt {

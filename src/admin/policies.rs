@@ -60,7 +60,7 @@ pub(super) async fn reload(
     let answer = tokio::time::timeout(PATIENCE, shown.desk.reload(confirm_shrink, by.clone())).await;
     let Ok(answer) = answer else { return busy() };
     // The deployment file's generators, too, whatever came of the policies: each is taken or left by itself.
-    let generators = shown.generators.reload(&by).map(|changes| changes.lines());
+    let generators = shown.generators.reload(&by);
     match (answer, generators) {
         (Ok(mut done), Ok(changes)) => {
             done.changes.extend(changes);

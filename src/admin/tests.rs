@@ -42,7 +42,7 @@ fn no_generators() -> Generators {
     let stage = crate::generator::stage::Stage::new(Vec::new(), <_>::default(), Timestamp::from_secs(1));
     Generators::new(
         Arc::new(stage),
-        Box::new(|| Ok(Vec::new())),
+        Box::new(|| Ok(<_>::default())),
         Arc::new(nothing_recorded()),
         Arc::new(Metrics::new(Timestamp::from_secs(1))),
         Readiness::new(),

@@ -26,7 +26,7 @@ use crate::config::{
     Store,
 };
 use crate::control::desk::{Asked, Desk};
-use crate::control::generators::{Generators, Read};
+use crate::control::generators::{Generators, Read, Wish};
 use crate::control::history::History;
 use crate::control::reload::{LoadError, PolicyPlace, Reloader, Start};
 use crate::control::sweeper;
@@ -104,17 +104,42 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     eprint!("{}", render(&loaded.warnings));
-    let again = move || wanted_again(args.config.as_deref(), &flags);
+    let at_start = loaded.settings.clone();
+    let again = move || wanted_again(args.config.as_deref(), &flags, &at_start);
     serve(&loaded.settings, loaded.file.as_deref(), Box::new(again))
 }
 
-/// The generators that the deployment file wants now; what is wrong with it, as a person reads it.
-fn wanted_again(config: Option<&Path>, flags: &Flags) -> Result<Vec<Wanted>, String> {
+/// What the deployment file wants of generators now; what is wrong with it, as a person reads it.
+fn wanted_again(config: Option<&Path>, flags: &Flags, at_start: &Settings) -> Result<Wish, String> {
     match config::load(config, flags) {
-        Ok(loaded) => wanted_generators(&loaded.settings).map_err(|error| format!("{error:#}")),
+        Ok(loaded) => Ok(Wish {
+            generators: wanted_generators(&loaded.settings).map_err(|error| format!("{error:#}"))?,
+            asking: asking(&loaded.settings.asking),
+            waits: waits_for_a_start(at_start, &loaded.settings),
+        }),
         Err(ConfigError::Wrong(diagnostics)) => Err(render(&diagnostics)),
         Err(ConfigError::Read { path, source }) => Err(format!("cannot read `{}`: {source}", path.display())),
     }
+}
+
+/// What a reload does not change, a line for each table of it that is another now: sockets, files and threads stay.
+fn waits_for_a_start(before: &Settings, now: &Settings) -> Vec<String> {
+    // Exhaustive, so that whatever is added is either taken over by a reload or named here.
+    let Settings { listen, admin, policies, store, record, asking: _, generators: _, workers } = before;
+    let changed = [
+        ("[listen]", *listen != now.listen),
+        ("[admin]", *admin != now.admin),
+        ("[policies]", *policies != now.policies),
+        ("[store]", *store != now.store),
+        ("[record]", *record != now.record),
+        ("workers", *workers != now.workers),
+    ];
+    let changed = changed.into_iter().filter(|(_, changed)| *changed);
+    changed
+        .map(|(table, _)| {
+            format!("`{table}` is not what it was: it is read at the start only, restart for it")
+        })
+        .collect()
 }
 
 fn serve(settings: &Settings, file: Option<&Path>, again: Read) -> anyhow::Result<ExitCode> {

@@ -9,14 +9,26 @@ use std::time::Duration;
 use crate::base::operation::Operation;
 use crate::base::time::Clock;
 use crate::generator::canary::Behind;
-use crate::generator::stage::{Changes, Stage, Wanted};
+use crate::generator::settings::Settings;
+use crate::generator::stage::{Stage, Wanted};
 use crate::generator::trial::{Duty, Unchanged};
 use crate::telemetry::access_log::{Event, RecordLog};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{GeneratorState, Readiness};
 
-/// Reads the deployment file's generators again; what is wrong with it, as a person reads it.
-pub type Read = Box<dyn Fn() -> Result<Vec<Wanted>, String> + Send + Sync>;
+/// Reads the deployment file again, as far as it is about generators; what is wrong with it, as a person reads it.
+pub type Read = Box<dyn Fn() -> Result<Wish, String> + Send + Sync>;
+
+/// What a deployment file that is read again wants.
+#[derive(Debug, Default)]
+pub struct Wish {
+    /// The generators.
+    pub generators: Vec<Wanted>,
+    /// How they are asked.
+    pub asking: Settings,
+    /// What is not what it was at the start, and waits for the next one: a line for each.
+    pub waits: Vec<String>,
+}
 
 /// What an operator may order about one generator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,25 +185,32 @@ impl Generators {
         Ok((before, duty))
     }
 
-    /// Reads the deployment file's generators again, and puts them in force; what changed. A file that cannot be used leaves
-    /// those that are.
-    pub fn reload(&self, by: &str) -> Result<Changes, String> {
+    /// Reads the deployment file's generators and how they are asked again, and puts that in force; a line for each change. A
+    /// file that cannot be used leaves what is.
+    pub fn reload(&self, by: &str) -> Result<Vec<String>, String> {
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = (self.read)().inspect_err(|why| {
+        let wish = (self.read)().inspect_err(|why| {
             tracing::error!(
                 "the generators of the deployment file are not taken, those before stay in force: {why}"
             );
         })?;
-        let Some(changes) = self.stage.set(wanted, self.clock.now()) else { return Ok(Changes::default()) };
-        for line in changes.lines() {
+        for line in &wish.waits {
+            tracing::warn!(by, "{line}");
+        }
+        let Some(changes) = self.stage.set(wish.generators, wish.asking, self.clock.now()) else {
+            return Ok(wish.waits);
+        };
+        let mut lines = changes.lines();
+        for line in &lines {
             tracing::info!(by, "{line}");
         }
         for name in changes.removed.iter().chain(&changes.replaced) {
             self.metrics.forget_generator(name);
         }
-        self.tell("generators-reloaded", &format!("{} by {by}", changes.lines().join(", ")));
+        self.tell("generators-reloaded", &format!("{} by {by}", lines.join(", ")));
         self.show();
-        Ok(changes)
+        lines.extend(wish.waits);
+        Ok(lines)
     }
 
     /// Compares canaries with their baselines, `passed` after the last time, which is about a second: those that fell behind

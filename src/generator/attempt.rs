@@ -71,6 +71,11 @@ impl Mark {
         Self(place.unwrap_or_default() as u8)
     }
 
+    /// Whether it is one of those that make a request fail.
+    pub const fn is_failure(self) -> bool {
+        self.0 > Self::OVERTAKEN.0
+    }
+
     /// Its place among [`words`](Self::words).
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -102,12 +107,14 @@ mod tests {
     #[test]
     fn every_result_has_a_word_of_its_own() {
         for fault in Fault::ALL {
-            assert_eq!(Mark::of(&Ok(Judgement::Bad(*fault))).word(), fault.text());
+            let mark = Mark::of(&Ok(Judgement::Bad(*fault)));
+            assert_eq!((mark.word(), mark.is_failure()), (fault.text(), true));
         }
         for reason in WireError::reasons() {
             assert_eq!(Mark::named(reason).word(), reason);
         }
         assert!(u8::try_from(Mark::words().len()).is_ok());
         assert_eq!(Mark::OVERTAKEN.word(), "overtaken");
+        assert!([Mark::GOOD, Mark::BLAMES, Mark::OVERTAKEN].iter().all(|mark| !mark.is_failure()));
     }
 }

@@ -130,7 +130,7 @@ impl Fleet {
     pub async fn ask<'f>(
         &'f self,
         question: &'f Question<'_>,
-        asker: Asker<'_>,
+        asker: Asker<'f>,
         deadline: Instant,
     ) -> Outcome {
         let roster = &*self.roster;
@@ -147,18 +147,20 @@ impl Fleet {
             && let Some(permit) = roster.permit_of(canary)
         {
             // What fails there is mended by the others.
-            return Race::among(self, question, serving, deadline).run(permit, came, None).await;
+            return Race::among(self, question, asker.payer, serving, deadline).run(permit, came, None).await;
         }
         if serving.is_empty() {
             return match self.least_bad(able.and(open), came) {
-                Some(permit) => Race::alone(self, question, deadline).run(permit, came, None).await,
+                Some(permit) => {
+                    Race::alone(self, question, asker.payer, deadline).run(permit, came, None).await
+                }
                 None => self.refused(Lack::AllOut, asker, None),
             };
         }
         if turned_away {
             return self.refused(Lack::Shed, asker, None);
         }
-        let race = Race::among(self, question, serving, deadline);
+        let race = Race::among(self, question, asker.payer, serving, deadline);
         if roster.waiting() == 0
             && let Some(permit) = roster.permit(serving, &self.draws, roster.at(came))
         {

@@ -13,13 +13,17 @@
 //!
 //! Why these numbers: five seconds hold enough results to tell one failure in five from chance (ten results at least), and
 //! are how long an operator lets a fault be felt. Failures in a row are what finds a generator that has just gone, within
-//! a few requests. One that a client provokes by a request that no generator can serve fails everywhere alike, so it makes
-//! none *worse*.
+//! a few requests.
+//!
+//! A client may provoke failures by a request that no generator can serve. Such a request fails everywhere, so nobody bears
+//! [witness](super::witness) that the generators are to blame: a generator that fails so often in a row is *suspect*, and
+//! probed at once. Only what somebody else bears witness to makes one *dead* or *worse*.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::balance::Places;
+use super::witness::{Origin, Witnesses};
 use crate::base::time::Timestamp;
 
 /// What a generator's exchanges came to since the start. Shared by all threads; only grows.
@@ -29,7 +33,9 @@ pub struct Tally {
     bad: AtomicU32,
     slow: AtomicU32,
     neither: AtomicU32,
+    vouched: AtomicU32,
     in_a_row: AtomicU32,
+    witnesses: Witnesses,
 }
 
 /// A reading of a [`Tally`], or the difference of two.
@@ -43,6 +49,8 @@ pub struct Counts {
     pub slow: u32,
     /// What says nothing of the generator: it blamed the request.
     pub neither: u32,
+    /// Those of the failures to which another generator, or a probe, bears witness.
+    pub vouched: u32,
 }
 
 impl Tally {
@@ -52,10 +60,26 @@ impl Tally {
         self.no_failure();
     }
 
-    /// A failure.
-    pub fn bad(&self) {
+    /// A failure, of a client's request or of a probe.
+    pub fn bad(&self, of: Option<Origin>) {
         self.bad.fetch_add(1, Ordering::Relaxed);
         self.in_a_row.fetch_add(1, Ordering::Relaxed);
+        if let Some(of) = of {
+            self.witnesses.failed(of);
+        }
+    }
+
+    /// A failure that was counted before is the generator's own: another did well on the same request, or it was a probe's.
+    pub fn vouch(&self) {
+        self.vouched.fetch_add(1, Ordering::Relaxed);
+        if self.in_a_row() > 0 {
+            self.witnesses.sure();
+        }
+    }
+
+    /// A probe could not tell whose fault the failures are.
+    pub fn unclear(&self) {
+        self.witnesses.unclear();
     }
 
     /// A good answer that came too slowly, or would have.
@@ -78,7 +102,13 @@ impl Tally {
         // Most answers follow a good one: nothing is written then.
         if self.in_a_row.load(Ordering::Relaxed) != 0 {
             self.in_a_row.store(0, Ordering::Relaxed);
+            self.witnesses.settle();
         }
+    }
+
+    /// Whether somebody bears witness that its failures in a row are its own.
+    pub fn is_convicted(&self) -> bool {
+        self.witnesses.convince()
     }
 
     /// All so far.
@@ -88,6 +118,7 @@ impl Tally {
             bad: self.bad.load(Ordering::Relaxed),
             slow: self.slow.load(Ordering::Relaxed),
             neither: self.neither.load(Ordering::Relaxed),
+            vouched: self.vouched.load(Ordering::Relaxed),
         }
     }
 }
@@ -101,6 +132,7 @@ impl Counts {
             bad: self.bad.wrapping_sub(earlier.bad),
             slow: self.slow.wrapping_sub(earlier.slow),
             neither: self.neither.wrapping_sub(earlier.neither),
+            vouched: self.vouched.wrapping_sub(earlier.vouched),
         }
     }
 
@@ -110,6 +142,7 @@ impl Counts {
             bad: self.bad + other.bad,
             slow: self.slow + other.slow,
             neither: self.neither + other.neither,
+            vouched: self.vouched + other.vouched,
         }
     }
 
@@ -118,9 +151,21 @@ impl Counts {
         self.good + self.bad + self.slow
     }
 
+    /// How many say something of this generator in particular: no failures that may be the requests'.
+    pub const fn judged(self) -> u32 {
+        self.good + self.vouched + self.slow
+    }
+
     /// The share of those that were no good, 0 to 1.
     pub fn share(self) -> f64 {
-        f64::from(self.bad + self.slow) / f64::from(self.told().max(1))
+        f64::from(self.vouched + self.slow) / f64::from(self.judged().max(1))
+    }
+
+    /// Nine of ten failed, and as many as this by others' witness.
+    fn hardly_any_good(self, vouched_min: u32) -> bool {
+        self.told() >= RESULTS_MIN
+            && f64::from(self.bad) >= DEAD_SHARE * f64::from(self.told())
+            && self.vouched >= vouched_min
     }
 }
 
@@ -248,17 +293,22 @@ impl One {
 }
 
 impl Health {
-    /// `count` generators, all in service.
-    pub fn new(rules: Rules, count: usize, now: Timestamp) -> Self {
-        let one = || One {
-            state: State::Serving { since: now },
+    /// `count` generators, of which these are in service; the others were ejected, for what is not known any more, and are
+    /// probed at once.
+    pub fn new(rules: Rules, count: usize, serving: Places, now: Timestamp) -> Self {
+        let one = |place| One {
+            state: if serving.contains(place) {
+                State::Serving { since: now }
+            } else {
+                State::Ejected { since: now, why: Why::Dead, probe_at: now }
+            },
             times: 0,
             slices: [Counts::default(); SLICES],
             slice: 0,
             slice_since: now,
             read: Counts::default(),
         };
-        Self { rules, ones: (0..count).map(|_| one()).collect(), all_out_since: None }
+        Self { rules, ones: (0..count).map(one).collect(), all_out_since: None }
     }
 
     /// Those in service.
@@ -291,11 +341,10 @@ impl Health {
             }
         }
         let mut changes = Vec::new();
+        let enough = self.rules.failures_in_a_row;
         let is_dead = |one: &One, place: usize| {
-            let window = one.window();
-            tally(place).in_a_row() >= self.rules.failures_in_a_row
-                || window.told() >= RESULTS_MIN
-                    && f64::from(window.bad) >= DEAD_SHARE * f64::from(window.told())
+            let tally = tally(place);
+            tally.in_a_row() >= enough && tally.is_convicted() || one.window().hardly_any_good(enough)
         };
         let serving = self.serving();
         let dead = serving.iter().filter(|place| is_dead(&self.ones[*place], *place));
@@ -318,6 +367,13 @@ impl Health {
         changes
     }
 
+    /// Probes of one that is in service, and seldom asked, come late again and again: it is worse than the others.
+    pub fn lags(&mut self, place: usize, now: Timestamp) -> Option<Change> {
+        let others = self.serving().without(place);
+        let ejected = self.ones[place].serves() && !others.is_empty() && self.may_eject();
+        ejected.then(|| self.eject(place, Why::Worse, now))
+    }
+
     fn may_eject(&self) -> bool {
         let out = self.ones.len() - self.serving().len();
         // What rounding takes from 0.7 of ten must not make it six.
@@ -330,10 +386,10 @@ impl Health {
         let others = self.serving().without(place);
         let shares = others.iter().filter_map(|other| {
             let window = self.ones[other].window();
-            (window.told() >= RESULTS_MIN / 2).then(|| window.share())
+            (window.judged() >= RESULTS_MIN / 2).then(|| window.share())
         });
         let best = shares.min_by(f64::total_cmp);
-        window.told() >= RESULTS_MIN
+        window.judged() >= RESULTS_MIN
             && share >= self.rules.failure_share
             && best.is_some_and(|best| best * 2.0 <= share)
     }

@@ -34,8 +34,12 @@ const SLOW_FACTOR: u32 = 5;
 /// And longer than this: nobody minds a quarter of a second.
 const SLOW_MIN: Duration = Duration::from_millis(250);
 
-/// An idle generator whose probe failed is probed again after this, until it is ejected or has recovered.
+/// One in service whose last request or probe failed, or came late, and that is not asked since, is probed after this, until
+/// it is ejected or has recovered: else a single sick one, which hardly anybody is sent to, would never be found out.
 const PROBE_AGAIN: Duration = Duration::from_secs(1);
+
+/// So many of its probes in a row come late: it is ejected.
+const LATE_PROBES: u32 = 5;
 
 /// Looks after the generators.
 #[derive(Debug)]
@@ -61,10 +65,16 @@ struct One {
     counts: Counts,
     asked: [u32; Cause::COUNT],
     failures: Failures,
-    /// When it was last probed for being idle, or the start.
+    /// When it was last probed while in service, or the start.
     probed: Timestamp,
-    /// Whether that failed.
-    probe_failed: bool,
+    /// Whether no good answer in time came since the last one that was late.
+    is_late: bool,
+    /// So many probes since then were late.
+    late_probes: u32,
+    /// So many probes in a row could not tell what it fails at.
+    unclear: u32,
+    /// So often in a row there was no room for a probe.
+    no_room: u32,
     /// No probe before this: there was no room for one.
     not_before: Timestamp,
     metrics: GeneratorMetrics,
@@ -81,12 +91,15 @@ impl Keeper {
             asked: [0; Cause::COUNT],
             failures: Failures::new(now),
             probed: now,
-            probe_failed: false,
+            is_late: false,
+            late_probes: 0,
+            unclear: 0,
+            no_room: 0,
             not_before: now,
             metrics: metrics.generator(&generator.name, generator.in_flight_max, Mark::words()),
         };
         Self {
-            health: Health::new(settings.ejection, roster.all().len(), now),
+            health: Health::new(settings.ejection, roster.all().len(), roster.serving(), now),
             retries: Fill::new(settings.retries, now),
             trickle: Fill::even(settings.trickle, now),
             door: Door::new(now),
@@ -143,6 +156,11 @@ impl Keeper {
             let new = counts.since(one.counts);
             one.counts = counts;
             self.served += u64::from(new.told() + new.neither);
+            if new.good > 0 {
+                (one.is_late, one.late_probes, one.unclear, one.no_room) = (false, 0, 0, 0);
+            } else if new.slow > 0 {
+                one.is_late = true;
+            }
         }
         roster.is_slow(self.slow());
         let changes = self.health.look(|place| &roster.all()[place].tally, now);
@@ -176,6 +194,8 @@ impl Keeper {
                     let generator = &self.roster.all()[*place];
                     generator.tally.no_failure();
                     generator.start_slowly(now);
+                    let one = &mut self.ones[*place];
+                    (one.is_late, one.late_probes, one.unclear, one.no_room) = (false, 0, 0, 0);
                     None
                 }
                 Change::Ejected { place, .. } => {
@@ -187,16 +207,23 @@ impl Keeper {
         }
     }
 
-    /// Whom to probe now: who is out and due, and who got nothing for so long.
+    /// Whom to probe now: who is out and due, who failed and nobody can say why, who failed or was late and is not asked
+    /// since, and who got nothing for so long.
     fn probes_due(&self, now: Timestamp) -> Places {
         let idle = self.roster.settings().probe.idle;
-        let idles = self.health.serving().iter().filter(|place| {
+        let serving = self.health.serving().iter().filter(|place| {
             let (one, generator) = (&self.ones[*place], &self.roster.all()[*place]);
+            if !generator.kind.can_fail() {
+                return false;
+            }
+            if self.roster.is_suspect(*place) {
+                return now.since(one.probed) >= (PROBE_AGAIN * (1 << one.unclear.min(8))).min(idle);
+            }
             let last = generator.latency.last().map_or(one.probed, |last| last.max(one.probed));
-            let pause = if one.probe_failed { PROBE_AGAIN.min(idle) } else { idle };
-            now.since(last) >= pause && generator.kind.can_fail()
+            let is_troubled = one.is_late || generator.tally.in_a_row() > 0;
+            now.since(last) >= if is_troubled { PROBE_AGAIN.min(idle) } else { idle }
         });
-        let due = idles.fold(self.health.probes_due(now), Places::with);
+        let due = serving.fold(self.health.probes_due(now), Places::with);
         let postponed = |place: &usize| self.ones[*place].not_before > now;
         due.iter().filter(postponed).fold(due, Places::without).but(self.probing).and(self.roster.on_duty())
     }
@@ -204,23 +231,41 @@ impl Keeper {
     /// Takes in what a probe found; `None` where the generator had no room for it.
     fn probed(&mut self, place: usize, found: Option<Found>, now: Timestamp) {
         self.probing = self.probing.without(place);
+        let suspect = self.roster.is_suspect(place);
         let one = &mut self.ones[place];
         let Some(found) = found else {
+            one.no_room += 1;
+            // Full of work for a second, and none of it came to good: nobody need ask.
+            if suspect && one.no_room > 1 {
+                self.roster.all()[place].tally.vouch();
+            }
             one.not_before = now + PROBE_AGAIN;
             return;
         };
         one.metrics.probed(found.index());
         self.roster.count_probe_for_trials(place, matches!(found, Found::Failed(_)));
+        (one.probed, one.no_room) = (now, 0);
         if self.health.serving().contains(place) {
-            let tally = &self.roster.all()[place].tally;
+            let generator = &self.roster.all()[place];
             match found {
-                Found::Good => tally.good(),
-                Found::Slow => tally.slow(),
-                Found::Failed(mark) => self.roster.all()[place].count_failure(mark),
-                Found::Inconclusive => tally.neither(),
+                Found::Good => generator.tally.good(),
+                Found::Slow => {
+                    generator.tally.slow();
+                    generator.tally.no_failure();
+                    one.late_probes += 1;
+                }
+                Found::Failed(mark) => generator.failed_a_probe(mark),
+                Found::Inconclusive => {
+                    generator.tally.neither();
+                    generator.tally.unclear();
+                    one.unclear += 1;
+                }
             }
-            one.probe_failed = matches!(found, Found::Failed(_));
-            one.probed = now;
+            if one.late_probes >= LATE_PROBES {
+                one.late_probes = 0;
+                let changes: Vec<_> = self.health.lags(place, now).into_iter().collect();
+                self.take_in(&changes, now);
+            }
             return;
         }
         // A slow one is better than none.
@@ -229,8 +274,6 @@ impl Keeper {
             Found::Slow => self.health.serving().is_empty(),
             Found::Failed(_) => false,
         };
-        one.probe_failed = false;
-        one.probed = now;
         let changes = self.health.probed(place, succeeded, now);
         self.take_in(&changes, now);
     }

@@ -10,10 +10,21 @@ use super::health::Tally;
 use super::judge::Judge;
 use super::latency::Latency;
 use super::trial::{Post, Trial};
+use super::witness::Origin;
 use crate::base::time::Timestamp;
 
 /// A generator that comes (back) into service begins with this part of its share.
 const SLOW_START_SHARE: f64 = 0.1;
+
+/// An answer that takes so many times as long as 99 of 100 of its generator's counts as none.
+const HANGS_FACTOR: u32 = 4;
+
+/// But not below this; and so long where too little is known.
+const HANGS_MIN: Duration = Duration::from_millis(250);
+const HANGS_UNKNOWN: Duration = Duration::from_secs(1);
+
+/// And so long where no other could be asked.
+const HANGS_ALONE: Duration = Duration::from_secs(3);
 
 /// Nanoseconds: more than any generator costs that can work.
 const STALLED: f64 = 1e18;
@@ -136,15 +147,25 @@ impl Generator {
         self.asked.get(cause).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    /// It failed a request in that way.
-    pub(super) fn failed(&self, mark: Mark, took: Duration, now: Timestamp) {
-        self.count_failure(mark);
+    /// It failed a request of that origin in that way.
+    pub(super) fn failed(&self, mark: Mark, of: Origin, took: Duration, now: Timestamp) {
+        self.failures[mark.index()].fetch_add(1, Ordering::Relaxed);
+        self.tally.bad(Some(of));
         self.latency.failed(took, now);
     }
 
-    pub(super) fn count_failure(&self, mark: Mark) {
+    /// It failed a probe in that way, and no request can be to blame for that.
+    pub(super) fn failed_a_probe(&self, mark: Mark) {
         self.failures[mark.index()].fetch_add(1, Ordering::Relaxed);
-        self.tally.bad();
+        self.tally.bad(None);
+        self.tally.vouch();
+    }
+
+    /// An answer that takes longer counts as none, even while it is waited for. Where no other could be asked anyway, one
+    /// that stands still for a moment is better than none.
+    pub(super) fn hangs_after(&self, is_alone: bool) -> Duration {
+        let usual = self.latency.p99().map_or(HANGS_UNKNOWN, |p99| (p99 * HANGS_FACTOR).max(HANGS_MIN));
+        if is_alone { usual.max(HANGS_ALONE) } else { usual }
     }
 
     /// How often it failed since the start, by [`Mark`]; wraps.

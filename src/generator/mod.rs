@@ -10,8 +10,8 @@
 //!
 //! A request is turned away or waits while all permits are out ([`shedding`], [`queue`]); it goes to the better of two
 //! generators in service ([`balance`], over [`latency`] and work in flight); failures and delays are mended by others
-//! (`race`, within a [`budget`]). Who is in service follows from judged answers ([`health`]) and, out of ejection, from
-//! probes alone. What threads share is in the [`roster`].
+//! (`race`, within a [`budget`]). Who is in service follows from judged answers ([`health`]), if the fault is not the request's
+//! ([`witness`]), and, out of ejection, from probes alone. What threads share is in the [`roster`].
 //!
 //! Read [`fleet::Fleet::ask`] first. The HTTP client is [`wire`]; how each kind is spoken to is in [`adapters`].
 
@@ -39,6 +39,7 @@ pub mod shedding;
 pub mod stage;
 pub mod trial;
 pub mod wire;
+pub mod witness;
 
 use std::borrow::Cow;
 use std::time::Duration;

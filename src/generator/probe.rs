@@ -1,7 +1,11 @@
 //! What a generator is asked to see whether it works: a real signature, judged like any other.
 //!
-//! A probe costs a signature, so only generators that are out, or got nothing for a while, are probed, by one task for the
-//! whole process, and what they cost is counted apart.
+//! A probe costs a signature, so only generators that are out, got nothing for a while, or failed and are not asked again, are
+//! probed, by one task for the whole process, and what they cost is counted apart.
+//!
+//! Where no `probe-room` is set, the room of a probe is that of some client's last good answer, and it may have ended since,
+//! also on purpose. So a generator in service that fails at it has not failed its probe before another is seen to do well
+//! at the same room, or before it fails at what every generator can do: to sign the operator's own URL.
 
 use std::time::Duration;
 
@@ -9,14 +13,19 @@ use tokio::time::Instant;
 
 use super::Question;
 use super::attempt::{Cause, Mark};
+use super::balance::{Places, best};
 use super::fleet::Fleet;
 use super::judge::Judgement;
+use super::roster::Roster;
 use super::wire::{Method, Phase, WireError};
 use crate::base::operation::Operation;
 use crate::base::room::Room;
 
 /// No probe takes longer: clients have given up by then.
 pub const PROBE_TIME: Duration = Duration::from_secs(3);
+
+/// Somebody who failed at once has so long for what is asked next.
+const HASTE: Duration = Duration::from_millis(250);
 
 /// What a probe found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +36,7 @@ pub enum Found {
     Slow,
     /// None.
     Failed(Mark),
-    /// It works, and says that what the probe asks for is not to be had, however one asks.
+    /// It works, and what the probe asks for is not to be had: whether for its fault cannot be told.
     Inconclusive,
 }
 
@@ -52,22 +61,60 @@ pub async fn probe(fleet: &Fleet, place: usize) -> Option<Found> {
     let permit = roster.permit_of(place)?;
     let generator = permit.generator();
     let settings = &roster.settings().probe;
-    let room = settings.room.or(roster.good_room()).filter(|_| generator.kind.can(Operation::Connect));
-    let until = Instant::now() + PROBE_TIME;
+    let serves = roster.serving().contains(place);
+    let suspect = serves && roster.is_suspect(place);
+    let until = Instant::now() + if suspect { patience(roster, place) } else { PROBE_TIME };
+    let connects = generator.kind.can(Operation::Connect);
+    let room = settings.room.or(roster.good_room()).filter(|_| connects);
+    let began = Instant::now();
     let mut found = Found::Inconclusive;
+    let mut in_doubt = suspect && connects;
     if let Some(room) = room {
         let target = format!("/webcast/fetch?client=ttlive-other&room_id={room}");
-        found =
-            ask(fleet, place, &question(Operation::Connect, Some(room), None, &target, None), until).await;
+        let connect = question(Operation::Connect, Some(room), None, &target, None);
+        found = ask(fleet, place, &connect, until).await;
+        let is_learned = settings.room.is_none();
+        in_doubt = match found {
+            Found::Good | Found::Slow => false,
+            // A room of a client's may have ended: it must be seen to work somewhere.
+            Found::Failed(_) => serves && is_learned && !works_elsewhere(fleet, place, &connect).await,
+            Found::Inconclusive => in_doubt,
+        };
     }
     // A room that has ended says nothing of a generator.
-    if found == Found::Inconclusive && generator.kind.can(Operation::SignUrl) {
+    if (found == Found::Inconclusive || in_doubt) && generator.kind.can(Operation::SignUrl) {
         let body = serde_json::json!({"url": settings.url, "method": "GET"}).to_string();
         let target = "/webcast/sign_url?client=ttlive-other";
         let question = question(Operation::SignUrl, None, Some(&settings.url), target, Some(body.as_bytes()));
-        found = ask(fleet, place, &question, until).await;
+        let signed = ask(fleet, place, &question, until.max(Instant::now() + HASTE)).await;
+        // Whether it can connect is as open as before.
+        found = if in_doubt && !matches!(signed, Found::Failed(_)) { Found::Inconclusive } else { signed };
+    }
+    if matches!(found, Found::Failed(_)) {
+        generator.latency.failed(began.elapsed(), roster.now());
     }
     Some(found)
+}
+
+/// How long one that is suspect has for a probe: by then its clients' requests would be taken to hang.
+fn patience(roster: &Roster, place: usize) -> Duration {
+    let is_alone = roster.serving().without(place).is_empty();
+    roster.all()[place].hangs_after(is_alone).min(PROBE_TIME)
+}
+
+/// Whether another generator that is in service, and not in doubt itself, has a good answer to it.
+async fn works_elsewhere(fleet: &Fleet, place: usize, question: &Question<'_>) -> bool {
+    let roster = &**fleet.roster();
+    let others = roster.serving().and(roster.able(question.operation)).without(place);
+    let sound = others.iter().filter(|other| !roster.is_suspect(*other));
+    let sound = sound.fold(Places::NONE, Places::with);
+    let now = roster.now();
+    let Some(permit) = best(sound, |other| roster.cost(other, now)).and_then(|other| roster.permit_of(other))
+    else {
+        return false;
+    };
+    let until = Instant::now() + patience(roster, permit.place);
+    matches!(ask(fleet, permit.place, question, until).await, Found::Good | Found::Slow)
 }
 
 async fn ask(fleet: &Fleet, place: usize, question: &Question<'_>, until: Instant) -> Found {
@@ -84,10 +131,7 @@ async fn ask(fleet: &Fleet, place: usize, question: &Question<'_>, until: Instan
             if took > roster.slow() { Found::Slow } else { Found::Good }
         }
         Ok(Judgement::BlamesRequest(_)) => Found::Inconclusive,
-        Ok(Judgement::Bad(_)) | Err(_) => {
-            generator.latency.failed(took, now);
-            Found::Failed(Mark::of(&judged))
-        }
+        Ok(Judgement::Bad(_)) | Err(_) => Found::Failed(Mark::of(&judged)),
     }
 }
 

@@ -16,8 +16,9 @@ use super::balance::Places;
 use super::bell::Ring;
 use super::fleet::{ATTEMPTS_MAX, End, Fleet, Outcome};
 use super::judge::Judgement;
-use super::roster::Permit;
+use super::roster::{Payer, Permit};
 use super::wire::WireError;
+use super::witness::Origin;
 use super::{Failure, Question};
 
 /// No hedge comes sooner: below this, what is lost is not worth a signature.
@@ -26,16 +27,6 @@ const HEDGE_MIN: Duration = Duration::from_millis(10);
 /// When a hedge comes for a generator of which too little is known.
 const HEDGE_UNKNOWN: Duration = Duration::from_millis(150);
 
-/// An answer that takes so many times as long as 99 of 100 of its generator's counts as none, even while it is waited for.
-const HANGS_FACTOR: u32 = 4;
-
-/// But not below this; and so long where too little is known.
-const HANGS_MIN: Duration = Duration::from_millis(250);
-const HANGS_UNKNOWN: Duration = Duration::from_secs(1);
-
-/// Where no other could be asked anyway, one that stands still for a moment is better than none.
-const HANGS_ALONE: Duration = Duration::from_secs(3);
-
 type Judged = Result<Judgement, WireError>;
 type Running<'f> = Pin<Box<dyn Future<Output = Judged> + 'f>>;
 
@@ -43,6 +34,7 @@ type Running<'f> = Pin<Box<dyn Future<Output = Judged> + 'f>>;
 pub(super) struct Race<'f, 'q> {
     fleet: &'f Fleet,
     question: &'f Question<'q>,
+    payer: Payer<'f>,
     deadline: Instant,
     /// Who may be asked still.
     left: Places,
@@ -59,15 +51,27 @@ impl<'f, 'q> Race<'f, 'q> {
     pub(super) fn among(
         fleet: &'f Fleet,
         question: &'f Question<'q>,
+        payer: Payer<'f>,
         places: Places,
         deadline: Instant,
     ) -> Self {
-        Self { fleet, question, deadline, left: places }
+        Self { fleet, question, payer, deadline, left: places }
     }
 
     /// One attempt and no more.
-    pub(super) fn alone(fleet: &'f Fleet, question: &'f Question<'q>, deadline: Instant) -> Self {
-        Self::among(fleet, question, Places::NONE, deadline)
+    pub(super) fn alone(
+        fleet: &'f Fleet,
+        question: &'f Question<'q>,
+        payer: Payer<'f>,
+        deadline: Instant,
+    ) -> Self {
+        Self::among(fleet, question, payer, Places::NONE, deadline)
+    }
+
+    fn runner(&self, permit: Permit<'f>, cause: Cause, began: Instant) -> Runner<'f, 'q> {
+        permit.generator().asked(cause);
+        let Self { fleet, question, payer, .. } = *self;
+        Runner { fleet, question, payer, permit, cause, began, is_booked: false, is_alone: false }
     }
 
     /// From the first permit to the end.
@@ -82,7 +86,7 @@ impl<'f, 'q> Race<'f, 'q> {
         // The first is part of this future; only further ones are allocated for.
         let mut first = pin!(fleet.ask_one(permit.place, question, deadline));
         let mut others: [Option<Running<'f>>; ATTEMPTS_MAX - 1] = [const { None }; ATTEMPTS_MAX - 1];
-        let mut runners = [Some(Runner::new(fleet, permit, Cause::First, began)), None, None];
+        let mut runners = [Some(self.runner(permit, Cause::First, began)), None, None];
         let mut count = 1;
         let mut ring = self.late_ring(runners[0].as_mut(), began);
         let mut attempts = [None; ATTEMPTS_MAX];
@@ -111,7 +115,7 @@ impl<'f, 'q> Race<'f, 'q> {
             match event {
                 Event::Answered(which, judged) => {
                     if let Some(runner) = runners[which].take() {
-                        attempts[which] = Some(runner.ended(question, &judged, now));
+                        attempts[which] = Some(runner.ended(&judged, now));
                         let place = attempts[which].map_or(0, |attempt: Attempt| attempt.generator);
                         match judged {
                             Ok(Judgement::Good(good)) => break (End::Good(good, place), now),
@@ -135,7 +139,7 @@ impl<'f, 'q> Race<'f, 'q> {
             if let Some(permit) = another {
                 self.left = self.left.without(permit.place);
                 others[count - 1] = Some(Box::pin(fleet.ask_one(permit.place, question, deadline)));
-                runners[count] = Some(Runner::new(fleet, permit, cause, now));
+                runners[count] = Some(self.runner(permit, cause, now));
                 ring = self.late_ring(runners[count].as_mut(), now);
                 count += 1;
             } else if let Some(failure) = failure
@@ -147,9 +151,16 @@ impl<'f, 'q> Race<'f, 'q> {
                 ring = self.late_ring(runners.iter_mut().flatten().next(), now);
             }
         };
+        let won = matches!(end, End::Good(..));
         for (runner, attempt) in runners.into_iter().zip(&mut attempts) {
             if let Some(runner) = runner {
-                *attempt = Some(runner.overtaken(now));
+                *attempt = Some(runner.overtaken(won, now));
+            } else if count > 1
+                && won
+                && let Some(attempt) = attempt
+                && attempt.mark.is_failure()
+            {
+                fleet.roster.all()[attempt.generator].tally.vouch();
             }
         }
         if let Some(first) = &attempts[0] {
@@ -159,7 +170,7 @@ impl<'f, 'q> Race<'f, 'q> {
     }
 
     /// When another is asked if this one has not answered; where none may be, when this one is taken to hang.
-    fn late_ring(&self, runner: Option<&mut Runner<'f>>, now: Instant) -> Option<Ring<'f>> {
+    fn late_ring(&self, runner: Option<&mut Runner<'f, 'q>>, now: Instant) -> Option<Ring<'f>> {
         let runner = runner?;
         runner.is_alone = self.left.is_empty() || !self.question.operation.may_be_repeated();
         let after = if runner.is_alone { runner.hangs_after() } else { runner.late_after() };
@@ -179,8 +190,10 @@ fn poll_others(others: &mut [Option<Running<'_>>], cx: &mut Context<'_>) -> Poll
 }
 
 /// One attempt while it runs: what comes of it is booked for its generator, also when it is dropped.
-struct Runner<'f> {
+struct Runner<'f, 'q> {
     fleet: &'f Fleet,
+    question: &'f Question<'q>,
+    payer: Payer<'f>,
     permit: Permit<'f>,
     cause: Cause,
     began: Instant,
@@ -189,12 +202,7 @@ struct Runner<'f> {
     is_alone: bool,
 }
 
-impl<'f> Runner<'f> {
-    fn new(fleet: &'f Fleet, permit: Permit<'f>, cause: Cause, began: Instant) -> Self {
-        permit.generator().asked(cause);
-        Self { fleet, permit, cause, began, is_booked: false, is_alone: false }
-    }
-
+impl Runner<'_, '_> {
     /// After so long another is asked: what 95 of 100 of its own answers keep within.
     fn late_after(&self) -> Duration {
         if self.fleet.roster.settings().hedge {
@@ -205,22 +213,29 @@ impl<'f> Runner<'f> {
     }
 
     fn hangs_after(&self) -> Duration {
-        let p99 = self.permit.generator().latency.p99();
-        let usual = p99.map_or(HANGS_UNKNOWN, |p99| (p99 * HANGS_FACTOR).max(HANGS_MIN));
-        if self.is_alone { usual.max(HANGS_ALONE) } else { usual }
+        self.permit.generator().hangs_after(self.is_alone)
+    }
+
+    /// Whose fault a failure may be, beside the generator's.
+    fn origin(&self) -> Origin {
+        let subject = |question: &Question<'_>| match question.room {
+            Some(room) => self.fleet.roster.hash(&room),
+            None => self.fleet.roster.hash(&question.url),
+        };
+        Origin::new(self.fleet.roster.hash(&self.payer), subject(self.question))
     }
 
     /// It has answered, or failed.
-    fn ended(mut self, question: &Question<'_>, judged: &Judged, now: Instant) -> Attempt {
+    fn ended(mut self, judged: &Judged, now: Instant) -> Attempt {
         let (generator, took) = (self.permit.generator(), now.duration_since(self.began));
         let mark = Mark::of(judged);
         let at = self.fleet.roster.at(now);
         match judged {
             Ok(Judgement::Good(_)) => {
                 generator.latency.answered(took, at);
-                self.fleet.answered_well(question);
+                self.fleet.answered_well(self.question);
                 // Who sends a chat message waits for it; it says little of how fast signatures are made.
-                if took > self.fleet.roster.slow() && question.operation.may_be_repeated() {
+                if took > self.fleet.roster.slow() && self.question.operation.may_be_repeated() {
                     generator.tally.slow();
                 } else {
                     generator.tally.good();
@@ -231,14 +246,18 @@ impl<'f> Runner<'f> {
             _ if self.is_booked => {}
             // We could not have sent it to anybody.
             Err(WireError::Unsendable(_)) => {}
-            Ok(Judgement::Bad(_)) | Err(_) => generator.failed(mark, took, at),
+            Ok(Judgement::Bad(_)) | Err(_) => generator.failed(mark, self.origin(), took, at),
         }
         self.is_booked = true;
         self.attempt(mark, now)
     }
 
-    /// Another's answer came first.
-    fn overtaken(self, now: Instant) -> Attempt {
+    /// Another's answer came first; whether a good one.
+    fn overtaken(mut self, by_good: bool, now: Instant) -> Attempt {
+        self.still_runs(now);
+        if self.is_booked && by_good {
+            self.permit.generator().tally.vouch();
+        }
         self.attempt(Mark::OVERTAKEN, now)
     }
 
@@ -257,14 +276,14 @@ impl<'f> Runner<'f> {
         if !self.is_booked && took >= self.hangs_after() {
             self.is_booked = true;
             let mark = Mark::of(&Err(WireError::TimedOut(super::wire::Phase::Head)));
-            self.permit.generator().failed(mark, took, self.fleet.roster.at(now));
+            self.permit.generator().failed(mark, self.origin(), took, self.fleet.roster.at(now));
         }
     }
 }
 
 /// Given up before it answered, as it was overtaken or its client hung up: that says something once it took longer than is
 /// usual for it, and nothing before.
-impl Drop for Runner<'_> {
+impl Drop for Runner<'_, '_> {
     fn drop(&mut self) {
         if self.is_booked {
             return;

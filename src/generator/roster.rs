@@ -123,6 +123,19 @@ impl Roster {
         }
     }
 
+    /// Takes over from a roster that it is put in the place of: those that are in both and were ejected are so here.
+    pub(super) fn succeed(&self, old: &Self, now: Timestamp) {
+        let was_out = |generator: &Arc<Generator>| {
+            let place = old.all.iter().position(|before| Arc::ptr_eq(before, generator));
+            place.is_some_and(|place| !old.serving().contains(place))
+        };
+        let out = self.all.iter().enumerate().filter(|(_, generator)| was_out(generator));
+        let serving = out.fold(self.serving(), |all, (place, _)| all.without(place));
+        let all_out_since = serving.is_empty().then(|| now - old.all_out_for(now));
+        self.serve(serving, all_out_since);
+        self.good_room.store(old.good_room.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     /// All generators, in the order of the deployment file.
     pub fn all(&self) -> &[Arc<Generator>] {
         &self.all
@@ -275,6 +288,17 @@ impl Roster {
         if self.waiting() == 0 { Duration::ZERO } else { self.line().stands_for(now) }
     }
 
+    /// A keyed hash: a stranger cannot make two things look like one.
+    pub(super) fn hash(&self, of: &impl Hash) -> u64 {
+        self.hasher.hash_one(of)
+    }
+
+    /// Whether a generator failed so often in a row that it would be out, and nobody bears witness to it.
+    pub(super) fn is_suspect(&self, place: usize) -> bool {
+        let tally = &self.all[place].tally;
+        tally.in_a_row() >= self.settings.ejection.failures_in_a_row && !tally.is_convicted()
+    }
+
     /// Waits until one of `places` has room, and no longer than `until`.
     pub async fn wait(
         &self,
@@ -282,9 +306,7 @@ impl Roster {
         places: Places,
         until: Instant,
     ) -> Result<Permit<'_>, Unserved> {
-        let mut account = self.hasher.build_hasher();
-        asker.payer.hash(&mut account);
-        let account = std::hash::Hasher::finish(&account);
+        let account = self.hash(&asker.payer);
         let ticket = {
             let mut line = self.line();
             let entered = line.enter(Entry { account, rank: asker.rank, places }, self.now());

@@ -1,7 +1,8 @@
-//! The generators in force, and how a reload changes them while requests are under way.
+//! The generators in force and how they are asked, and how a reload changes that while requests are under way.
 //!
 //! A [`Roster`] does not change. A reload makes another and puts it in its place; each thread goes over to it with its next
-//! tick. A generator that stands as it stood is the same in both: what is known of it, its work in flight and its duty go on.
+//! tick. A generator that stands as it stood is the same in both: what is known of it, its work in flight and its duty go on,
+//! and one that was ejected stays so until a probe finds it well.
 //! One that was taken out finishes what it has: whoever asked it holds the roster that it is in, and those who wait in that
 //! roster's queue are served from it (`Retired`). So nothing is lost.
 
@@ -37,6 +38,8 @@ pub struct Changes {
     pub removed: Vec<Arc<str>>,
     /// Those of the same name that are not what they were.
     pub replaced: Vec<Arc<str>>,
+    /// How they are asked, by the fields that are not what they were: a line for each.
+    pub asked: Vec<String>,
 }
 
 impl Changes {
@@ -46,7 +49,8 @@ impl Changes {
         let added = self.added.iter().map(line("is added"));
         let replaced = self.replaced.iter().map(line("is replaced by its new settings"));
         let removed = self.removed.iter().map(line("is taken out: what it works on is finished"));
-        added.chain(replaced).chain(removed).collect()
+        let asked = self.asked.iter().map(|line| format!("of how generators are asked, {line}"));
+        added.chain(replaced).chain(removed).chain(asked).collect()
     }
 }
 
@@ -65,7 +69,6 @@ pub struct Stage {
     /// Those of the current roster, in its order; held while it is replaced.
     known: Mutex<Vec<Known>>,
     retired: Mutex<Vec<Retired>>,
-    settings: Settings,
 }
 
 /// A roster that was replaced, and when.
@@ -76,14 +79,12 @@ impl Stage {
     /// With the first of them.
     pub fn new(wanted: Vec<Wanted>, settings: Settings, now: Timestamp) -> Self {
         let known: Vec<Known> = wanted.into_iter().map(Known::new).collect();
-        let roster =
-            Roster::of(known.iter().map(|one| Arc::clone(&one.generator)).collect(), settings.clone(), now);
+        let roster = Roster::of(known.iter().map(|one| Arc::clone(&one.generator)).collect(), settings, now);
         Self {
             current: ArcSwap::from_pointee(roster),
             generation: AtomicU64::new(1),
             known: Mutex::new(known),
             retired: Mutex::default(),
-            settings,
         }
     }
 
@@ -97,8 +98,8 @@ impl Stage {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Puts others in force, at once; `None` where they are what they were.
-    pub fn set(&self, wanted: Vec<Wanted>, now: Timestamp) -> Option<Changes> {
+    /// Puts others in force, at once; `None` where they are what they were, and asked as they were.
+    pub fn set(&self, wanted: Vec<Wanted>, settings: Settings, now: Timestamp) -> Option<Changes> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut changes, mut next) = (Changes::default(), Vec::with_capacity(wanted.len()));
         for wanted in wanted {
@@ -118,14 +119,13 @@ impl Stage {
         let stays = |one: &Known| next.iter().any(|next| next.generator.name == one.generator.name);
         changes.removed =
             known.iter().filter(|one| !stays(one)).map(|one| Arc::clone(&one.generator.name)).collect();
+        let old = self.roster();
+        changes.asked = old.settings().changes(&settings);
         if changes == Changes::default() {
             return None;
         }
-        let roster = Roster::of(
-            next.iter().map(|one| Arc::clone(&one.generator)).collect(),
-            self.settings.clone(),
-            now,
-        );
+        let roster = Roster::of(next.iter().map(|one| Arc::clone(&one.generator)).collect(), settings, now);
+        roster.succeed(&old, now);
         let old = self.current.swap(Arc::new(roster));
         *known = next;
         self.generation.fetch_add(1, Ordering::Release);
@@ -158,6 +158,7 @@ impl Known {
 mod tests {
     use super::*;
     use crate::generator::adapters::Kind;
+    use crate::generator::balance::Places;
     use crate::generator::judge::Judge;
     use crate::generator::trial::Duty;
 
@@ -177,13 +178,21 @@ mod tests {
             Stage::new(vec![wanted("a", 1), wanted("b", 1), wanted("c", 1)], Settings::default(), now);
         let before = stage.roster();
         before.assign(0, Duty::Drained).unwrap();
-        assert_eq!(stage.set(vec![wanted("a", 1), wanted("b", 1), wanted("c", 1)], now), None);
+        let settings = Settings::default();
+        let same = vec![wanted("a", 1), wanted("b", 1), wanted("c", 1)];
+        assert_eq!(stage.set(same, settings.clone(), now), None);
         assert_eq!(stage.generation(), 1);
-        let changes = stage.set(vec![wanted("d", 1), wanted("b", 2), wanted("a", 1)], now).unwrap();
+        let others = vec![wanted("d", 1), wanted("b", 2), wanted("a", 1)];
+        let changes = stage.set(others, settings, now).unwrap();
         assert_eq!((stage.generation(), changes.lines().len()), (2, 3));
         assert_eq!(
             changes,
-            Changes { added: names(&["d"]), removed: names(&["c"]), replaced: names(&["b"]) }
+            Changes {
+                added: names(&["d"]),
+                removed: names(&["c"]),
+                replaced: names(&["b"]),
+                asked: Vec::new()
+            }
         );
         let after = stage.roster();
         assert!(Arc::ptr_eq(&before.all()[0], &after.all()[2]), "the same, with what it works on");
@@ -191,5 +200,24 @@ mod tests {
         assert!(!Arc::ptr_eq(&before.all()[1], &after.all()[1]));
         assert!(before.all()[2].has_room(), "one that was taken out finishes what it has");
         stage.tend_retired(now);
+    }
+
+    #[test]
+    fn how_they_are_asked_changes_too_and_who_is_out_stays_out() {
+        let now = Timestamp::from_secs(9);
+        let three = || vec![wanted("a", 1), wanted("b", 1), wanted("c", 1)];
+        let stage = Stage::new(three(), Settings::default(), now);
+        let before = stage.roster();
+        before.serve(Places::first(3).without(1), None);
+        before.note_good_room(7);
+        let settings = Settings { hedge: false, ..Settings::default() };
+        let changes = stage.set(three(), settings.clone(), now).unwrap();
+        assert_eq!(changes.lines(), ["of how generators are asked, `hedge` is false, and was true"]);
+        let after = stage.roster();
+        assert!(!after.settings().hedge && Arc::ptr_eq(&before.all()[0], &after.all()[0]));
+        assert_eq!((after.serving(), after.good_room()), (Places::first(3).without(1), Some(7)));
+        // A new version of it has not failed anybody yet.
+        stage.set(vec![wanted("a", 1), wanted("b", 2), wanted("c", 1)], settings, now).unwrap();
+        assert_eq!(stage.roster().serving(), Places::first(3));
     }
 }

@@ -122,6 +122,44 @@ fn generators_are_added_drained_and_removed_under_load_and_nothing_is_lost() {
 }
 
 #[test]
+fn how_they_are_asked_is_reloaded_under_load_and_what_waits_for_a_start_is_named() {
+    let (first, second) = (Generator::good(), Generator::good());
+    let tables = [table("first", &first, ""), table("second", &second, "")].concat();
+    let gateway = Setup::new(OPEN).config(&tables).start();
+    let load = Load::on(&gateway);
+    gateway.wait_until("answers", |_| load.answered.load(Ordering::Acquire) > 20);
+    let probed = || second.asked().iter().any(|asked| asked.target.contains("client=ttlive-other"));
+    assert!(!probed(), "one that has work is not probed");
+    done(&gateway, &["generators", "drain", "first"]);
+    done(&gateway, &["generators", "reset", "first"]);
+
+    let asking = "[generators]\nqueue-length = 9\nprobe-idle = \"1s\"\nhedge = false\n";
+    write(&gateway, &[asking, &tables].concat());
+    let said = done(&gateway, &["reload"]);
+    for line in [
+        "of how generators are asked, `queue-length` is 9, and was 512",
+        "of how generators are asked, `probe-idle` is 1s, and was 30s",
+        "of how generators are asked, `hedge` is false, and was true",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+    let again = done(&gateway, &["reload"]);
+    assert!(!again.contains("generators are asked"), "{again}");
+    let answered = load.end();
+    // Nobody asks any more: with the default it would not be probed within half a minute.
+    gateway.wait_until("a probe", |_| probed());
+
+    write(&gateway, &[asking, &tables, "[record]\nkeep = \"1d\"\n"].concat());
+    let said = done(&gateway, &["reload"]);
+    assert!(said.contains("`[record]` is not what it was: it is read at the start only"), "{said}");
+    let records = gateway.stop().records();
+    let good = records.iter().filter(|record| record["outcome"] == "good").count();
+    assert_eq!(good, answered, "nothing is lost");
+    let detail = records.iter().find(|record| record["event"] == "generators-reloaded").expect("a line");
+    assert!(detail["detail"].as_str().unwrap().contains("`hedge`"), "{detail}");
+}
+
+#[test]
 fn what_a_removed_generator_works_on_is_finished() {
     let (gate, second) = (Gate::default(), Generator::good());
     let held = gate.clone();

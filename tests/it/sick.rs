@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::gateway::{Gateway, OPEN, PATIENCE, Setup, ask};
 use crate::generators::CONNECT_TARGET;
-use crate::moods::generator::{Generator, Settings};
+use crate::moods::generator::{Generator, NOBODYS_ROOM, Settings};
 use crate::moods::load::{Group, Load, Running, Tally};
 use crate::moods::mood::Mood;
 
@@ -233,9 +233,8 @@ fn one_that_is_well_again_is_found_by_probes_and_not_by_clients() {
     at_once(&[()], async |()| {
         let mut clients = patient_clients(gateway.public, 60.0, PATIENCE);
         clients.ask_for(Duration::from_secs(1)).await.end().await;
-        // Two of three: a single one is hardly asked any more after its first failures, and so not found out for long.
+        // A single one: after its first failure hardly anybody is sent to it.
         one.set(Mood::Html);
-        generators[1].set(Mood::Html);
         let mut rounds = 0;
         while gateway.metric("signgate_generator_ejected{generator=\"euler\"}") == 0.0 {
             rounds += 1;
@@ -256,4 +255,27 @@ fn one_that_is_well_again_is_found_by_probes_and_not_by_clients() {
         }
         assert_eq!(all.good, all.sent, "nobody noticed: {:?}", all.faults);
     });
+}
+
+/// A caller repeats a request that no generator can serve, with little else going on: nobody else pays for it.
+#[test]
+fn who_asks_for_what_nobody_can_serve_ejects_no_generator() {
+    let generators = [(); 3].map(|()| Generator::start(Settings::default()));
+    let gateway = gateway(&generators);
+    let public = gateway.public;
+    // Good to everybody but for that room.
+    let bad = format!("/webcast/fetch?client=ttlive-python&room_id={NOBODYS_ROOM}");
+    for round in 0..60 {
+        let failed = ask(public, "GET", &bad, &[], None);
+        assert_eq!(failed.status, 502, "in round {round}: {}", failed.text());
+        if round % 20 == 19 {
+            // Every look of the keeper would have ejected them by now.
+            std::thread::sleep(Duration::from_millis(100));
+            assert_eq!(ask(public, "GET", CONNECT_TARGET, &[], None).status, 200, "in round {round}");
+        }
+    }
+    for name in ["euler", "euler-2", "euler-3"] {
+        let ejected = gateway.metric(&format!("signgate_generator_ejected{{generator=\"{name}\"}}"));
+        assert!(ejected < 0.5, "{name}:\n{}", gateway.metrics());
+    }
 }

@@ -16,6 +16,9 @@ use super::answer::{self, COOKIE};
 use super::load::ROOMS;
 use super::mood::Mood;
 
+/// A room that no generator has anything for: whatever its mood, the answer is 200 with an empty body.
+pub const NOBODYS_ROOM: u64 = 7_400_000_000_000_000_000;
+
 /// How long the phases of a flapping one are.
 pub const FLAP: Duration = Duration::from_secs(2);
 
@@ -374,6 +377,7 @@ impl Patient {
             let _slot = self.slots.acquire().await;
             sleep(if mood == Mood::Slow { SLOW } else { self.settings.takes }).await;
         }
+        let mood = if request.room() == NOBODYS_ROOM { Mood::Empty } else { mood };
         let (lines, body) = self.good(request);
         let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let whole = |lines: &[&str], body: &[u8]| [&answer::head(200, lines, body.len()), body].concat();

@@ -76,6 +76,27 @@ impl World {
         Box::pin(ask(&self.fleet, operation)).await
     }
 
+    /// The same of callers and rooms of their own: the `n`th request is that caller's, and for that room.
+    async fn load_of(&self, per_second: u32, secs: u64, who: impl Fn(u64) -> (u8, u64)) -> Vec<Asked> {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
+        let mut running = tokio::task::JoinSet::new();
+        for n in 0..u64::from(per_second) * secs {
+            ticks.tick().await;
+            let (fleet, (caller, room)) = (Rc::clone(&self.fleet), who(n));
+            running.spawn_local(async move {
+                let question = Question { room: Some(Room::Id(room)), ..question(Operation::Connect) };
+                let asker = Asker {
+                    payer: Payer::Proxy(Prefix::proxy(std::net::IpAddr::from([203, 0, 113, caller]))),
+                    rank: 0,
+                };
+                let began = Instant::now();
+                let outcome = fleet.ask(&question, asker, began + Duration::from_secs(14)).await;
+                Asked { outcome, took: began.elapsed() }
+            });
+        }
+        running.join_all().await
+    }
+
     /// Asks so often a second for so long, and waits for all answers.
     async fn load(&self, per_second: u32, secs: u64) -> Vec<Asked> {
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
@@ -274,6 +295,108 @@ async fn when_one_works_again_it_is_found_within_two_seconds_and_not_by_users() 
         .await;
     assert!(share_good(&late) >= 0.999, "{}", share_good(&late));
     assert!(world.asked(0, Cause::Probe) > 0);
+}
+
+const BAD_ROOM: u64 = 66;
+
+/// One caller repeats requests that fail wherever they are asked, with hardly anybody else there.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_fails_everywhere_ejects_nobody() {
+    for (honest, rooms) in [(false, 1), (false, 50), (true, 1), (true, 50)] {
+        // Good for everybody at first: the gateway has learned the very room for its probes.
+        let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let play = || {
+            let ended = Arc::clone(&ended);
+            Play::by_room(move |room| match room {
+                Some(Room::Id(BAD_ROOM)) => !ended.load(std::sync::atomic::Ordering::Relaxed),
+                Some(Room::Id(room)) => room < BAD_ROOM,
+                _ => true,
+            })
+        };
+        let world = World::of(vec![play(), play(), play()]);
+        world
+            .run(async {
+                world.load_of(5, 2, |_| (1, BAD_ROOM)).await;
+                ended.store(true, std::sync::atomic::Ordering::Relaxed);
+                for second in 0..30 {
+                    let who = |n| if honest && n == 7 { (2, 5) } else { (1, BAD_ROOM + n % rooms) };
+                    let asked = world.load_of(20, 1, who).await;
+                    let good = asked.iter().filter(|asked| asked.is_good()).count();
+                    assert_eq!(good, usize::from(honest), "at second {second}");
+                    assert_eq!(all_out(&asked), 0, "at second {second}");
+                }
+            })
+            .await;
+        assert_eq!(world.fleet.roster.serving(), Places::first(3));
+        let probes: u32 = (0..3).map(|place| world.asked(place, Cause::Probe)).sum();
+        assert!(probes <= 3 * 35, "{probes}: it costs few signatures");
+    }
+}
+
+/// How many were told that no generator works.
+fn all_out(asked: &[Asked]) -> usize {
+    let is_out =
+        |asked: &&Asked| matches!(asked.outcome.end, End::Failed(Failure::NoCapacity(Lack::AllOut, _)));
+    asked.iter().filter(is_out).count()
+}
+
+/// Connects fail at all of them, and URLs are signed as before: what many callers of many rooms meet is no caller's doing.
+#[tokio::test(start_paused = true)]
+async fn where_all_fail_at_everybodys_connects_all_are_out() {
+    let world = World::of((0..3).map(|_| Play::by_room(|room| room.is_none())).collect());
+    world
+        .run(async {
+            world.load_of(20, 5, |n| (1, n)).await;
+            assert_eq!(world.fleet.roster.serving(), Places::first(3), "one caller, whatever rooms");
+            world.load_of(20, 5, |n| ((n % 200) as u8, 5)).await;
+            assert_eq!(world.fleet.roster.serving(), Places::first(3), "one room, whoever asks");
+            let asked = world.load_of(100, 3, |n| ((n % 9) as u8, n)).await;
+            assert!(all_out(&asked) > 60, "everybody's: {}", all_out(&asked));
+        })
+        .await;
+}
+
+/// Two of choice avoid one that failed, so nobody's request finds out what is the matter with it.
+#[tokio::test(start_paused = true)]
+async fn a_single_sick_one_among_good_ones_is_ejected_though_hardly_anybody_asks_it() {
+    type Mood = (&'static str, fn() -> Play);
+    let sick: [Mood; 4] = [
+        ("bad", Play::bad),
+        ("hangs", Play::hangs),
+        ("takes three seconds", || Play::good(Duration::from_secs(3))),
+        ("takes a second", || Play::good(Duration::from_secs(1))),
+    ];
+    for (mood, sick) in sick {
+        // With two a second it takes its time until it is known what is usual.
+        for (per_second, secs) in [(2, 120), (20, 45), (200, 45)] {
+            let world = World::of(vec![sick(), Play::good(20 * MS), Play::good(20 * MS)]);
+            world.run(world.load(per_second, secs)).await;
+            assert_eq!(
+                world.fleet.roster.serving(),
+                Places::first(3).without(0),
+                "{mood}, {per_second} a second"
+            );
+            let probes = world.asked(0, Cause::Probe);
+            assert!(probes <= 20, "{mood}: {probes} probes");
+        }
+    }
+}
+
+/// One that failed once and is well is asked once more, and not again and again.
+#[tokio::test(start_paused = true)]
+async fn a_single_failure_costs_one_probe() {
+    let failed = std::sync::atomic::AtomicBool::new(false);
+    let once = Play::new(move || {
+        let good = failed.swap(true, std::sync::atomic::Ordering::Relaxed);
+        async move {
+            tokio::time::sleep(20 * MS).await;
+            good
+        }
+    });
+    let world = World::of(vec![once, Play::good(20 * MS), Play::good(20 * MS)]);
+    world.run(world.load(50, 20)).await;
+    assert_eq!(world.fleet.roster.serving(), Places::first(3));
+    assert_eq!(world.asked(0, Cause::Probe), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,7 +21,7 @@ impl World {
     fn of(count: usize) -> Self {
         let now = Timestamp::from_secs(1_000);
         let tallies = (0..count).map(|_| Tally::default()).collect();
-        Self { health: Health::new(RULES, count, now), tallies, now }
+        Self { health: Health::new(RULES, count, Places::first(count), now), tallies, now }
     }
 
     fn look(&mut self) -> Vec<Change> {
@@ -51,11 +51,15 @@ fn good(tallies: &[Tally], places: &[usize]) {
     }
 }
 
+/// Failures of requests at which another generator did well.
 fn bad(tallies: &[Tally], places: &[usize]) {
     for place in places {
-        tallies[*place].bad();
+        tallies[*place].bad(Some(ORIGIN));
+        tallies[*place].vouch();
     }
 }
+
+const ORIGIN: Origin = Origin::new(6, 8);
 
 #[test]
 fn five_failures_in_a_row_eject_and_four_do_not() {
@@ -67,7 +71,7 @@ fn five_failures_in_a_row_eject_and_four_do_not() {
     assert_eq!(world.look(), [], "a good answer in between: it lives");
     bad(&world.tallies, &[0]);
     let changes = world.look();
-    let expected = Counts { good: 1, bad: 9, ..Counts::default() };
+    let expected = Counts { good: 1, bad: 9, vouched: 9, ..Counts::default() };
     assert_eq!(
         changes,
         [Change::Ejected { place: 0, why: Why::Dead, counts: expected, probed_in: RULES.eject_for }]
@@ -235,4 +239,61 @@ fn what_is_older_than_five_seconds_is_forgotten() {
     assert_eq!(world.health.window(0).good, 9);
     world.run(5.1, |_, _| {});
     assert_eq!(world.health.window(0), Counts::default());
+}
+
+#[test]
+fn failures_to_which_nobody_bears_witness_eject_nobody() {
+    let mut world = World::of(3);
+    let fail = |tallies: &[Tally]| {
+        for tally in tallies {
+            tally.bad(Some(ORIGIN));
+        }
+    };
+    assert_eq!(world.run(20.0, |tallies, _| fail(tallies)), [], "whatever is asked");
+    // A little honest work beside.
+    let changes = world.run(20.0, |tallies, look| {
+        fail(tallies);
+        if look % 20 < 3 {
+            good(tallies, &[look % 20]);
+        }
+    });
+    assert_eq!(changes, []);
+    fail(&world.tallies);
+    (0..5).for_each(|_| fail(&world.tallies));
+    world.tallies[1].vouch();
+    let changes = world.look();
+    assert!(matches!(changes[..], [Change::Ejected { place: 1, why: Why::Dead, .. }]), "{changes:?}");
+}
+
+#[test]
+fn failures_of_many_for_many_rooms_are_the_generators_where_a_probe_cannot_tell() {
+    let mut world = World::of(2);
+    let fail = |tallies: &[Tally], look: usize| {
+        let origin = Origin::new((look as u64 % 5) << 1, look as u64 % 7);
+        for tally in tallies {
+            tally.bad(Some(origin));
+        }
+    };
+    assert_eq!(world.run(2.0, fail), [], "a probe is asked first");
+    world.tallies.iter().for_each(Tally::unclear);
+    assert!(world.look().contains(&Change::AllOut));
+}
+
+#[test]
+fn one_that_lags_is_ejected_unless_it_is_the_last() {
+    let mut world = World::of(2);
+    assert!(matches!(world.health.lags(0, world.now), Some(Change::Ejected { why: Why::Worse, .. })));
+    assert_eq!(world.health.lags(0, world.now), None, "it is out");
+    assert_eq!(world.health.lags(1, world.now), None, "the last one");
+}
+
+#[test]
+fn one_that_was_out_before_is_probed_at_once_and_serves_nobody_until_then() {
+    let now = Timestamp::from_secs(1_000);
+    let mut health = Health::new(RULES, 3, Places::first(3).without(1), now);
+    assert_eq!(
+        (health.serving(), health.probes_due(now)),
+        (Places::first(3).without(1), Places::NONE.with(1))
+    );
+    assert!(matches!(health.probed(1, true, now)[..], [Change::Recovered { place: 1, .. }]));
 }

@@ -107,7 +107,7 @@ pub enum Lack {
     Shed,
     /// As many wait as may, or this one had to make room for another.
     QueueFull,
-    /// No generator had room in time.
+    /// No generator had room in time, or would have had.
     QueueSlow,
 }
 

@@ -5,10 +5,12 @@
 //!   one.
 //! - **Fair.** Within a tier accounts take turns (callers without a key: addresses), and none has more than its share of the
 //!   places: one that asks a thousand times waits behind itself.
-//! - **Oldest first, and newest first when overloaded.** A short queue is a burst: it is served in order. One that has not been
-//!   empty for [`OVERLOADED_AFTER`] will not be worked off: in order, everybody would wait for as long as the queue is, and
-//!   be answered when they have given up. So the newest is served, while it is worth it, and the oldest, who is lost anyway,
-//!   makes room or runs out of time (the "adaptive LIFO" of Maurer, "Fail at Scale", ACM Queue 13(8), 2015).
+//! - **Nobody in vain.** Whoever enters is likely to be served in time: how many are [ahead](Line::ahead) over the rate at which
+//!   they are served is how long it takes (Little's law), and who would wait too long is refused when they come.
+//! - **Oldest first, and newest first when overloaded.** As long as that holds they are served in order. Where somebody has waited
+//!   for [`OVERLOADED_AFTER`] it did not: generators became slower, or it is a burst that is only just worked off. In order,
+//!   everybody would wait for as long as the queue is, and be answered when they have given up. So the newest is served, and
+//!   the oldest makes room or runs out of time (the "adaptive LIFO" of Maurer, "Fail at Scale", ACM Queue 13(8), 2015).
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -19,9 +21,8 @@ use hashbrown::HashMap;
 use super::balance::Places;
 use crate::base::time::Timestamp;
 
-/// A queue that has not been empty for so long is one of overload: bursts of a second's traffic within a tenth of it are over
-/// by then.
-pub const OVERLOADED_AFTER: Duration = Duration::from_millis(100);
+/// Where somebody has waited for so long it is overload: well beyond what a [standing](Line::stands_for) queue is held at.
+pub const OVERLOADED_AFTER: Duration = Duration::from_millis(500);
 
 /// Tiers, by when they are shed: 0 goes first.
 pub const RANKS_MAX: usize = 64;
@@ -89,6 +90,10 @@ pub struct Line {
     length: usize,
     number: u64,
     not_empty_since: Option<Timestamp>,
+    /// All as they came, with who has gone since: to know the oldest.
+    came: VecDeque<(Ticket, Timestamp)>,
+    /// How many wait for the same generators.
+    alike: Vec<(Places, usize)>,
 }
 
 #[derive(Debug)]
@@ -102,6 +107,7 @@ struct Slot {
 /// Those of one tier: their accounts in turn, and of each account its slots, the oldest first.
 #[derive(Debug, Default)]
 struct Rank {
+    length: usize,
     turns: VecDeque<u64>,
     accounts: HashMap<u64, VecDeque<u32>, foldhash::fast::RandomState>,
 }
@@ -118,6 +124,8 @@ impl Line {
             length: 0,
             number: 0,
             not_empty_since: None,
+            came: VecDeque::new(),
+            alike: Vec::new(),
         }
     }
 
@@ -136,21 +144,42 @@ impl Line {
         self.not_empty_since.map_or(Duration::ZERO, |since| now.since(since))
     }
 
-    fn overloaded(&self, now: Timestamp) -> bool {
-        self.stands_for(now) >= OVERLOADED_AFTER
+    /// How many are served before it, at most, if it enters: dear tiers, and in its own each account's as often as its own turn
+    /// comes. Of those who wait for other generators nothing is held against it.
+    pub fn ahead(&self, entry: &Entry) -> usize {
+        let rank = usize::from(entry.rank).min(RANKS_MAX - 1);
+        let dearer: usize = self.ranks.iter().skip(rank + 1).map(|rank| rank.length).sum();
+        let own = self.ranks.get(rank).map_or(0, |rank| {
+            let turns = 1 + rank.accounts.get(&entry.account).map_or(0, VecDeque::len);
+            rank.length.min(rank.turns.len() * turns)
+        });
+        let alike = self.alike.iter().find(|(places, _)| *places == entry.places);
+        (dearer + own).min(alike.map_or(0, |(_, count)| *count))
+    }
+
+    fn overloaded(&mut self, now: Timestamp) -> bool {
+        while let Some((ticket, came)) = self.came.front() {
+            let slot = self.slots[ticket.slot as usize].as_ref();
+            if slot.is_some_and(|slot| slot.number == ticket.number && slot.turn == Turn::Waits) {
+                return now.since(*came) >= OVERLOADED_AFTER;
+            }
+            self.came.pop_front();
+        }
+        false
     }
 
     /// Takes a place. With it comes who has to be woken because they lost theirs.
     pub fn enter(&mut self, entry: Entry, now: Timestamp) -> Result<(Ticket, Option<Waker>), Full> {
         let mut displaced = None;
+        let overloaded = self.overloaded(now);
         let rank = usize::from(entry.rank).min(RANKS_MAX - 1);
         let own = self.ranks.get(rank).and_then(|rank| rank.accounts.get(&entry.account));
         if own.is_some_and(|own| own.len() >= self.bounds.per_account_max) {
             // The newest is worth more than the oldest of the same caller, once it is overload.
-            let oldest = own.and_then(|own| own.front().copied()).filter(|_| self.overloaded(now));
+            let oldest = own.and_then(|own| own.front().copied()).filter(|_| overloaded);
             displaced = self.displace(oldest.ok_or(Full)?);
         } else if self.length >= self.bounds.length_max {
-            let victim = self.victim(rank, entry.account, now).ok_or(Full)?;
+            let victim = self.victim(rank, entry.account, overloaded).ok_or(Full)?;
             displaced = self.displace(victim);
         }
         let slot = Slot { number: self.number, entry, turn: Turn::Waits, waker: None };
@@ -172,14 +201,27 @@ impl Line {
             VecDeque::new()
         });
         waiting.push_back(place);
+        tier.length += 1;
         self.length += 1;
+        match self.alike.iter_mut().find(|(places, _)| *places == entry.places) {
+            Some((_, count)) => *count += 1,
+            None => self.alike.push((entry.places, 1)),
+        }
         self.not_empty_since.get_or_insert(now);
+        if self.came.len() > 2 * self.bounds.length_max + 16 {
+            let slots = &self.slots;
+            self.came.retain(|(ticket, _)| {
+                let slot = slots[ticket.slot as usize].as_ref();
+                slot.is_some_and(|slot| slot.number == ticket.number && slot.turn == Turn::Waits)
+            });
+        }
+        self.came.push_back((Ticket { slot: place, number: ticket_number }, now));
         Ok((Ticket { slot: place, number: ticket_number }, displaced))
     }
 
     /// Who makes room for one of `rank`: the oldest of the account that has most in the cheapest tier. In the same tier only
     /// an account that has more than the newcomer's, or, when it is overload, the newcomer's own oldest.
-    fn victim(&self, rank: usize, account: u64, now: Timestamp) -> Option<u32> {
+    fn victim(&self, rank: usize, account: u64, overloaded: bool) -> Option<u32> {
         let (cheapest, tier) = self.ranks.iter().enumerate().find(|(_, rank)| !rank.turns.is_empty())?;
         if cheapest > rank {
             return None;
@@ -188,7 +230,7 @@ impl Line {
         let most = tier.turns.iter().max_by_key(|account| tier.accounts[*account].len())?;
         let own = tier.accounts.get(&account).map_or(0, VecDeque::len);
         let more = tier.accounts[most].len() > own + 1;
-        (cheapest < rank || more || self.overloaded(now)).then(|| tier.accounts[most].front().copied())?
+        (cheapest < rank || more || overloaded).then(|| tier.accounts[most].front().copied())?
     }
 
     /// The next who can be served at `place`: from now on a permit there is theirs.
@@ -278,19 +320,28 @@ impl Line {
         let Some(waiting) = rank.accounts.get_mut(&entry.account) else { return };
         let before = waiting.len();
         waiting.retain(|other| *other != slot);
-        self.length -= before - waiting.len();
-        let gone = waiting.is_empty();
-        if gone {
+        let gone = before - waiting.len();
+        self.length -= gone;
+        rank.length -= gone;
+        if let Some(at) = self.alike.iter().position(|(places, _)| *places == entry.places) {
+            self.alike[at].1 -= gone;
+            if self.alike[at].1 == 0 {
+                self.alike.swap_remove(at);
+            }
+        }
+        let was_last = waiting.is_empty();
+        if was_last {
             rank.accounts.remove(&entry.account);
         }
-        if gone || served {
+        if was_last || served {
             rank.turns.retain(|account| *account != entry.account);
-            if !gone {
+            if !was_last {
                 rank.turns.push_back(entry.account);
             }
         }
         if self.length == 0 {
             self.not_empty_since = None;
+            self.came.clear();
         }
     }
 }

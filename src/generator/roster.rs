@@ -26,6 +26,15 @@ use crate::base::net::Prefix;
 use crate::base::operation::Operation;
 use crate::base::time::Timestamp;
 
+/// A queue that stands is held at this part of the longest time that anybody may wait …
+const STANDING_SHARE: u32 = 10;
+
+/// … and at so many requests at least: fewer would leave slow generators idle by chance.
+const STANDING_MIN: usize = 8;
+
+/// Of what is served, at least this part is taken to be left by dearer tiers.
+const LEFT_MIN: f64 = 0.01;
+
 /// Who asks, as far as waiting is concerned.
 #[derive(Debug, Clone, Copy)]
 pub struct Asker<'a> {
@@ -49,7 +58,7 @@ pub enum Payer<'a> {
 pub enum Unserved {
     /// The queue is full, or had to make room for another.
     NoRoom,
-    /// It took too long.
+    /// It took too long, or would.
     TooLong,
     /// There is no generator left to wait for.
     Hopeless,
@@ -299,7 +308,43 @@ impl Roster {
         tally.in_a_row() >= self.settings.ejection.failures_in_a_row && !tally.is_convicted()
     }
 
-    /// Waits until one of `places` has room, and no longer than `until`.
+    /// How many requests of that rank are served a second at those places, with dearer ones before them; `None` while that is
+    /// not known. While a queue stands it is what is served; before, it is no less than what the generators could do.
+    fn rate(&self, places: Places, rank: u8, stands: bool) -> Option<f64> {
+        let could = |place: usize| {
+            let generator = &self.all[place];
+            Some(f64::from(generator.in_flight_max) / generator.latency.p50()?.as_secs_f64())
+        };
+        let served = self.shedding.serving();
+        let all = if stands { served } else { served.max(places.iter().map(could).sum::<Option<f64>>()?) };
+        // However much is asked by dearer ones: what is told of it lags behind.
+        Some((all - self.shedding.dearer(rank)).max(all * LEFT_MIN))
+    }
+
+    /// How long it may take somebody who enters now, and how long it would.
+    fn takes(&self, line: &Line, entry: &Entry, now: Timestamp) -> (Duration, Option<Duration>) {
+        let longest = self.settings.queue_time;
+        let stands = line.stands_for(now) >= longest;
+        let rate = self.rate(entry.places, entry.rank, stands).filter(|rate| *rate > 0.0);
+        let whole = |requests: usize, rate: f64| {
+            Duration::try_from_secs_f64(requests as f64 / rate).unwrap_or(Duration::MAX)
+        };
+        let ahead = line.ahead(entry);
+        let takes = rate.filter(|_| ahead > 0).map(|rate| whole(ahead + 1, rate));
+        let served = self.shedding.serving();
+        let held_at = if stands && served > 0.0 {
+            (longest / STANDING_SHARE).max(whole(STANDING_MIN, served)).min(longest)
+        } else {
+            longest
+        };
+        (held_at, takes)
+    }
+
+    /// Waits until one of `places` has room, and no longer than `until`. Who would have to wait longer is told at once.
+    ///
+    /// What can be worked off within the `queue-time` is a burst, and may wait so long. A queue that has not been empty for as long
+    /// will not be worked off: to wait in it helps nobody, and it is held at a tenth of the time, which is enough for the
+    /// generators to have work always (the idea of CoDel, RFC 8289, with the wait told beforehand).
     pub async fn wait(
         &self,
         asker: Asker<'_>,
@@ -307,14 +352,24 @@ impl Roster {
         until: Instant,
     ) -> Result<Permit<'_>, Unserved> {
         let account = self.hash(&asker.payer);
-        let ticket = {
+        let (ticket, until) = {
             let mut line = self.line();
-            let entered = line.enter(Entry { account, rank: asker.rank, places }, self.now());
+            let (entry, now, left) = (
+                Entry { account, rank: asker.rank, places },
+                self.now(),
+                until.saturating_duration_since(Instant::now()),
+            );
+            let (may_take, takes) = self.takes(&line, &entry, now);
+            if takes.is_some_and(|takes| takes > may_take.min(left)) {
+                return Err(Unserved::TooLong);
+            }
+            let entered = line.enter(entry, now);
             self.told(&line);
             drop(line);
             let (ticket, displaced) = entered.map_err(|Full| Unserved::NoRoom)?;
             displaced.into_iter().for_each(std::task::Waker::wake);
-            ticket
+            // What is foreseen may be off by as much again.
+            (ticket, until.min(Instant::now() + may_take * 2))
         };
         let mut place = InQueue { roster: self, ticket: Some(ticket) };
         // What came back before anybody could see that we wait is handed on now, to whoever is next.

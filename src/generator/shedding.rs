@@ -8,7 +8,7 @@
 //! What callers are told of it (`load_shedding`) is what happened in the last seconds: of so many requests of their tier, so
 //! many were refused for want of capacity, at the door or in the queue.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::queue::RANKS_MAX;
@@ -40,6 +40,9 @@ pub struct Shedding {
     refused: [AtomicU32; RANKS_MAX],
     /// By rank, as callers are told it: of 2^32.
     told: [AtomicU32; RANKS_MAX],
+    /// How many exchanges end a second, and by rank how many of dearer ranks are let in: floats, by their bits.
+    serving: AtomicU64,
+    dearer: [AtomicU64; RANKS_MAX],
 }
 
 impl Default for Shedding {
@@ -51,6 +54,8 @@ impl Default for Shedding {
             arrived: zeros(),
             refused: zeros(),
             told: zeros(),
+            serving: AtomicU64::new(0),
+            dearer: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 }
@@ -66,6 +71,16 @@ impl Shedding {
     /// A request of that rank was refused for want of capacity, here or in the queue.
     pub fn refused(&self, rank: u8) {
         self.refused[place(rank)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many exchanges end a second: while a queue stands, as many as can.
+    pub fn serving(&self) -> f64 {
+        f64::from_bits(self.serving.load(Ordering::Relaxed))
+    }
+
+    /// How many requests of dearer ranks are let in a second.
+    pub fn dearer(&self, rank: u8) -> f64 {
+        f64::from_bits(self.dearer[place(rank)].load(Ordering::Relaxed))
     }
 
     /// The chance that a request of that rank is refused for want of capacity, 0 to 1: as it was in the last seconds.
@@ -156,6 +171,12 @@ impl Door {
             let told = if arrived > 0.0 { (refused / arrived).min(1.0) } else { *chance };
             shedding.told[rank].store(bits(if told < CHANCE_MIN { 0.0 } else { told }), Ordering::Relaxed);
         }
+        let mut dearer = 0.0;
+        for rank in (0..RANKS_MAX).rev() {
+            shedding.dearer[rank].store(f64::to_bits(dearer), Ordering::Relaxed);
+            dearer += self.arriving[rank] * (1.0 - self.chances[rank]);
+        }
+        shedding.serving.store(self.serving.to_bits(), Ordering::Relaxed);
         shedding.sheds.store(self.chances.iter().any(|chance| *chance > 0.0), Ordering::Relaxed);
         arrived_all
     }

@@ -109,6 +109,26 @@ fn in_overload_the_newest_takes_the_oldest_ones_place() {
 }
 
 #[test]
+fn how_many_are_ahead_hangs_on_tier_account_and_generators() {
+    let mut line = line(50, 50);
+    let ahead = |line: &Line, account, rank| line.ahead(&entry(account, rank));
+    assert_eq!(ahead(&line, 1, 0), 0);
+    let mut tickets: Vec<_> = (0..20).map(|name| enter(&mut line, name, entry(7, 1), START)).collect();
+    assert_eq!(ahead(&line, 7, 1), 20, "behind itself");
+    assert_eq!(ahead(&line, 8, 1), 1, "its turn comes second");
+    assert_eq!(ahead(&line, 8, 0), 20, "all of a dearer tier are before a cheap one");
+    assert_eq!(ahead(&line, 8, 2), 0);
+    tickets.extend((20..23).map(|name| enter(&mut line, name, entry(9, 1), START)));
+    assert_eq!(ahead(&line, 9, 1), 8, "four turns of two accounts");
+    let elsewhere = Entry { places: Places::NONE.with(3), ..entry(8, 0) };
+    assert_eq!(line.ahead(&elsewhere), 0, "nobody waits for that generator alone");
+    for (_, ticket) in &tickets[..20] {
+        line.leave(ticket);
+    }
+    assert_eq!((ahead(&line, 8, 0), ahead(&line, 7, 1)), (3, 1), "who has gone is not ahead");
+}
+
+#[test]
 fn a_generator_gets_only_what_it_can_do() {
     let mut line = line(10, 10);
     let only = Entry { places: Places::NONE.with(5), ..entry(1, 0) };
@@ -168,8 +188,11 @@ proptest! {
                 line.slots[ticket.slot as usize].as_ref().is_some_and(|slot| slot.turn == Turn::Waits)
             }).count();
             prop_assert_eq!(waiting, line.len());
+            prop_assert_eq!(line.alike.iter().map(|(_, count)| count).sum::<usize>(), waiting);
+            prop_assert!(line.came.len() <= 2 * 8 + 17);
             for rank in &line.ranks {
                 prop_assert_eq!(rank.turns.len(), rank.accounts.len());
+                prop_assert_eq!(rank.length, rank.accounts.values().map(VecDeque::len).sum::<usize>());
                 for waiting in rank.accounts.values() {
                     prop_assert!((1..=3).contains(&waiting.len()));
                 }

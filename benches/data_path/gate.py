@@ -20,6 +20,7 @@ CASES = {
     "core": Kind("signgate", "core", keys=1_000),
     "shipped": Kind("signgate", "shipped", keys=1_000),
     "refused": Kind("signgate", "shipped", keys=100, refuse=True),
+    "shed": Kind("signgate", "shipped", keys=1_000, shed=True),
 }
 COUNTS = Counts(before=1_500, counted=2_000)
 
@@ -27,15 +28,19 @@ COUNTS = Counts(before=1_500, counted=2_000)
 def look(cases: list[str], functions: int, io: bool) -> int:
     """Prints the figures of some cases."""
     print(f"{'per request':<12} {'instructions':>12} {'allocations':>12} {'I/O calls':>10}")
+    found = {}
     for case in cases:
         if case not in CASES:
             raise work.Failure(f"there is no case `{case}`; there are {', '.join(CASES)}")
         cost = instructions.instructions(CASES[case], COUNTS, KEPT / case)
         each = COUNTS.counted
+        found[case] = cost.instructions / each
         calls = f"{instructions.io_calls(CASES[case], COUNTS):10.2f}" if io else f"{'':>10}"
         print(f"{case:<12} {cost.instructions / each:12.0f} {cost.allocations / each:12.2f} {calls}", flush=True)
         for name, count in cost.by_function.most_common(functions):
             print(f"    {count / each:10.1f} {count / cost.instructions:6.1%}  {name}")
+    if {"shed", "shipped"} <= found.keys():
+        print(f"to turn a request away for want of capacity takes {found['shed'] / found['shipped']:.2f} of what serving it does")
     return 0
 
 
@@ -69,6 +74,9 @@ def hold(update: bool) -> int:
     for case in CASES:
         work.say(f"instructions per request: {case}")
         found[case] = counted(case)
+        if not update and case not in stored:
+            work.say(f"  {case:<10} {found[case]:>8}, and nothing is stored: `benches/data_path/run gate --update`")
+            stored[case] = found[case]
         if not update and found[case] > stored[case] * (1 + SLACK):
             # A busy machine wakes the gateway more often, for fewer requests at a time: that is worth a percent.
             found[case] = min(found[case], counted(case))

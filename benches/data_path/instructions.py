@@ -46,7 +46,7 @@ def instructions(kind: Kind, counts: Counts, keep: Path | None = None) -> callgr
             proxy = kind.start(folder / name, upstream, wrapper, environment=PLAIN_COPIES)
             answers = work.load(proxy.port, count, kind.keys, None)
             proxy.stop()
-            work.expect(answers, kind.status, kind.keys * 3 if kind.refuse else 0)
+            work.expect(answers, kind.status, kind.others)
             runs[name] = callgrind.read_run(out)
         if keep:
             shutil.rmtree(keep, ignore_errors=True)
@@ -72,7 +72,7 @@ def io_calls(kind: Kind, counts: Counts) -> float:
             # The tracer passes the signal on to nobody: what it traces is ended, and it ends by itself.
             end_traced(proxy.process.pid)
             proxy.stop()
-            work.expect(answers, kind.status, kind.keys * 3 if kind.refuse else 0)
+            work.expect(answers, kind.status, kind.others)
             runs[name] = sum(
                 int(calls) for name, calls in re.findall(r"(?m)^\s*(\w+)\s+(\d+)$", out.read_text()) if IO.match(name)
             )

@@ -45,12 +45,19 @@ class Kind:
     body: int = work.SMALL
     keys: int = 10_000
     refuse: bool = False
+    shed: bool = False  # the generator has its hands full: everybody is turned away for want of capacity
     workers: int = 1
 
     @property
     def status(self) -> int:
         """What each answer of the work has."""
-        return 429 if self.refuse else 200
+        return 503 if self.shed else 429 if self.refuse else 200
+
+    @property
+    def others(self) -> int:
+        """How many answers may be others: what is admitted before a limit refuses, or waits before it is known that it waits in
+        vain."""
+        return self.keys * 3 if self.refuse else 32 if self.shed else 0
 
     @property
     def name(self) -> str:
@@ -107,13 +114,16 @@ def signgate(kind: Kind, folder: Path, generator: int) -> tuple[list, int | None
     policies = folder / "policies"
     if not policies.exists():
         work.write_policies(policies, kind.keys, kind.refuse)
+    asking, at_a_time = "", 1024
+    if kind.shed:
+        generator, asking, at_a_time = work.silent_port(), "[generators]\nqueue-length = 1\n", 1
     record = "none" if kind.variant == "core" else str(folder / "access.jsonl")
     (folder / "signgate.toml").write_text(
         '[listen]\naddress = "127.0.0.1:0"\nclient-address = "x-forwarded-for"\ntrusted-proxies = ["127.0.0.0/8"]\n'
         f'[admin]\naddress = "127.0.0.1:0"\nsocket = "none"\n[policies]\ndirectory = "{policies}"\n'
-        f'[record]\npath = "{record}"\n'
+        f'[record]\npath = "{record}"\n{asking}'
         f'[[generator]]\nname = "upstream"\nalias = "agent-1"\nkind = "euler"\nurl = "http://127.0.0.1:{generator}"\n'
-        "in-flight-max = 1024\n"
+        f"in-flight-max = {at_a_time}\n"
     )
     command = [binary(), "serve", "--config", folder / "signgate.toml", "--store", "none", "--workers", kind.workers]
     return command, None, r"ready: listening on http://127\.0\.0\.1:(\d+)"

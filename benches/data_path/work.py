@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -92,6 +93,17 @@ class Upstream:
         if len(ports) != len(sizes):
             raise Failure("the upstream did not start")
         return cls(process, dict(zip(sizes, map(int, ports))))
+
+
+# What listens and never answers, until this process ends.
+silent: list[socket.socket] = []
+
+
+def silent_port() -> int:
+    """The port of a generator that takes connections and says nothing."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    silent.append(listener)
+    return listener.getsockname()[1]
 
 
 def load(port: int, count: int, keys: int, core: int | None, first: int = 0) -> dict:

@@ -10,6 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::watch::Interest;
 use crate::base::time::Timestamp;
 use crate::policy::Sources;
 use crate::policy::sources::{FEED_BYTES_MAX, FILES_MAX, TOML_BYTES_MAX, is_toml};
@@ -180,9 +181,9 @@ impl Look {
     }
 
     /// The directories in which a change of these files shows as an event: those that hold them, and the real ones where
-    /// a link leads elsewhere; of the policy directory also the one above, in which it is replaced as a whole. Links in
-    /// the middle of a chain are left to [`again`](Self::again).
-    pub fn directories(&self, directory: &Path) -> BTreeSet<PathBuf> {
+    /// a link leads elsewhere; of the policy directory also the one above, in which it is replaced as a whole, and where
+    /// nothing else concerns us. Links in the middle of a chain are left to [`again`](Self::again).
+    pub fn directories(&self, directory: &Path) -> BTreeMap<PathBuf, Interest> {
         const DIRECTORIES_MAX: usize = 64;
         let mut found = BTreeSet::new();
         let real = |path: &Path| fs::canonicalize(path).ok();
@@ -191,7 +192,7 @@ impl Look {
             parent => parent.map(Path::to_owned),
         };
         let directory_real = real(directory);
-        found.extend([above(directory), directory_real.as_deref().and_then(above)].into_iter().flatten());
+        let around = [above(directory), directory_real.as_deref().and_then(above)];
         found.extend([Some(directory.to_owned()), directory_real].into_iter().flatten());
         for file in &self.0 {
             found.extend(above(&file.path));
@@ -201,7 +202,14 @@ impl Look {
             }
         }
         // Two names of one directory would tell each event twice.
-        found.iter().filter_map(|path| real(path)).collect()
+        let mut interests = BTreeMap::new();
+        for (paths, interest) in
+            [(around.into_iter().flatten().collect(), Interest::Names), (found, Interest::Contents)]
+        {
+            let paths: BTreeSet<PathBuf> = paths;
+            interests.extend(paths.iter().filter_map(|path| real(path)).map(|path| (path, interest)));
+        }
+        interests
     }
 
     fn last_modified(&self) -> Option<Timestamp> {

@@ -6,19 +6,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::Event;
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::desk::Asked;
 
+/// What of a directory is of interest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Interest {
+    /// That something in it comes, goes, or is called otherwise. What is written there is somebody else's: the access record may
+    /// be, many times a second.
+    Names,
+    /// What its files hold, too.
+    Contents,
+}
+
 /// Watches directories, and says so when something in them changes.
 pub struct Watch {
     watcher: RecommendedWatcher,
+    /// Where only names are of interest. The watcher tells of all that happens there, and what does not matter is passed over.
+    names_only: Arc<Mutex<BTreeSet<PathBuf>>>,
     /// By path: which directory it was when the watch was set. Another one of that name needs a watch of its own.
     watched: BTreeMap<PathBuf, Option<Identity>>,
     told: Arc<AtomicBool>,
@@ -30,14 +43,19 @@ impl Watch {
     pub fn new(changed: Sender<Asked>) -> notify::Result<Self> {
         let told = Arc::new(AtomicBool::new(false));
         let tell = Arc::clone(&told);
+        let names_only = Arc::new(Mutex::new(BTreeSet::<PathBuf>::new()));
+        let passed_over = Arc::clone(&names_only);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // An error (a queue that ran over) may stand for events that are lost: reason enough to look.
-            if event.is_ok_and(|event| !is_change(event.kind)) || tell.swap(true, Ordering::AcqRel) {
+            let matters = event.map_or(true, |event| {
+                matters(&event, &passed_over.lock().unwrap_or_else(PoisonError::into_inner))
+            });
+            if !matters || tell.swap(true, Ordering::AcqRel) {
                 return;
             }
             let _ = changed.send(Asked::Changed);
         })?;
-        Ok(Self { watcher, watched: BTreeMap::new(), told, complained: false })
+        Ok(Self { watcher, names_only, watched: BTreeMap::new(), told, complained: false })
     }
 
     /// What was told has been heard: the next change is told again. Call it before looking.
@@ -46,17 +64,20 @@ impl Watch {
     }
 
     /// Watches these and nothing else. A directory that cannot be watched is looked at every two seconds all the same.
-    pub fn set(&mut self, wanted: &BTreeSet<PathBuf>) {
+    pub fn set(&mut self, wanted: &BTreeMap<PathBuf, Interest>) {
         let Self { watcher, watched, .. } = self;
+        let names = wanted.iter().filter(|(_, interest)| **interest == Interest::Names);
+        *self.names_only.lock().unwrap_or_else(PoisonError::into_inner) =
+            names.map(|(path, _)| path.clone()).collect();
         watched.retain(|path, which| {
-            let keep = wanted.contains(path) && which.is_some() && *which == identity(path);
+            let keep = wanted.contains_key(path) && which.is_some() && *which == identity(path);
             if !keep {
                 // Fails where the directory is gone, and its watch with it.
                 let _ = watcher.unwatch(path);
             }
             keep
         });
-        for path in wanted {
+        for path in wanted.keys() {
             if watched.contains_key(path) {
                 continue;
             }
@@ -84,9 +105,20 @@ impl std::fmt::Debug for Watch {
     }
 }
 
+/// Whether an event is a reason to look.
+fn matters(event: &Event, names_only: &BTreeSet<PathBuf>) -> bool {
+    let is_beside = |path: &PathBuf| path.parent().is_some_and(|path| names_only.contains(path));
+    is_change(event.kind) && !(is_writing(event.kind) && event.paths.iter().all(is_beside))
+}
+
 /// Whether an event can stand for other bytes. Reading makes events too: ours would make us read for ever.
 fn is_change(kind: EventKind) -> bool {
     !matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+}
+
+/// Whether an event says that a file was written to.
+fn is_writing(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)))
 }
 
 /// Device, inode and birth: a directory that is made anew often gets the inode of the one before.
@@ -111,7 +143,7 @@ mod tests {
         let path = fs::canonicalize(directory.path()).unwrap();
         let (sender, changes) = mpsc::channel();
         let mut watch = Watch::new(sender).unwrap();
-        watch.set(&BTreeSet::from([path.clone()]));
+        watch.set(&BTreeMap::from([(path.clone(), Interest::Contents)]));
         for n in 0..50 {
             fs::write(path.join("file"), n.to_string()).unwrap();
         }
@@ -125,10 +157,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_beside_the_policies_is_no_reason_to_look() {
+        use notify::event::{CreateKind, DataChange, ModifyKind, RenameMode};
+        let names_only = BTreeSet::from([PathBuf::from("/srv")]);
+        let of = |kind, path: &str| matters(&Event::new(kind).add_path(path.into()), &names_only);
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        assert!(!of(written, "/srv/access.jsonl") && !of(closed, "/srv/access.jsonl"));
+        assert!(of(written, "/srv/policies/tiers.toml") && of(closed, "/srv/policies/tiers.toml"));
+        assert!(of(EventKind::Modify(ModifyKind::Name(RenameMode::To)), "/srv/policies"));
+        assert!(of(EventKind::Create(CreateKind::Folder), "/srv/policies"));
+        assert!(!of(EventKind::Access(AccessKind::Read), "/srv/policies/tiers.toml"));
+    }
+
+    #[test]
     fn a_directory_that_comes_back_is_watched_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = fs::canonicalize(directory.path()).unwrap().join("policies");
-        let wanted = BTreeSet::from([path.clone()]);
+        let wanted = BTreeMap::from([(path.clone(), Interest::Contents)]);
         fs::create_dir(&path).unwrap();
         let (sender, changes) = mpsc::channel();
         let mut watch = Watch::new(sender).unwrap();

@@ -4,6 +4,7 @@
 //! things be mixed up. The one clock of the program is [`time::Clock`]; everything else is handed a [`time::Timestamp`].
 //! Read [`subject`] first: it says per what the engine counts.
 
+pub mod header;
 pub mod host;
 pub mod id;
 pub mod library;
@@ -14,4 +15,5 @@ pub mod request_id;
 pub mod room;
 pub mod secret;
 pub mod subject;
+pub mod text;
 pub mod time;

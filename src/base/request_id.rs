@@ -96,10 +96,21 @@ impl fmt::Debug for RequestId {
 pub struct RequestIdText([u8; REQUEST_ID_BYTES]);
 
 impl RequestIdText {
+    /// The text, in ASCII.
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         // Only characters of the alphabet are in it, so this is never the fallback.
         std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for RequestIdText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

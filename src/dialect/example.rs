@@ -94,11 +94,9 @@ pub(super) fn standing(counter: u16, window: u8, remaining: u32, resets_ms: Opti
 }
 
 fn limits(scopes: Scopes, windows: &[(&str, u32)]) -> Vec<WindowLimit> {
-    let window = |(name, max): &(&str, u32)| WindowLimit {
-        length: parse_length(name).unwrap(),
-        max: *max,
-        name: (*name).into(),
-        label: limit_label(scopes, name).into(),
+    let window = |(name, max): &(&str, u32)| {
+        let label = limit_label(scopes, name).into();
+        WindowLimit::new(parse_length(name).unwrap(), *max, (*name).into(), label)
     };
     windows.iter().map(window).collect()
 }

@@ -10,11 +10,13 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::base::time::{Timestamp, Wait};
 use crate::engine::decision::{Reason, Refusal, Standing};
-use crate::policy::set::{Limit, Mode, PolicySet, RuleIndex, RuleKind, WindowLimit};
+use crate::policy::set::{Limit, Mode, PolicySet, RuleIndex, RuleKind, WindowLimit, header_text};
 
-use super::head::{Field, Head};
+use super::head::{Field, Head, write_number};
 
 /// `RateLimit-Policy` lists at most so many windows, and the told one: some clients cut a head at 8 KiB.
 const LISTED_MAX: usize = 16;
@@ -47,9 +49,10 @@ pub struct Limits<'a> {
 
 /// Writes the limit headers of an answer that refuses nothing: of the tightest window.
 pub fn write_standing(head: &mut Head, limits: Limits<'_>, now: Timestamp) {
-    if let Some(told) = limits.tightest() {
+    let items = limits.items();
+    if let Some(told) = tightest(&items) {
         write_numbers(head, told.into(), now);
-        limits.write_draft(head, told);
+        limits.write_draft(head, &items, told);
     }
 }
 
@@ -66,8 +69,8 @@ pub fn write_refusal(
     write_waiting(head, wait, remaining);
     match limits.exhausted(refusal.first(), wait) {
         Some(told) => {
-            write_numbers(head, told.into(), now);
-            limits.write_draft(head, told);
+            write_numbers(head, (&told).into(), now);
+            limits.write_draft(head, &limits.items(), &told);
         }
         None => write_numbers(head, Numbers { max: None, remaining: 0, reset: Some(wait) }, now),
     }
@@ -87,8 +90,8 @@ struct Numbers {
     reset: Option<Wait>,
 }
 
-impl From<Item<'_>> for Numbers {
-    fn from(item: Item<'_>) -> Self {
+impl From<&Item<'_>> for Numbers {
+    fn from(item: &Item<'_>) -> Self {
         Self { max: Some(item.max), remaining: item.remaining, reset: item.reset }
     }
 }
@@ -125,31 +128,52 @@ fn unix_seconds_after(now: Timestamp, wait: u64) -> u64 {
 #[derive(Clone, Copy)]
 struct Item<'a> {
     rule: RuleIndex,
-    /// The window's name; rates and limits of work in flight have none.
-    window: Option<&'a str>,
+    /// Rates and limits of work in flight have none.
+    window: Option<&'a WindowLimit>,
     max: u32,
     length: Option<Duration>,
     remaining: u32,
     reset: Option<Wait>,
 }
 
-impl Item<'_> {
-    fn is_same_limit(&self, other: &Item<'_>) -> bool {
-        self.rule == other.rule && self.window == other.window
+impl<'a> Item<'a> {
+    fn name(&self) -> Option<&'a str> {
+        self.window.map(|window| &*window.name)
     }
+
+    fn is_same_limit(&self, other: &Item<'_>) -> bool {
+        self.rule == other.rule && self.name() == other.name()
+    }
+}
+
+/// Most requests meet no more windows.
+type Items<'a> = SmallVec<[Item<'a>; 6]>;
+
+/// The one with the least share left.
+fn tightest<'i, 'a>(items: &'i [Item<'a>]) -> Option<&'i Item<'a>> {
+    items.iter().min_by(|one, other| {
+        // Shares compared without dividing. A maximum of 0 admits none: its share is 0.
+        let share = |item: &Item<'_>, of: &Item<'_>| u64::from(item.remaining) * u64::from(of.max.max(1));
+        let shares = share(one, other).cmp(&share(other, one));
+        shares.then_with(|| {
+            let rank = |item: &Item<'_>| (item.remaining, Reverse(item.reset));
+            rank(one).cmp(&rank(other))
+        })
+    })
 }
 
 impl<'a> Limits<'a> {
     /// The enforced windows, in the policy's order.
-    fn items(self) -> impl Iterator<Item = Item<'a>> + Clone {
-        self.enforced().map(|(standing, rule, window)| Item {
+    fn items(self) -> Items<'a> {
+        let item = |(standing, rule, window): (Standing, RuleIndex, &'a WindowLimit)| Item {
             rule,
-            window: Some(&*window.name),
+            window: Some(window),
             max: window.max,
             length: Some(window.length),
             remaining: standing.remaining.min(window.max),
             reset: standing.resets.map(Wait::of),
-        })
+        };
+        self.enforced().map(item).collect()
     }
 
     /// The standings of enforced rules, with what the policy says of them.
@@ -161,31 +185,19 @@ impl<'a> Limits<'a> {
         })
     }
 
-    fn tightest(self) -> Option<Item<'a>> {
-        self.items().min_by(|one, other| {
-            // Shares compared without dividing. A maximum of 0 admits none: its share is 0.
-            let share = |item: &Item<'_>, of: &Item<'_>| u64::from(item.remaining) * u64::from(of.max.max(1));
-            let shares = share(one, other).cmp(&share(other, one));
-            shares.then_with(|| {
-                let rank = |item: &Item<'_>| (item.remaining, Reverse(item.reset));
-                rank(one).cmp(&rank(other))
-            })
-        })
-    }
-
     /// The limit behind a refusal, where one is.
     fn exhausted(self, reason: &Reason, wait: Wait) -> Option<Item<'a>> {
         let rule = reason.rule()?;
         let item = |window, max, length| Item { rule, window, max, length, remaining: 0, reset: Some(wait) };
         match reason {
             Reason::Quota { window: length, max, .. } => {
-                let name = self.counters_of(rule).find_map(|limit| match limit {
+                let window = self.counters_of(rule).find_map(|limit| match limit {
                     Limit::Windows(windows) | Limit::Distinct { windows, .. } => {
                         windows.iter().find(|window| window.length == *length)
                     }
                     Limit::Rate { .. } | Limit::Concurrency { .. } => None,
                 });
-                Some(item(name.map(|window| &*window.name), *max, Some(*length)))
+                Some(item(window, *max, Some(*length)))
             }
             Reason::Rate { .. } => self.counters_of(rule).find_map(|limit| match limit {
                 Limit::Rate { rate, .. } => Some(item(None, rate.count(), Some(rate.per()))),
@@ -221,81 +233,82 @@ impl<'a> Limits<'a> {
 
     /// `RateLimit-Policy: "minute";q=5;w=60, "day";q=100;w=86400` and `RateLimit: "minute";r=2;t=41`, structured fields
     /// (RFC 9651) of draft-ietf-httpapi-ratelimit-headers-11 sections 3 and 4.
-    fn write_draft(self, head: &mut Head, told: Item<'a>) {
+    fn write_draft(self, head: &mut Head, items: &[Item<'a>], told: &Item<'a>) {
         head.write(Field::RateLimitPolicy, |text| {
             let mut listed = false;
             let mut separator: &[u8] = b"";
-            for (place, item) in self.items().enumerate() {
-                let is_told = item.is_same_limit(&told);
+            for (place, item) in items.iter().enumerate() {
+                let is_told = item.is_same_limit(told);
                 listed |= is_told;
                 if place < LISTED_MAX || is_told {
                     text.extend_from_slice(separator);
-                    self.write_policy_item(text, &item);
+                    self.write_policy_item(text, items, item);
                     separator = b", ";
                 }
             }
             if !listed {
                 text.extend_from_slice(separator);
-                self.write_policy_item(text, &told);
+                self.write_policy_item(text, items, told);
             }
         });
         head.write(Field::RateLimit, |text| {
-            self.write_name(text, &told);
-            write_parameter(text, "r", u64::from(told.remaining));
+            self.write_name(text, items, told);
+            write_parameter(text, b";r=", u64::from(told.remaining));
             if let Some(reset) = told.reset {
-                write_parameter(text, "t", reset.secs());
+                write_parameter(text, b";t=", reset.secs());
             }
         });
     }
 
-    fn write_policy_item(self, text: &mut Vec<u8>, item: &Item<'_>) {
-        self.write_name(text, item);
-        write_parameter(text, "q", u64::from(item.max));
-        match item.length {
-            Some(length) => write_parameter(text, "w", Wait::of(length).secs()),
-            None => text.extend_from_slice(b";qu=\"concurrent-requests\""),
+    fn write_policy_item(self, text: &mut Vec<u8>, items: &[Item<'_>], item: &Item<'_>) {
+        match item.window {
+            Some(window) if !is_ambiguous(items, item) => text.extend_from_slice(window.listed().as_bytes()),
+            _ => {
+                self.write_name(text, items, item);
+                write_parameter(text, b";q=", u64::from(item.max));
+                match item.length {
+                    Some(length) => write_parameter(text, b";w=", Wait::of(length).secs()),
+                    None => text.extend_from_slice(b";qu=\"concurrent-requests\""),
+                }
+            }
         }
     }
 
     /// The name of a limit, unique in the header: the window's alone where no other window has it (`minute`), else with
     /// its rule (`anonymous/minute`). A rule's name holds no slash, and within a rule the windows' names differ.
-    fn write_name(self, text: &mut Vec<u8>, item: &Item<'_>) {
-        let rule = self.policy.rules().get(usize::from(item.rule.0)).map_or("", |rule| rule.name.as_str());
-        text.push(b'"');
+    fn write_name(self, text: &mut Vec<u8>, items: &[Item<'_>], item: &Item<'_>) {
+        let rule = || self.policy.rules().get(usize::from(item.rule.0)).map_or("", |rule| rule.name.as_str());
         match item.window {
             None => {
-                write_string(text, rule);
+                let rule = rule();
+                text.push(b'"');
+                text.extend_from_slice(header_text(rule).as_bytes());
                 // Nothing forbids to name a rule as another one's window.
-                if self.items().any(|other| other.window == Some(rule)) {
+                if items.iter().any(|other| other.name() == Some(rule)) {
                     text.extend_from_slice(b"/limit");
                 }
+                text.push(b'"');
             }
-            Some(window) => {
-                let is_shared =
-                    self.items().any(|other| other.window == Some(window) && other.rule != item.rule);
-                if is_shared {
-                    write_string(text, rule);
-                    text.push(b'/');
-                }
-                write_string(text, window);
+            Some(window) if is_ambiguous(items, item) => {
+                text.push(b'"');
+                text.extend_from_slice(header_text(rule()).as_bytes());
+                text.push(b'/');
+                text.extend_from_slice(&window.quoted_name().as_bytes()[1..]);
             }
+            Some(window) => text.extend_from_slice(window.quoted_name().as_bytes()),
         }
-        text.push(b'"');
     }
 }
 
-fn write_parameter(text: &mut Vec<u8>, name: &str, value: u64) {
-    text.push(b';');
-    text.extend_from_slice(name.as_bytes());
-    text.push(b'=');
-    text.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+/// Whether another rule has a window of the same name.
+fn is_ambiguous(items: &[Item<'_>], item: &Item<'_>) -> bool {
+    items.iter().any(|other| other.rule != item.rule && other.name() == item.name())
 }
 
-/// The characters of an sf-string (RFC 9651 section 3.3.3); names hold nothing else but for an operator's odd window.
-fn write_string(text: &mut Vec<u8>, name: &str) {
-    text.extend(
-        name.bytes().map(|b| if matches!(b, b' '..=b'~') && b != b'"' && b != b'\\' { b } else { b'_' }),
-    );
+/// `;q=`, `;w=`, `;r=` or `;t=` with its number.
+fn write_parameter(text: &mut Vec<u8>, name: &[u8; 3], value: u64) {
+    text.extend_from_slice(name);
+    write_number(text, value);
 }
 
 #[cfg(test)]

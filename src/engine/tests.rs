@@ -118,11 +118,10 @@ impl Draft {
 
 fn windows_of(scopes: &str, windows: &[(u64, u32)]) -> Limit {
     let scopes = Scopes::parse(scopes).unwrap();
-    let window = |(secs, max): &(u64, u32)| WindowLimit {
-        length: Duration::from_secs(*secs),
-        max: *max,
-        name: format!("{secs}s").into(),
-        label: limit_label(scopes, &format!("{secs}s")).into(),
+    let window = |(secs, max): &(u64, u32)| {
+        let name = format!("{secs}s");
+        let label = limit_label(scopes, &name).into();
+        WindowLimit::new(Duration::from_secs(*secs), *max, name.into(), label)
     };
     Limit::Windows(windows.iter().map(window).collect())
 }
@@ -622,7 +621,10 @@ fn a_spray_stays_under_the_cap_and_refills_nobody() {
     let spent: Vec<IpAddr> = (0..64).map(|n| v4(0x0a00_0000 | n << 8 | 9)).collect();
     for client in &spent {
         for _ in 0..3 {
-            assert!(matches!(book.charge(&policy, &plan_of(&policy, *client), &mut Receipt::default(), START), Charge::Booked { .. }));
+            assert!(matches!(
+                book.charge(&policy, &plan_of(&policy, *client), &mut Receipt::default(), START),
+                Charge::Booked { .. }
+            ));
         }
     }
     let spray_v4 = (0..200_000u32).map(|n| v4(0xc000_0000 | n.wrapping_mul(2_654_435_761) >> 4));
@@ -639,7 +641,10 @@ fn a_spray_stays_under_the_cap_and_refills_nobody() {
         assert!(matches!(charge, Charge::Refused { .. }), "{client} was refilled");
     }
     let bystander = v4(0x0505_0505);
-    assert!(matches!(book.charge(&policy, &plan_of(&policy, bystander), &mut Receipt::default(), START), Charge::Booked { .. }));
+    assert!(matches!(
+        book.charge(&policy, &plan_of(&policy, bystander), &mut Receipt::default(), START),
+        Charge::Booked { .. }
+    ));
     let later = START + Duration::from_secs(86_401);
     for shard in 0..book.shard_count() {
         book.sweep(shard, later);

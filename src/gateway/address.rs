@@ -5,7 +5,7 @@
 //! the first entry that is no trusted proxy is the client, and an entry that cannot be read ends the walk. What stands
 //! further left was written by the client.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -61,13 +61,45 @@ pub fn client_address<'v>(
             if !is_trusted(client) {
                 return client;
             }
-            match std::str::from_utf8(entry).ok().and_then(|entry| read(entry.trim())) {
+            // Nearly all are this, and it is read for every request.
+            let dotted = (source == AddressSource::XForwardedFor).then(|| dotted_quad(entry.trim_ascii()));
+            let address = dotted.flatten().map(IpAddr::V4);
+            match address.or_else(|| read(std::str::from_utf8(entry).ok()?.trim())) {
                 Some(address) => client = canonical(address),
                 None => return client,
             }
         }
     }
     client
+}
+
+/// An IPv4 address as the standard library reads it, from bytes: four numbers of one to three digits up to 255, without
+/// leading zeros.
+fn dotted_quad(text: &[u8]) -> Option<Ipv4Addr> {
+    let mut octets = [0; 4];
+    let mut place = 0;
+    let (mut number, mut digits) = (0u32, 0);
+    for byte in text {
+        match byte {
+            b'0'..=b'9' => {
+                if digits == 3 || digits > 0 && number == 0 {
+                    return None;
+                }
+                number = number * 10 + u32::from(byte - b'0');
+                digits += 1;
+            }
+            b'.' if digits > 0 && place < 3 => {
+                octets[place] = u8::try_from(number).ok()?;
+                (place, number, digits) = (place + 1, 0, 0);
+            }
+            _ => return None,
+        }
+    }
+    if place != 3 || digits == 0 {
+        return None;
+    }
+    octets[3] = u8::try_from(number).ok()?;
+    Some(octets.into())
 }
 
 /// `203.0.113.7`, `203.0.113.7:4711`, `2001:db8::7`, `[2001:db8::7]`, `[2001:db8::7]:4711`.
@@ -178,5 +210,32 @@ mod tests {
         assert_eq!(of(AddressSource::ProxyProtocol, proxied), "203.0.113.7");
         assert_eq!(of(AddressSource::ProxyProtocol, None), "10.0.0.1", "LOCAL: the proxy itself asks");
         assert_eq!(of(AddressSource::Peer, proxied), "10.0.0.1");
+    }
+
+    #[test]
+    fn dotted_quads_are_read_as_the_standard_library_reads_them() {
+        let texts = [
+            "0.0.0.0",
+            "255.255.255.255",
+            "203.0.113.7",
+            "256.1.1.1",
+            "1.2.3",
+            "1.2.3.4.5",
+            "01.2.3.4",
+            "1.2.3.04",
+            "1..2.3",
+            ".1.2.3",
+            "1.2.3.",
+            "1.2.3.4 ",
+            "1.2.3.4:80",
+            "1.2.3.x",
+            "",
+            "1000.1.1.1",
+            "0.0.0.00",
+            "10.20.30.40",
+        ];
+        for text in texts {
+            assert_eq!(dotted_quad(text.as_bytes()), text.parse().ok(), "{text}");
+        }
     }
 }

@@ -37,8 +37,8 @@ pub struct Good {
     pub reply: Reply,
     /// Its body, unpacked.
     pub body: Bytes,
-    /// Of a signed URL: what it says.
-    pub signed: Option<SignedUrl>,
+    /// Of a signed URL: what it says. In a box: an answer is moved a few times, and most have none.
+    pub signed: Option<Box<SignedUrl>>,
     /// The room that it is for, as the generator names it.
     pub room: Option<Room>,
 }
@@ -183,7 +183,7 @@ impl Judge {
             Operation::Connect => connect::judge(&self.rules, reply.header("x-set-tt-cookie"), &body)?,
             Operation::SignUrl => {
                 let asked = question.url.unwrap_or_default();
-                signed = Some(signed::judge(self.rules.signature, asked, &body)?);
+                signed = Some(Box::new(signed::judge(self.rules.signature, asked, &body)?));
             }
             Operation::RoomId | Operation::Chat | Operation::Limits => judge_json(&body)?,
         }

@@ -15,10 +15,6 @@ pub const WANTED: Wanted = Wanted::new(&[
     "x-log-code",
 ]);
 
-/// The names in [`WANTED`] that may go on to the client.
-pub const PASSED: [&str; 6] =
-    ["content-type", "x-set-tt-cookie", "x-room-id", "x-agent-id", "x-log-id", "x-log-code"];
-
 /// What came back.
 #[derive(Debug, Clone)]
 pub enum Reply {
@@ -71,8 +67,14 @@ impl Reply {
         }
     }
 
-    /// The headers that may go on to the client.
-    pub fn passed(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        PASSED.iter().filter_map(|name| self.header(name).map(|value| (name.as_bytes(), value)))
+    /// The headers of [`WANTED`] that there are: of these those go on to the client that its dialect lets through.
+    pub fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let (wire, made) = match self {
+            Self::Wire(answer) => (Some(answer), &[][..]),
+            Self::Mapped { headers, .. } | Self::Made { headers, .. } => (None, headers.as_slice()),
+        };
+        let of_wire = wire.into_iter().flat_map(Answer::headers);
+        let of_made = made.iter().map(|(name, value)| (*name, value.as_bytes()));
+        of_wire.chain(of_made).map(|(name, value)| (name.as_bytes(), value))
     }
 }

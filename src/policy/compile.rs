@@ -336,7 +336,7 @@ fn window_limits(windows: &[WindowForm], label: impl Fn(&str) -> Arc<str>) -> Ve
     let limit = |form: &WindowForm| {
         let name = window_name(form.length.value);
         let label = label(&name);
-        WindowLimit { length: form.length.value, max: form.max.value, name: name.into(), label }
+        WindowLimit::new(form.length.value, form.max.value, name.into(), label)
     };
     windows.iter().map(limit).collect()
 }

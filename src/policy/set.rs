@@ -18,7 +18,7 @@ use crate::base::rate::{LengthText, Rate};
 use crate::base::room::Room;
 use crate::base::secret::KeyHash;
 use crate::base::subject::{Scope, Scopes, Subject};
-use crate::base::time::Timestamp;
+use crate::base::time::{Timestamp, Wait};
 
 use super::lists::Lists;
 use super::networks::Networks;
@@ -542,6 +542,35 @@ pub struct WindowLimit {
     pub name: Arc<str>,
     /// What a refusal prints: `rate_limit_account_minute` (see [`limit_label`]).
     pub label: Arc<str>,
+    /// As the header `RateLimit-Policy` lists it: `"minute";q=5;w=60`. Every answer does, so it is written once.
+    listed: Box<str>,
+}
+
+impl WindowLimit {
+    /// At most `max` in a window that the operator calls `name`.
+    pub fn new(length: Duration, max: u32, name: Arc<str>, label: Arc<str>) -> Self {
+        let seconds = Wait::of(length).secs();
+        let listed = format!("\"{}\";q={max};w={seconds}", header_text(&name)).into();
+        Self { length, max, name, label, listed }
+    }
+
+    /// As `RateLimit-Policy` lists it (draft-ietf-httpapi-ratelimit-headers-11 section 3): `"minute";q=5;w=60`.
+    pub fn listed(&self) -> &str {
+        &self.listed
+    }
+
+    /// The name in quotes, as that header and `RateLimit` have it: `"minute"`.
+    pub fn quoted_name(&self) -> &str {
+        let end = self.listed.find(";q=").unwrap_or(self.listed.len());
+        &self.listed[..end]
+    }
+}
+
+/// The characters of an sf-string (RFC 9651 section 3.3.3), and `_` for each byte that is none: names hold nothing else but
+/// for an operator's odd window.
+pub fn header_text(name: &str) -> String {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    name.bytes().map(|byte| if plain(byte) { char::from(byte) } else { '_' }).collect()
 }
 
 /// The `limit_label` of a window: `rate_limit_account_minute`, `rate_limit_room_id_day`, `rate_limit_proxy_room_id_30m`.

@@ -162,7 +162,17 @@ fn field<'b>(rest: &mut &'b [u8]) -> Result<Field<'b>, Broken> {
 }
 
 /// A number of at most 64 bits, in groups of seven.
+#[inline]
 fn varint(rest: &mut &[u8]) -> Result<u64, Broken> {
+    // Nearly all have one byte.
+    if let [byte @ ..128, after @ ..] = *rest {
+        *rest = after;
+        return Ok(u64::from(*byte));
+    }
+    long_varint(rest)
+}
+
+fn long_varint(rest: &mut &[u8]) -> Result<u64, Broken> {
     let mut value = 0;
     for (place, byte) in rest.iter().enumerate() {
         // The tenth byte has room for the last bit alone.

@@ -5,8 +5,10 @@ use std::fmt;
 use bytes::{Buf, Bytes};
 use http::StatusCode;
 
+use crate::base::header::is_name;
+
 /// How many header names one [`Wanted`] may hold.
-pub const WANTED_MAX: usize = 16;
+pub const WANTED_MAX: usize = 8;
 
 /// The names of the headers that a caller wants to see; all others are dropped unread.
 ///
@@ -50,7 +52,7 @@ impl Wanted {
         if name.len() >= 64 || self.lengths & (1 << name.len()) == 0 {
             return None;
         }
-        self.names.iter().position(|wanted| wanted.eq_ignore_ascii_case(name))
+        self.names.iter().position(|wanted| is_name(name.as_bytes(), wanted))
     }
 }
 
@@ -90,6 +92,13 @@ impl Answer {
         let at = self.wanted.names.iter().position(|wanted| *wanted == name)?;
         let Span { start, end } = self.spans[at];
         self.bytes.get(start as usize..end as usize)
+    }
+
+    /// The headers that the [`Wanted`] list names and that there are, in the list's order: as [`header`](Self::header).
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let places = self.wanted.names.iter().zip(&self.spans);
+        places
+            .filter_map(|(name, span)| Some((*name, self.bytes.get(span.start as usize..span.end as usize)?)))
     }
 
     /// The body, with chunking undone; any content coding is still on it.

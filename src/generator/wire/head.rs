@@ -12,6 +12,7 @@ use super::answer::{WANTED_MAX, Wanted};
 use super::error::{Malformed, TooLarge, WireError};
 use super::parse::Limits;
 use super::request::Method;
+use crate::base::header::is_name;
 
 /// How many headers an answer may have at most, whatever [`Limits::headers_max`] says.
 pub const HEADERS_MAX: usize = 100;
@@ -123,21 +124,21 @@ impl Fields {
     fn take(&mut self, name: &str, value: &[u8]) -> Result<(), WireError> {
         // By length first: few headers share one of these four.
         match name.len() {
-            10 if name.eq_ignore_ascii_case("connection") => {
+            10 if is_name(name.as_bytes(), "connection") => {
                 for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                     self.close |= token.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            10 if name.eq_ignore_ascii_case("keep-alive") => self.idle_hint = idle_hint(value),
-            14 if name.eq_ignore_ascii_case("content-length") => {
+            10 if is_name(name.as_bytes(), "keep-alive") => self.idle_hint = idle_hint(value),
+            14 if is_name(name.as_bytes(), "content-length") => {
                 let length = decimal(value).ok_or(WireError::Malformed(Malformed::LengthNotNumber))?;
                 if self.length.is_some_and(|before| before != length) {
                     return Err(WireError::Malformed(Malformed::LengthsDiffer));
                 }
                 self.length = Some(length);
             }
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+            17 if is_name(name.as_bytes(), "transfer-encoding") => {
                 if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(WireError::Malformed(Malformed::Coding));
                 }

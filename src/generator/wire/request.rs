@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::Write;
 
 use super::error::Unsendable;
+use crate::base::header::is_value;
 
 /// Bytes of a request's head at most.
 const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -87,8 +88,7 @@ impl Request<'_> {
             if is_framing(name) {
                 return Err(Unsendable::FramingHeader);
             }
-            let is_control = |byte: u8| byte.is_ascii_control() && byte != b'\t';
-            if value.bytes().fold(0, |any, byte| any | u8::from(is_control(byte))) != 0 {
+            if !is_value(value.as_bytes()) {
                 return Err(Unsendable::HeaderValue);
             }
             for part in [*name, ": ", *value, "\r\n"] {

@@ -5,6 +5,7 @@ use super::{
     map::HeadMap,
     scan::{find_control, is_host, is_plain_target, is_token, name_length},
 };
+use crate::base::header::is_name;
 use crate::gateway::listener::settings::FramingLimits;
 
 /// Longest method taken; the longest registered one has 17 bytes.
@@ -208,7 +209,7 @@ impl Head {
         map.add(self.line, colon, line.len());
         // By length first: most names are of none of these lengths.
         match colon {
-            4 if name.eq_ignore_ascii_case(b"host") => {
+            4 if is_name(name, "host") => {
                 if self.has_host {
                     return Err(Violation::HostRepeated);
                 }
@@ -217,13 +218,13 @@ impl Head {
                 }
                 self.has_host = true;
             }
-            6 if name.eq_ignore_ascii_case(b"expect") => {
+            6 if is_name(name, "expect") => {
                 if !value.trim_ascii().eq_ignore_ascii_case(b"100-continue") {
                     return Err(Violation::Expect);
                 }
                 map.expects_continue = true;
             }
-            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+            7 if is_name(name, "upgrade") => {
                 // Java's HttpClient asks every plain-text server for h2c unless told otherwise, and one of the client
                 // libraries uses it as it comes. RFC 9110 section 7.8 lets a server ignore the wish; whoever means
                 // it goes on in HTTP/2, so the connection ends with this answer.
@@ -232,19 +233,19 @@ impl Head {
                 }
                 self.is_upgrade = true;
             }
-            10 if name.eq_ignore_ascii_case(b"connection") => {
+            10 if is_name(name, "connection") => {
                 for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
                     self.wants_close |= option.eq_ignore_ascii_case(b"close");
                     self.wants_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
+            14 if is_name(name, "content-length") => {
                 if self.length.is_some() {
                     return Err(Violation::LengthRepeated);
                 }
                 self.length = Some(parse_length(framing_value(value), limits.body_bytes_max)?);
             }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            17 if is_name(name, "transfer-encoding") => {
                 if self.minor_version == 0 {
                     return Err(Violation::CodingVersion);
                 }

@@ -1,5 +1,7 @@
 //! Where the parts of a head stand in its bytes, noted while they are looked at: nobody parses a head a second time.
 
+use crate::base::header::is_name;
+
 /// The places of one head's parts. Used again for the next head, whose places then stand in the same memory.
 #[derive(Debug, Default)]
 pub struct HeadMap {
@@ -113,9 +115,7 @@ impl<'c> RequestHead<'c> {
         // The length tells most lines apart, without a look at them.
         let lines =
             self.map.lines.iter().filter(move |line| (line.colon - line.start) as usize == name.len());
-        lines
-            .filter(move |line| line.name(self.bytes).eq_ignore_ascii_case(name.as_bytes()))
-            .map(move |line| line.value(self.bytes))
+        lines.filter(move |line| is_name(line.name(self.bytes), name)).map(move |line| line.value(self.bytes))
     }
 
     /// The `User-Agent`; empty where there is none, or one that is not UTF-8.

@@ -108,7 +108,18 @@ const fn classes() -> [u8; 256] {
 /// Length of the header name at the start of `line`: token bytes (RFC 9110 section 5.6.2) without the underscore.
 #[inline]
 pub(super) fn name_length(line: &[u8]) -> usize {
-    line.iter().position(|&byte| CLASSES[byte as usize] & NAME == 0).unwrap_or(line.len())
+    let is_name = |byte: u8| CLASSES[byte as usize] & NAME != 0;
+    let mut at = 0;
+    // Four at a time, without an exit in between.
+    while let Some([one, two, three, four]) = line.get(at..).and_then(<[u8]>::first_chunk)
+        && is_name(*one) & is_name(*two) & is_name(*three) & is_name(*four)
+    {
+        at += 4;
+    }
+    while line.get(at).is_some_and(|&byte| is_name(byte)) {
+        at += 1;
+    }
+    at
 }
 
 /// Whether `text` is a token of at least one byte.
@@ -120,7 +131,8 @@ pub(super) fn is_token(text: &[u8]) -> bool {
 /// Whether `text` consists of bytes that a `uri-host [":" port]` can have, the comma excepted; at least one.
 #[inline]
 pub(super) fn is_host(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|&byte| CLASSES[byte as usize] & HOST != 0)
+    // Without an early exit.
+    !text.is_empty() && text.iter().fold(HOST, |all, &byte| all & CLASSES[byte as usize]) != 0
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::route::Method;
 use super::target::SignTarget;
 use crate::base::room::Room;
 use crate::base::secret::Secret;
+use crate::base::text::may_be_kept;
 use crate::policy::set::SessionMode;
 
 /// Where a forwarded request is written. One a worker, used again and again: then it allocates nothing.
@@ -78,6 +79,9 @@ impl std::fmt::Debug for Forwarded<'_> {
     }
 }
 
+/// As many bytes of a client's name or a device id may stand in a record.
+const PUBLIC_VALUE_BYTES_MAX: usize = 64;
+
 impl Request<'_> {
     /// Writes the request for a generator that speaks the sign API, with `key`, the generator's own. For requests
     /// whose body, if they have one, was read.
@@ -113,15 +117,21 @@ impl Request<'_> {
 
     /// Writes the target as a record may hold it: the route, and of the query only room, URL (its host, path and
     /// room), client and device. What a client calls the parameter in which it puts a secret cannot be known, so all
-    /// others are left out.
-    pub fn write_public_target(&self, out: &mut String) {
+    /// others are left out. True where it is as a record has it; a URL is cut further there.
+    pub fn write_public_target(&self, out: &mut String) -> bool {
         self.route.write_path(out);
         let mut separator = Separator('?');
         for mark in &*self.marks.all(self.query) {
             if matches!(mark.param, Param::Client | Param::Device) {
                 separator.write(out);
                 out.push_str(if mark.param == Param::Client { "client=" } else { "device_id=" });
-                mark.parts(self.query).1.write_to(out);
+                let value = mark.parts(self.query).1;
+                // A value that is kept has no escapes but needless ones.
+                if may_be_kept(value.raw().as_bytes(), PUBLIC_VALUE_BYTES_MAX) {
+                    out.push_str(&value.decoded());
+                } else {
+                    out.push('-');
+                }
             }
         }
         if let Some(room) = self.room.filter(|room| self.route.room() != Some(*room)) {
@@ -134,6 +144,7 @@ impl Request<'_> {
             out.push_str("url=");
             write_escaped(&target.public(), out);
         }
+        self.target().is_none()
     }
 
     fn write_query(&self, with_sessions: bool, out: &mut String) {

@@ -17,7 +17,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::base::request_id::RequestId;
+use crate::base::request_id::{RequestId, RequestIdText};
+use crate::base::text::cut;
 use crate::base::time::{Timestamp, Wait};
 use crate::engine::decision::{Reason, Refusal};
 use crate::engine::viewbot::Against;
@@ -167,17 +168,18 @@ impl<'a> Rejected<'a> {
 
     /// The whole answer.
     pub fn answer(&self, id: RequestId, now: Timestamp, user_agent: &str) -> Answer {
-        let head = self.head(id, now, RemainingAs::of_user_agent(user_agent));
-        Answer { status: self.status(), head, body: self.body(id), time: now }
+        let id = id.text();
+        let head = self.head(&id, now, RemainingAs::of_user_agent(user_agent));
+        Answer { status: self.status(), head, body: self.body(&id), time: now }
     }
 
-    fn head(&self, id: RequestId, now: Timestamp, remaining: RemainingAs) -> Head {
+    fn head(&self, id: &RequestIdText, now: Timestamp, remaining: RemainingAs) -> Head {
         let mut head = Head::new();
         head.set(Field::ContentType, "application/json");
         head.set(Field::CacheControl, "no-store");
-        head.set_request_id(id);
+        head.set(Field::RequestId, id.as_bytes());
         // The connector for Node takes the id of its rate-limit errors from here.
-        head.set(Field::LogId, id.text().as_str());
+        head.set(Field::LogId, id.as_bytes());
         match (&self.cause, self.limits) {
             (Cause::Policy { refusal, .. }, Some(limits)) => {
                 ratelimit::write_refusal(&mut head, limits, refusal, now, remaining);
@@ -203,7 +205,7 @@ impl<'a> Rejected<'a> {
         head
     }
 
-    fn body(&self, id: RequestId) -> Bytes {
+    fn body(&self, id: &RequestIdText) -> Bytes {
         let mut body = Vec::with_capacity(1024);
         body.extend_from_slice(b"{\"code\":");
         body.extend_from_slice(self.status().as_str().as_bytes());
@@ -219,8 +221,9 @@ impl<'a> Rejected<'a> {
             body.extend_from_slice(b",\"retry_after\":");
             body.extend_from_slice(itoa::Buffer::new().format(wait.secs()).as_bytes());
         }
-        body.extend_from_slice(b",\"request_id\":");
-        write_json_text(&mut body, id.text().as_str());
+        body.extend_from_slice(b",\"request_id\":\"");
+        body.extend_from_slice(id.as_bytes());
+        body.push(b'"');
         if let Cause::Policy { refusal, policy } = &self.cause
             && refusal.reasons().nth(1).is_some()
         {
@@ -280,59 +283,44 @@ fn write_reasons(body: &mut Vec<u8>, refusal: &Refusal, policy: &PolicySet) {
 /// Writes a JSON string (RFC 8259 section 7) of at most [`MESSAGE_BYTES_MAX`] bytes of text.
 fn write_json(body: &mut Vec<u8>, text: impl fmt::Display) {
     body.push(b'"');
+    let start = body.len();
     // Writing to a Vec cannot fail.
-    let _ = write!(JsonString { body, bytes_left: MESSAGE_BYTES_MAX, is_cut: false }, "{text}");
-    body.push(b'"');
+    let _ = write!(Text(body), "{text}");
+    finish_json(body, start);
 }
 
 /// The same without the machinery of formatting.
 fn write_json_text(body: &mut Vec<u8>, text: &str) {
     body.push(b'"');
-    let _ = JsonString { body, bytes_left: MESSAGE_BYTES_MAX, is_cut: false }.write_str(text);
-    body.push(b'"');
+    let start = body.len();
+    body.extend_from_slice(text.as_bytes());
+    finish_json(body, start);
 }
 
-struct JsonString<'a> {
-    body: &'a mut Vec<u8>,
-    bytes_left: usize,
-    is_cut: bool,
-}
-
-impl fmt::Write for JsonString<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.is_cut {
-            return Ok(());
-        }
-        let mut end = text.len().min(self.bytes_left);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let kept = &text[..end];
-        let mut plain = 0;
-        let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-        // Most have none; without an early exit the compiler makes this wide.
-        if kept.bytes().fold(0, |any, byte| any | u8::from(is_special(&byte))) == 0 {
-            plain = kept.len();
-            self.body.extend_from_slice(kept.as_bytes());
-        }
-        while let Some(length) = kept.as_bytes()[plain..].iter().position(is_special) {
-            let place = plain + length;
-            self.body.extend_from_slice(&kept.as_bytes()[plain..place]);
-            plain = place + 1;
-            match kept.as_bytes()[place] {
-                byte @ (b'"' | b'\\') => self.body.extend_from_slice(&[b'\\', byte]),
-                b'\n' => self.body.extend_from_slice(b"\\n"),
-                byte => write!(Text(self.body), "\\u{byte:04x}")?,
+/// Makes a JSON string of the text that was appended since `start`, and closes it. Nearly every text stands as it is.
+fn finish_json(body: &mut Vec<u8>, start: usize) {
+    let text = &body[start..];
+    let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    // Without an early exit the compiler makes this wide.
+    let special = text.iter().fold(0, |any, byte| any | u8::from(is_special(*byte))) != 0;
+    if special || text.len() > MESSAGE_BYTES_MAX {
+        let text = String::from_utf8(body.split_off(start)).unwrap_or_default();
+        let kept = cut(&text, MESSAGE_BYTES_MAX);
+        for character in kept.chars() {
+            match character {
+                '"' | '\\' => body.extend_from_slice(&[b'\\', character as u8]),
+                '\n' => body.extend_from_slice(b"\\n"),
+                '\0'..' ' => {
+                    let _ = write!(Text(body), "\\u{:04x}", character as u32);
+                }
+                _ => body.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
-        self.body.extend_from_slice(&kept.as_bytes()[plain..]);
-        self.bytes_left -= kept.len();
         if kept.len() < text.len() {
-            self.is_cut = true;
-            self.body.extend_from_slice("…".as_bytes());
+            body.extend_from_slice("…".as_bytes());
         }
-        Ok(())
     }
+    body.push(b'"');
 }
 
 #[cfg(test)]

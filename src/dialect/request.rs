@@ -15,10 +15,12 @@ use super::rooms::Named;
 use super::route::{Method, Route};
 use super::session::{Place, Session, header_text};
 use super::target::SignTarget;
+use crate::base::header::is_name;
 use crate::base::library::Library;
 use crate::base::operation::Operation;
 use crate::base::room::Room;
-use crate::base::secret::{KEY_PREFIX, KeyHash};
+use crate::base::secret::KeyHash;
+use crate::base::text::may_be_kept;
 
 /// The longest request target that is read, in bytes: a URL of 8 KiB, escaped throughout, and what stands beside it.
 pub const TARGET_BYTES_MAX: usize = 32 * 1024;
@@ -142,7 +144,7 @@ impl<'r> Request<'r> {
     ) -> Result<(), Fault> {
         for (name, value) in headers {
             let name = name.as_ref();
-            let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+            let is = |known: &str| is_name(name, known);
             // The length tells most headers apart from ours.
             match name.len() {
                 6 if is("accept") && self.accept.is_empty() => {
@@ -326,14 +328,7 @@ impl<'r> Key<'r> {
 /// as the access record keeps no more of them (`telemetry::access_log`), and replay must see the viewers that were seen.
 fn device<'r>(value: &Coded<'r>) -> Cow<'r, str> {
     const BYTES_MAX: usize = 64;
-    const KEY_LIKE_BYTES: usize = 16;
-    let text = value.decoded();
-    let plain = text.bytes().all(|byte| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'@' | b':' | b',')
-    });
-    let raw_bytes = value.raw().len();
-    let like_a_key = raw_bytes > KEY_LIKE_BYTES && text.starts_with(KEY_PREFIX);
-    if plain && raw_bytes <= BYTES_MAX && !like_a_key { text } else { Cow::Borrowed("-") }
+    if may_be_kept(value.raw().as_bytes(), BYTES_MAX) { value.decoded() } else { Cow::Borrowed("-") }
 }
 
 /// The token of `Authorization: Bearer` (RFC 6750 section 2.1); empty for any other scheme, which is not for us.

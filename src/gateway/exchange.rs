@@ -16,6 +16,7 @@ use crate::base::operation::Operation;
 use crate::base::request_id::RequestId;
 use crate::base::room::Room;
 use crate::base::secret::SessionHash;
+use crate::base::text::cut;
 use crate::base::time::{Timestamp, Wait};
 use crate::dialect::Request;
 use crate::dialect::head::Answer;
@@ -27,7 +28,7 @@ use crate::engine::decision::{Decision, Reason, Standing};
 use crate::engine::facts::{Credential, Facts, TargetClaim};
 use crate::generator::fleet::{self, End};
 use crate::generator::{Failure, wire};
-use crate::telemetry::access_log::{AccessRecord, KeyDoubt, Ruling, redact_target};
+use crate::telemetry::access_log::{AccessRecord, KeyDoubt, Ruling, Target, redact_target};
 use crate::telemetry::metrics::InFlight;
 use crate::telemetry::outcome::Outcome;
 
@@ -61,6 +62,8 @@ pub struct Exchange<'w> {
     method: &'static str,
     /// The public form of the target; then the user agent; then host and path of a URL that stood in the body.
     text: String,
+    /// Whether the target in it is as the record has it.
+    is_public: bool,
     /// Where each of these ends.
     ends: [usize; 4],
     decision: Option<Decision>,
@@ -105,6 +108,7 @@ impl<'w> Exchange<'w> {
             session: None,
             method: "",
             text: worker.spare_text(),
+            is_public: false,
             ends: [0; 4],
             decision: None,
             plan: Plan::default(),
@@ -134,6 +138,9 @@ impl<'w> Exchange<'w> {
 
     /// Notes what the head of a request says that cannot be read any further.
     pub fn not_read(&mut self, target: &str, user_agent: &str) {
+        if !self.worker.recorder.records() {
+            return;
+        }
         let mut text = std::mem::take(&mut self.text).into_bytes();
         text.clear();
         redact_target(target, &mut text);
@@ -171,8 +178,11 @@ impl<'w> Exchange<'w> {
         };
         self.room = facts.room;
         self.session = facts.session;
+        if !self.worker.recorder.records() {
+            return;
+        }
         self.text.clear();
-        request.write_public_target(&mut self.text);
+        self.is_public = request.write_public_target(&mut self.text);
         // In a request line it is part of the target already.
         let in_body = request.route().method() == Method::Post;
         self.note(facts.user_agent, if in_body { facts.target } else { TargetClaim::None });
@@ -317,15 +327,6 @@ impl<'w> Exchange<'w> {
 /// A user agent, a host and a path are kept up to so many bytes each.
 const WORDS_BYTES_MAX: usize = 1024;
 
-/// The text's first so many bytes, or a few less: cut between characters.
-pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
-    let mut end = text.len().min(bytes_max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
 /// The methods that have a meaning here; a record says `other` of the rest.
 fn known_method(method: &str) -> &'static str {
     match method {
@@ -376,11 +377,15 @@ impl Drop for Exchange<'_> {
             time: self.now,
             seq: self.sequence,
             duration,
-            request_id: self.id.text().as_str(),
+            request_id: self.id.text(),
             client: self.client,
             key_doubt,
             method: self.method,
-            target: part(0, target_end),
+            target: if self.is_public {
+                Target::Public(part(0, target_end))
+            } else {
+                Target::AsItCame(part(0, target_end))
+            },
             url,
             user_agent: part(target_end, agent_end),
             session: self.session,

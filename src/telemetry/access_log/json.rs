@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::Write;
 
+use crate::base::text::cut;
+
 /// A field's name as it is written, comma, quotes and colon included: one copy instead of four. The name must need no
 /// escaping.
 macro_rules! key {
@@ -47,8 +49,9 @@ impl<'o> Object<'o> {
         string(self.field(name), text);
     }
 
-    /// One of our own words, which need no escaping.
-    pub(super) fn word(&mut self, name: Key, word: &'static str) {
+    /// A text that needs no escaping: a word of our own, or a name (`base::id`).
+    pub(super) fn word(&mut self, name: Key, word: &str) {
+        debug_assert!(word.bytes().all(is_plain), "`{word}` needs escaping");
         let out = self.field(name);
         out.push(b'"');
         out.extend_from_slice(word.as_bytes());
@@ -92,15 +95,6 @@ pub(super) fn string(out: &mut Vec<u8>, text: &str) {
 /// As [`string`], of at most so many bytes of the text, cut between characters.
 pub(super) fn string_bounded(out: &mut Vec<u8>, text: &str, bytes_max: usize) {
     string(out, cut(text, bytes_max));
-}
-
-/// The text's first so many bytes, or a few less: cut between characters.
-pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
-    let mut end = text.len().min(bytes_max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 /// Whether a byte stands as it is wherever it stands: printable ASCII but quotes and backslash.

@@ -23,6 +23,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::operation::Operation;
+use crate::base::request_id::RequestIdText;
 use crate::base::room::Room;
 use crate::base::secret::SessionHash;
 use crate::base::time::{Timestamp, Wait};
@@ -68,13 +69,13 @@ pub struct AccessRecord<'a> {
     /// From the decision until its effects were booked: the answer was there, or the client was gone.
     pub duration: Duration,
     /// What the client was told as `X-Request-ID`.
-    pub request_id: &'a str,
+    pub request_id: RequestIdText,
     /// The client's address, where its source named one.
     pub client: Option<IpAddr>,
     /// As the request line had it.
     pub method: &'a str,
-    /// Path and query as the request line had them: redacted here, as they are written.
-    pub target: &'a str,
+    /// Path and query.
+    pub target: Target<'a>,
     /// What there is to say of a key that is not in the decision's caller.
     pub key_doubt: Option<KeyDoubt>,
     /// The URL to be signed, where it stood in the body; `None` else.
@@ -118,6 +119,16 @@ pub enum KeyDoubt {
     Unknown,
     /// It was not looked up: its proxy has shown too many unknown ones, and has to wait so long.
     Barred(Wait),
+}
+
+/// Path and query of a request.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    /// As the request line had them: redacted as they are written.
+    AsItCame(&'a str),
+    /// As [`redact_target`] leaves them, made of what was read (`dialect::Request::write_public_target`). Tests hold the two to
+    /// each other with every record that they write.
+    Public(&'a str),
 }
 
 /// What was decided, and by whom.
@@ -175,7 +186,10 @@ impl AccessRecord<'_> {
         line.number(key!("format"), RECORD_FORMAT.into());
         milliseconds(line.field(key!("duration_ms")), self.duration);
         self.write_policy(&mut line);
-        json::string_bounded(line.field(key!("request_id")), self.request_id, WORD_BYTES_MAX);
+        let id = line.field(key!("request_id"));
+        id.push(b'"');
+        id.extend_from_slice(self.request_id.as_bytes());
+        id.push(b'"');
         if let Some(client) = self.client {
             write_address(line.field(key!("client")), client);
         }
@@ -188,7 +202,13 @@ impl AccessRecord<'_> {
         json::string_bounded(line.field(key!("method")), self.method, WORD_BYTES_MAX);
         let target = line.field(key!("target"));
         target.push(b'"');
-        redact::redact_target(self.target, target);
+        match self.target {
+            Target::AsItCame(text) => redact::redact_target(text, target),
+            Target::Public(text) => {
+                debug_assert!(redact::is_redacted(text), "`{text}` holds what no record may");
+                target.extend_from_slice(text.as_bytes());
+            }
+        }
         target.push(b'"');
         if let TargetClaim::Url { host, path } = self.url {
             let url = line.field(key!("url"));
@@ -254,9 +274,9 @@ impl AccessRecord<'_> {
             return;
         };
         let mut object = Object::begin(out);
-        object.text(key!("id"), key.as_str());
-        object.text(key!("account"), account.as_str());
-        object.text(key!("tier"), policy.tier(tier).name.as_str());
+        object.word(key!("id"), key.as_str());
+        object.word(key!("account"), account.as_str());
+        object.word(key!("tier"), policy.tier(tier).name.as_str());
         object.end();
     }
 

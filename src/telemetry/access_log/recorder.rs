@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::writer::{Chunk, Queue};
 use super::{AccessRecord, Event};
 
-/// A buffer that holds so much goes to the writer.
-const FLUSH_BYTES: usize = 16 << 10;
+/// A buffer that holds so much goes to the writer: some eighty lines. To wake the writer costs more than a line does.
+const FLUSH_BYTES: usize = 64 << 10;
 
 /// One worker's recorder. Not shared between threads: each has its own ([`RecordLog::recorder`](super::RecordLog::recorder)).
 ///
-/// Lines wait in it until there are 16 KiB, or until [`flush`](Self::flush), which the worker's tick calls four times a
+/// Lines wait in it until there are 64 KiB, or until [`flush`](Self::flush), which the worker's tick calls four times a
 /// second. Dropping it flushes it.
 #[derive(Debug)]
 pub struct Recorder {
@@ -32,6 +32,11 @@ impl Recorder {
         Self::new(None, Share::ALL)
     }
 
+    /// Whether anything is kept.
+    pub fn records(&self) -> bool {
+        self.queue.is_some()
+    }
+
     /// Records a request: always where it was refused, would have been with every shadow rule enforced, or went wrong;
     /// else where the share takes it. Never waits.
     pub fn record(&self, record: &AccessRecord<'_>) {
@@ -39,7 +44,7 @@ impl Recorder {
             return;
         }
         let sampled = record.ruling.admits() && record.outcome == super::Outcome::Good;
-        if sampled && !self.share.takes(record.request_id) {
+        if sampled && !self.share.takes(record.request_id.as_bytes()) {
             return;
         }
         let share = (sampled && self.share != Share::ALL).then_some(self.share.fraction());
@@ -57,6 +62,7 @@ impl Recorder {
         let full = {
             let mut buffer = self.buffer.borrow_mut();
             if buffer.capacity() == 0 {
+                *buffer = self.queue.as_ref().and_then(|queue| queue.spare()).unwrap_or_default();
                 // A line more than is flushed at: growing would copy.
                 buffer.reserve(FLUSH_BYTES + FLUSH_BYTES / 4);
             }
@@ -111,10 +117,10 @@ impl Share {
     }
 
     /// Whether the request of that id is among them: always the same answer for the same id.
-    pub fn takes(self, request_id: &str) -> bool {
+    pub fn takes(self, request_id: &[u8]) -> bool {
         // FNV-1a (RFC 9923) with a finisher: ids are random or counted by us, so that nobody can aim at a share.
-        let hash = request_id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        let hash = request_id.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
         });
         let mixed = (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed >> 32 < self.of

@@ -6,7 +6,7 @@
 
 use percent_encoding::percent_decode;
 
-use crate::base::secret::KEY_PREFIX;
+use crate::base::text::may_be_kept;
 
 /// The parameter that holds a URL, which is kept as far as its path and room.
 const URL: &[u8] = b"url";
@@ -49,6 +49,13 @@ pub fn redact_target(target: &str, out: &mut Vec<u8>) {
             _ => redact_bounded(value, VALUE_BYTES_MAX, out),
         }
     }
+}
+
+/// Whether redacting changes nothing.
+pub(super) fn is_redacted(target: &str) -> bool {
+    let mut redacted = Vec::new();
+    redact_target(target, &mut redacted);
+    redacted == target.as_bytes()
 }
 
 fn name_and_value(pair: &[u8]) -> (&[u8], &[u8]) {
@@ -108,7 +115,7 @@ fn folded(name: &[u8]) -> Option<&'static [u8]> {
 
 /// Appends host and path of a URL to be signed, with the path's odd segments left out.
 pub(super) fn redact_host_and_path(host: &str, path: &str, out: &mut Vec<u8>) {
-    if is_plain(host.as_bytes(), 255) {
+    if may_be_kept(host.as_bytes(), 255) {
         out.extend_from_slice(host.as_bytes());
     } else {
         out.push(REMOVED);
@@ -148,43 +155,7 @@ fn is_room_id(value: &[u8]) -> bool {
 
 /// Appends the text as it stands where it is plain and no key of ours, else one `-`.
 fn redact_bounded(text: &[u8], bytes_max: usize, out: &mut Vec<u8>) {
-    if is_plain(text, bytes_max) { out.extend_from_slice(text) } else { out.push(REMOVED) }
-}
-
-/// Whether a text, percent-decoded, is made of what words, numbers and handles are made of.
-fn is_plain(text: &[u8], bytes_max: usize) -> bool {
-    let well_formed = |at: usize| {
-        text[at] != b'%' || text.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
-    };
-    // Nearly every text has no percent sign, and this runs for every request.
-    let plain = |text: &[u8]| {
-        text.iter().all(|byte| is_plain_byte(*byte))
-            || (0..text.len()).all(well_formed) && percent_decode(text).all(is_plain_byte)
-    };
-    text.len() <= bytes_max && plain(text) && !starts_like_a_key(text)
-}
-
-/// A key may stand where a room should: somebody mixed up two fields of a form.
-fn starts_like_a_key(text: &[u8]) -> bool {
-    let mut decoded = percent_decode(text);
-    text.len() > 16 && KEY_PREFIX.bytes().all(|byte| decoded.next() == Some(byte))
-}
-
-/// What words, numbers and handles are made of.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        let character = byte as u8;
-        plain[byte] = character.is_ascii_alphanumeric()
-            || matches!(character, b'-' | b'.' | b'_' | b'~' | b'@' | b':' | b',');
-        byte += 1;
-    }
-    plain
-};
-
-const fn is_plain_byte(byte: u8) -> bool {
-    PLAIN[byte as usize]
+    if may_be_kept(text, bytes_max) { out.extend_from_slice(text) } else { out.push(REMOVED) }
 }
 
 /// Appends a percent-encoded URL as `scheme://host/path?room_id=…`, percent-encoded again; `-` where it is none.
@@ -217,7 +188,7 @@ fn redact_url(encoded: &[u8], out: &mut Vec<u8>) {
     let host_end = address.iter().position(|byte| *byte == b'/').unwrap_or(address.len());
     let (host, path) = address.split_at(host_end);
     // A name before the host may be a name and a password.
-    if host.is_empty() || host.contains(&b'@') || !is_plain(host, 255) || host.contains(&b'%') {
+    if host.is_empty() || host.contains(&b'@') || !may_be_kept(host, 255) || host.contains(&b'%') {
         out.push(REMOVED);
         return;
     }

@@ -1,9 +1,9 @@
 //! The writer: one thread, one file, and a bounded queue before it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::base::time::Clock;
@@ -16,6 +16,9 @@ use super::rotation::RotatingFile;
 
 /// At most so many bytes wait for the writer.
 const QUEUE_BYTES_MAX: usize = 8 << 20;
+
+/// So many buffers are kept to be filled again.
+const SPARES_MAX: usize = 16;
 
 /// How often the writer looks whether a file has become too old, where no lines come.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
@@ -95,6 +98,8 @@ pub(super) enum Message {
 pub(super) struct Queue {
     sender: Sender<Message>,
     waiting_bytes: AtomicUsize,
+    /// Buffers that were written, to be filled again: their memory is warm.
+    spares: Mutex<Vec<Vec<u8>>>,
     stopped: AtomicBool,
     counts: RecordCounts,
 }
@@ -103,7 +108,20 @@ impl Queue {
     pub(super) fn new(counts: RecordCounts) -> (Self, Receiver<Message>) {
         let (sender, receiver) = channel();
         let (waiting_bytes, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
-        (Self { sender, waiting_bytes, stopped, counts }, receiver)
+        (Self { sender, waiting_bytes, spares: Mutex::default(), stopped, counts }, receiver)
+    }
+
+    /// An empty buffer that had lines in it, where there is one.
+    pub(super) fn spare(&self) -> Option<Vec<u8>> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn keep(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.len() < SPARES_MAX {
+            spares.push(buffer);
+        }
     }
 
     /// Takes the lines, or loses and counts them where too much waits already. Never waits.
@@ -209,7 +227,7 @@ impl Writer {
     fn run(mut self, receiver: &Receiver<Message>) {
         loop {
             match receiver.recv_timeout(HOUSEKEEPING) {
-                Ok(Message::Lines(chunk)) => self.write(&chunk),
+                Ok(Message::Lines(chunk)) => self.write(chunk),
                 Ok(Message::Reopen) => self.reopen(),
                 Ok(Message::Rotate(reply)) => {
                     // Whoever asked may have gone.
@@ -219,7 +237,7 @@ impl Writer {
                     self.queue.stopped.store(true, Ordering::Relaxed);
                     for message in receiver.try_iter() {
                         if let Message::Lines(chunk) = message {
-                            self.write(&chunk);
+                            self.write(chunk);
                         }
                     }
                     // The closer may have lost its patience.
@@ -232,7 +250,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, chunk: &Chunk) {
+    fn write(&mut self, chunk: Chunk) {
         let now = self.clock.now();
         let written = match &mut self.output {
             Output::File(file) => file.append(&chunk.bytes, now),
@@ -246,6 +264,7 @@ impl Writer {
                 self.complain(&error, "lines of the access record are lost: they cannot be written");
             }
         }
+        self.queue.keep(chunk.bytes);
         self.housekeep();
     }
 

@@ -35,6 +35,11 @@ impl Network {
     pub fn is_hosting(self) -> bool {
         self.kind == Some(NetworkKind::Hosting)
     }
+
+    /// Whether many people are behind few addresses.
+    pub fn is_shared(self) -> bool {
+        matches!(self.kind, Some(NetworkKind::Mobile | NetworkKind::Paas))
+    }
 }
 
 /// What kind of network it is.

@@ -2,8 +2,10 @@
 //!
 //! 1. The viewer in the room.
 //! 2. New identities of its profile at its address, where at least `address-profile.min-bad-share` of them are convicted; only in
-//!    that room where the address is shared, that is, where five and more of its viewers are clean.
-//! 3. The whole address, where at least `address.min-bad-share` of its viewers are convicted and fewer than three are clean.
+//!    that room where the address is shared, that is, where five and more of its viewers are clean, or the table of networks
+//!    says `mobile` or `paas`: of the people behind those few were seen yet.
+//! 3. The whole address, where it is not shared, at least `address.min-bad-share` of its viewers are convicted and fewer than
+//!    three are clean.
 //!    Twice as long for each further room, at most `address.max`.
 //! 4. Its subnet in the room, where at least `subnet-in-room.addresses` and `min-bad-share` of those seen are convicted. Shared
 //!    addresses do not count: a carrier's translators stand side by side.
@@ -56,9 +58,10 @@ pub(super) fn convict(
     reached[0] = true;
     let share = |bad: u32, all: u32| f64::from(bad) / f64::from(all.max(1));
     let clean = crowded.viewers.saturating_sub(standing.bad);
+    let is_shared = clean >= SHARED_EGRESS || crowded.is_shared;
 
     if share(standing.bad_of_profile, crowded.of_profile) >= ladder.address_profile.min_bad_share {
-        let target = if clean >= SHARED_EGRESS {
+        let target = if is_shared {
             Target::ProfileInRoom(viewer.address, profile, room)
         } else {
             Target::Profile(viewer.address, profile)
@@ -66,7 +69,8 @@ pub(super) fn convict(
         let until = now + longer(ladder.address_profile.ttl, standing.rooms, ladder);
         reached[target.place()] |= book.widen(conviction, target, until, now);
     }
-    if share(standing.bad, crowded.viewers) >= ladder.address.min_bad_share && clean < CLEAN_MAX {
+    if share(standing.bad, crowded.viewers) >= ladder.address.min_bad_share && clean < CLEAN_MAX && !is_shared
+    {
         let target = Target::Address(viewer.address);
         let until = now + longer(ladder.address.ttl, standing.rooms, ladder);
         reached[target.place()] |= book.widen(conviction, target, until, now);
@@ -76,8 +80,7 @@ pub(super) fn convict(
     let subnet = Place::Subnet(viewer.address.subnet());
     let rung = &ladder.subnet_in_room;
     // An address that many clean viewers share says nothing of its neighbours.
-    let convicted =
-        if clean >= SHARED_EGRESS { 0 } else { book.convict_in(room, subnet, viewer.address, secs) };
+    let convicted = if is_shared { 0 } else { book.convict_in(room, subnet, viewer.address, secs) };
     if convicted >= rung.addresses as usize
         && share(convicted as u32, crowded.addresses) >= rung.min_bad_share
     {

@@ -220,6 +220,8 @@ pub struct Sighting {
     pub(super) subnet: Subnet,
     pub(super) wide: Wide,
     pub(super) is_hosting: bool,
+    /// The table of networks says that many people share its address.
+    pub(super) is_shared: bool,
     /// With what.
     pub profile: Profile,
     pub(super) key: Option<KeyNumber>,
@@ -260,6 +262,7 @@ impl Sighting {
         };
         let fingerprint = Fingerprint(number_of(16 + facts.library.name as u8, facts.user_agent.as_bytes()));
         let subject = Subject::room(&room);
+        let network = policy.networks().lookup(facts.client);
         Some(Self {
             room,
             subject,
@@ -268,7 +271,9 @@ impl Sighting {
             has_device: facts.device.is_some(),
             subnet: address.subnet(),
             wide: facts.asn.map_or(address.wide(), |asn| Wide(AUTONOMOUS_SYSTEM | u64::from(asn))),
-            is_hosting: policy.networks().lookup(facts.client).is_some_and(Network::is_hosting),
+            is_hosting: network.is_some_and(Network::is_hosting),
+            // A telephone has a /64 of its own where it has IPv6.
+            is_shared: facts.client.is_ipv4() && network.is_some_and(Network::is_shared),
             profile: Profile::new(fingerprint, class, facts.device.is_some()),
             key,
             is_free: class == TierClass::Free,

@@ -34,13 +34,9 @@ const SLOW_FACTOR: u32 = 5;
 /// And longer than this: nobody minds a quarter of a second.
 const SLOW_MIN: Duration = Duration::from_millis(250);
 
-/// One in service whose last request or probe failed, or whose last two came late, and that is not asked since, is probed after
-/// this, until it is ejected or has recovered: else a single sick one, which hardly anybody is sent to, would never be found out.
+/// One in service whose last request or probe failed, or came late, and that is not asked since, is probed after this, until
+/// it is ejected or has recovered: else a single sick one, which hardly anybody is sent to, would never be found out.
 const PROBE_AGAIN: Duration = Duration::from_secs(1);
-
-/// After a single late answer it is probed in this part of the time after which an idle one is: every generator is late now
-/// and then, and is overtaken.
-const LATE_SHARE: u32 = 3;
 
 /// So many of its probes in a row come late: it is ejected.
 const LATE_PROBES: u32 = 5;
@@ -71,8 +67,8 @@ struct One {
     failures: Failures,
     /// When it was last probed while in service, or the start.
     probed: Timestamp,
-    /// So many answers in a row were late, or others came before them.
-    late: u32,
+    /// Whether no good answer in time came since the last one that was late.
+    is_late: bool,
     /// So many probes since then were late.
     late_probes: u32,
     /// So many probes in a row could not tell what it fails at.
@@ -95,7 +91,7 @@ impl Keeper {
             asked: [0; Cause::COUNT],
             failures: Failures::new(now),
             probed: now,
-            late: 0,
+            is_late: false,
             late_probes: 0,
             unclear: 0,
             no_room: 0,
@@ -161,9 +157,9 @@ impl Keeper {
             one.counts = counts;
             self.served += u64::from(new.told() + new.neither);
             if new.good > 0 {
-                (one.late, one.late_probes, one.unclear, one.no_room) = (0, 0, 0, 0);
-            } else {
-                one.late = one.late.saturating_add(new.slow);
+                (one.is_late, one.late_probes, one.unclear, one.no_room) = (false, 0, 0, 0);
+            } else if new.slow > 0 {
+                one.is_late = true;
             }
         }
         roster.is_slow(self.slow());
@@ -199,7 +195,7 @@ impl Keeper {
                     generator.tally.no_failure();
                     generator.start_slowly(now);
                     let one = &mut self.ones[*place];
-                    (one.late, one.late_probes, one.unclear, one.no_room) = (0, 0, 0, 0);
+                    (one.is_late, one.late_probes, one.unclear, one.no_room) = (false, 0, 0, 0);
                     None
                 }
                 Change::Ejected { place, .. } => {
@@ -224,13 +220,8 @@ impl Keeper {
                 return now.since(one.probed) >= (PROBE_AGAIN * (1 << one.unclear.min(8))).min(idle);
             }
             let last = generator.latency.last().map_or(one.probed, |last| last.max(one.probed));
-            let pause = match one.late {
-                _ if generator.tally.in_a_row() > 0 => PROBE_AGAIN.min(idle),
-                0 => idle,
-                1 => idle / LATE_SHARE,
-                2.. => PROBE_AGAIN.min(idle),
-            };
-            now.since(last) >= pause
+            let is_troubled = one.is_late || generator.tally.in_a_row() > 0;
+            now.since(last) >= if is_troubled { PROBE_AGAIN.min(idle) } else { idle }
         });
         let due = serving.fold(self.health.probes_due(now), Places::with);
         let postponed = |place: &usize| self.ones[*place].not_before > now;

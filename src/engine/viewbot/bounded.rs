@@ -232,6 +232,13 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         self.row.swap_remove(at).map(|(_, value)| value)
     }
 
+    /// Changes all values, in the order of the row.
+    pub(super) fn each_mut(&mut self, mut change: impl FnMut(&mut V)) {
+        for place in 0..self.len() {
+            change(self.at_mut(place));
+        }
+    }
+
     /// All entries, in the order of the row: the same in every run, whatever the seed.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.row.0.iter().flatten().map(|(key, value)| (key, value))

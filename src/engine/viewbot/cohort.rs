@@ -45,6 +45,8 @@ pub(super) struct Newcomer {
     /// It is a client that repeats itself, not another one: its address has no more viewers for it.
     is_repeat: bool,
     is_hosting: bool,
+    /// Many viewers had its address when it came.
+    is_shared: bool,
     /// Which share of newcomers was known in calm rooms when it came.
     usual_known: f32,
 }
@@ -57,11 +59,12 @@ impl Newcomer {
         usual_known: f64,
         at: u32,
     ) -> Self {
-        let Met { chain, tells_age, meetings, .. } = *met;
+        let Met { chain, tells_age, is_shared, meetings, .. } = *met;
         let Sighting { viewer, profile, wide, key, is_hosting, .. } = *sighting;
         Self {
             is_hosting,
             tells_age,
+            is_shared,
             is_repeat,
             viewer,
             profile,
@@ -123,6 +126,10 @@ pub(super) struct Alarm {
     pub(super) subnets: Map<Subnet, f64>,
     /// Viewers.
     pub(super) addresses: Map<Address, f64>,
+    /// Of these, those that many had before they came here.
+    pub(super) shared: Map<Address, f64>,
+    /// Strangers at other addresses than those, who found another viewer of the room at theirs.
+    pub(super) in_company: f64,
     pub(super) keys: Map<KeyNumber, KeyCohort>,
     key_addresses: Map<(KeyNumber, Address), f64>,
     pub(super) once: Map<u32, f64>,
@@ -155,6 +162,8 @@ impl Alarm {
             known_hosting: 0.0,
             subnets: Map::default(),
             addresses: Map::default(),
+            shared: Map::default(),
+            in_company: 0.0,
             keys: Map::default(),
             key_addresses: Map::default(),
             once: Map::default(),
@@ -201,6 +210,7 @@ impl Alarm {
         self.told_known *= left;
         self.expected_known *= left;
         self.hosting *= left;
+        self.in_company *= left;
         self.known_hosting *= left;
         self.profiles.retain(|_, cohort| {
             cohort.strangers *= left;
@@ -216,6 +226,7 @@ impl Alarm {
         fade(&mut self.known_wides, left);
         fade(&mut self.subnets, left);
         fade(&mut self.addresses, left);
+        fade(&mut self.shared, left);
         fade(&mut self.key_addresses, left);
         fade(&mut self.once, left);
         fade(&mut self.twice, left);
@@ -251,6 +262,11 @@ impl Alarm {
         let is_new_address = !self.addresses.contains_key(&address);
         if is_new_address || !newcomer.is_repeat {
             bump(&mut self.addresses, address, weight, most);
+        }
+        if is_new_address && newcomer.is_shared {
+            bump(&mut self.shared, address, weight, most);
+        } else if !is_new_address && !newcomer.is_repeat && !self.shared.contains_key(&address) {
+            self.in_company += weight;
         }
         bump(&mut self.fingerprints, fingerprint, weight, most);
         if is_new_address {
@@ -308,8 +324,12 @@ impl Alarm {
         let address = newcomer.viewer.address;
         if let Some(viewers) = self.addresses.get_mut(&address).filter(|_| !newcomer.is_repeat) {
             take(viewers);
-            if *viewers < 0.5 {
+            if *viewers >= 0.5 {
+                let is_shared = self.shared.contains_key(&address);
+                self.in_company = (self.in_company - f64::from(u8::from(!is_shared))).max(0.0);
+            } else {
                 self.addresses.remove(&address);
+                self.shared.remove(&address);
                 self.hosting = (self.hosting - f64::from(u8::from(newcomer.is_hosting))).max(0.0);
                 self.wides.get_mut(&newcomer.wide).map(take);
                 self.subnets.get_mut(&address.subnet()).map(take);

@@ -177,6 +177,9 @@ impl fmt::Display for Evidence {
                 Kind::Network => {
                     write!(f, "network: {seen} addresses of it, {expected:.1} expected of an ordinary crowd")
                 }
+                Kind::IdentityChurn if finding.expected_tenths == 0 => {
+                    write!(f, "{seen} viewers share an address with others")
+                }
                 Kind::IdentityChurn => write!(f, "{seen} viewers from this address"),
                 Kind::KeyFanIn => write!(f, "this key at {seen} addresses, {expected:.1} expected"),
                 Kind::SharedFreeKey => write!(f, "one free key at {seen} addresses"),
@@ -205,7 +208,7 @@ mod tests {
         let mut evidence = Evidence { crowd: 430, ..Evidence::default() };
         evidence.add(Some(Finding::new(Kind::Profile, 4.0, 212.0, 6.1)));
         evidence.add(Some(Finding::new(Kind::Network, 0.0, 3.0, 2.0)));
-        evidence.add(Some(Finding::new(Kind::IdentityChurn, 2.94, 31.0, 0.0)));
+        evidence.add(Some(Finding::new(Kind::IdentityChurn, 2.94, 31.0, 4.0)));
         assert_eq!(
             evidence.to_string(),
             "profile: 212 seen, 6 expected of an ordinary crowd of 430 (+4.0); 31 viewers from this address (+2.9)"

@@ -15,7 +15,8 @@
 //! **An example.** At 3 a minute 40 viewers within two minutes leave `S` at 34: from the 11th or so on the room is looked at.
 //!
 //! **Settings.** `[viewbot.gate] burst, floor, factor, baseline`. A room without a history is taken to have had ten quiet
-//! minutes before its first viewer, so that its first burst is not its baseline. `S` is capped at what drains at the floor
+//! minutes before its first viewer, so that its first burst is not its baseline; but no longer than the gateway has been
+//! looking: what is there when it starts was there before. `S` is capped at what drains at the floor
 //! within one `baseline`: an alarm does not outlast its cause by more.
 
 use crate::policy::viewbot::Gate as Settings;
@@ -23,7 +24,10 @@ use crate::policy::viewbot::Gate as Settings;
 use super::arith::{faded, whole_of};
 
 /// A room without a history is taken to have been quiet for so long.
-const PRIOR_SECS: f64 = 600.0;
+const QUIET_SECS: u32 = 600;
+
+/// And at least for so long, also where the gateway itself has just started.
+const QUIET_MIN_SECS: u32 = 60;
 
 /// One room's gate. Milliseconds and seconds are since 1970.
 #[derive(Debug, Clone, Copy)]
@@ -32,27 +36,37 @@ pub(super) struct Gate {
     at_ms: u64,
     /// Since when the sum has been above 0.
     onset: u32,
+    /// Since when the room's viewers are counted; the time that it is taken to have been quiet for is part of it.
     born: u32,
     learned: f64,
     learned_at: u32,
 }
 
 impl Gate {
-    pub(super) fn new(now_ms: u64) -> Self {
-        let now = (now_ms / 1_000) as u32;
-        Self { sum: 0.0, at_ms: now_ms, onset: now, born: now, learned: 0.0, learned_at: now }
+    /// Of a room that is seen for the first time, by a gateway that has been looking since `started_ms`.
+    pub(super) fn new(now_ms: u64, started_ms: u64) -> Self {
+        let (now, started) = ((now_ms / 1_000) as u32, (started_ms / 1_000) as u32);
+        let quiet = now.saturating_sub(started).clamp(QUIET_MIN_SECS, QUIET_SECS);
+        Self {
+            sum: 0.0,
+            at_ms: now_ms,
+            onset: now,
+            born: now.saturating_sub(quiet),
+            learned: 0.0,
+            learned_at: now,
+        }
     }
 
     /// How many new viewers a second the room usually has.
     pub(super) fn usual(&self, settings: &Settings, now: u32) -> f64 {
         let tau = settings.baseline.as_secs_f64();
         let left = self.learned * faded(f64::from(now.saturating_sub(self.learned_at)), tau);
-        left / (self.age(settings, now) + PRIOR_SECS)
+        left / self.age(settings, now)
     }
 
-    /// For how many seconds it has been known, up to a baseline.
+    /// For how many seconds its viewers have been counted, up to a baseline.
     fn age(&self, settings: &Settings, now: u32) -> f64 {
-        f64::from(now.saturating_sub(self.born)).min(settings.baseline.as_secs_f64())
+        f64::from(now.saturating_sub(self.born)).min(settings.baseline.as_secs_f64()).max(1.0)
     }
 
     /// Drains the sum; true where that ends an excess, or there was none.
@@ -62,7 +76,7 @@ impl Gate {
             let now = (now_ms / 1_000) as u32;
             // What fades is never more than what was there: most rooms drain at the floor, whatever is left of theirs.
             let floor = floor(settings);
-            let most = settings.factor * (self.learned / (self.age(settings, now) + PRIOR_SECS));
+            let most = settings.factor * (self.learned / self.age(settings, now));
             let drift =
                 if most <= floor { floor } else { floor.max(settings.factor * self.usual(settings, now)) };
             self.sum = (self.sum - drift * elapsed as f64 / 1_000.0).max(0.0);
@@ -116,7 +130,7 @@ impl Gate {
 
     /// As it was before a restart.
     pub(super) fn recalled(now_ms: u64, [born, learned_at]: [u32; 2], learned: f64) -> Self {
-        Self { born, learned, learned_at, ..Self::new(now_ms) }
+        Self { born, learned, learned_at, ..Self::new(now_ms, now_ms) }
     }
 
     /// What it is worth to remember it: how much was learned.
@@ -138,12 +152,12 @@ mod tests {
     #[test]
     fn a_burst_alarms_and_a_trickle_does_not() {
         let settings = Settings::default();
-        let mut gate = Gate::new(START);
+        let mut gate = Gate::new(START, 0);
         for n in 0..11 {
             gate.drain(&settings, START + n * 100);
             assert_eq!(gate.count(&settings), n == 10, "{n}: {}", gate.sum());
         }
-        let mut gate = Gate::new(START);
+        let mut gate = Gate::new(START, 0);
         for n in 0..1_000 {
             gate.drain(&settings, START + n * 20_001);
             assert!(!gate.count(&settings), "3 a minute are never too many");
@@ -153,7 +167,7 @@ mod tests {
     #[test]
     fn a_room_is_held_against_its_own_baseline() {
         let settings = Settings::default();
-        let mut gate = Gate::new(START);
+        let mut gate = Gate::new(START, 0);
         // Half an hour at one a second, all without suspicion: the same rate and a quarter as much again never alarm.
         for n in 0..7_200u64 {
             let now = START + n * 1_000;
@@ -174,7 +188,7 @@ mod tests {
     #[test]
     fn an_alarm_does_not_outlast_its_cause_by_more_than_a_baseline() {
         let settings = Settings::default();
-        let mut gate = Gate::new(START);
+        let mut gate = Gate::new(START, 0);
         for _ in 0..10_000 {
             gate.count(&settings);
         }

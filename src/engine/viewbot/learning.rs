@@ -24,6 +24,9 @@ const USUAL_TAU_SECS: f64 = 300.0;
 /// Below so many arrivals nothing is said of what is usual.
 const USUAL_MIN: f64 = 200.0;
 
+/// So many strangers are remembered of those who were asked whether their address has another viewer in the room.
+const ASKED_MAX: f64 = 4_096.0;
+
 /// So many lessons are taken in for each new one: two for one that is behind, so that it is never behind for long.
 const CATCH_UP: usize = 3;
 
@@ -78,6 +81,8 @@ pub(super) struct Learning {
     known: f64,
     arrivals: f64,
     at: u32,
+    asked: f64,
+    in_company: f64,
     strangers: f64,
     halvings: u32,
 }
@@ -95,6 +100,8 @@ impl Learning {
             known: 0.0,
             arrivals: 0.0,
             at: 0,
+            asked: 0.0,
+            in_company: 0.0,
             strangers: 0.0,
             halvings: 0,
         }
@@ -170,6 +177,21 @@ impl Learning {
         if self.arrivals >= USUAL_MIN { self.known / self.arrivals } else { 0.0 }
     }
 
+    /// A stranger came to a calm room, and its address has another viewer there or not.
+    pub(super) fn asked(&mut self, has_company: bool) {
+        self.asked += 1.0;
+        self.in_company += f64::from(u8::from(has_company));
+        if self.asked >= ASKED_MAX {
+            (self.asked, self.in_company) = (self.asked * 0.5, self.in_company * 0.5);
+        }
+    }
+
+    /// The share of strangers in calm rooms whose address has another viewer there: three more, as many as may have been
+    /// missed (the rule of three, as in [`Ordinary::doubt`]). All of them before any was asked.
+    pub(super) fn usual_company(&self) -> f64 {
+        (self.in_company + 3.0) / (self.asked + 3.0)
+    }
+
     /// Puts back what was learned; gives what to publish.
     pub(super) fn recall(&mut self, shares: &Shares) -> Arc<Ordinary> {
         let model = Ordinary::of_shares(shares);
@@ -218,6 +240,7 @@ mod tests {
             subnet: address.subnet(),
             wide: Wide::example(random >> 32 & 63),
             is_hosting: n.is_multiple_of(9),
+            is_shared: false,
             profile: Profile { fingerprint: Fingerprint(mix(tool, 1)), sort: (random >> 50 & 3) as u8 },
             key: n.is_multiple_of(2).then_some(KeyNumber(random >> 40 & 255)),
             is_free: true,

@@ -73,7 +73,7 @@ use learning::Learning;
 use ordinary::Ordinary;
 use pairs::Pairs;
 use people::People;
-use rooms::{Arrival, Booked, Rooms};
+use rooms::{Arrival, Booked, Rooms, Usual};
 use sighting::{Sighting, Viewer};
 use weigh::{Verdict, Weighed};
 
@@ -130,6 +130,8 @@ pub struct Viewbot {
     ordinary: ArcSwap<Ordinary>,
     /// The bits of the share of known viewers that is usual these minutes.
     usual_known: AtomicU64,
+    /// The bits of the share of strangers who usually find another viewer of the room at their address.
+    usual_company: AtomicU64,
     /// Convicted in earnest; in shadow; and in shadow, but promoted by the operator.
     books: [Book; BOOKS],
     pairs: Mutex<Pairs>,
@@ -234,11 +236,13 @@ impl Viewbot {
     /// With nothing remembered. `seed` seeds hash tables, on which nothing hangs.
     pub fn new(caps: Caps, seed: u64) -> Self {
         let people = || Mutex::new(People::new(caps.viewers / PEOPLE_SHARDS, seed));
+        let learning = Learning::new(seed);
         let rooms = || Mutex::new(Rooms::new(caps.rooms / ROOM_SHARDS, caps.seats / ROOM_SHARDS, seed));
         Self {
             people: (0..PEOPLE_SHARDS).map(|_| people()).collect(),
             rooms: (0..ROOM_SHARDS).map(|_| rooms()).collect(),
-            learning: Mutex::new(Learning::new(seed)),
+            usual_company: AtomicU64::new(learning.usual_company().to_bits()),
+            learning: Mutex::new(learning),
             ordinary: ArcSwap::default(),
             usual_known: AtomicU64::new(0),
             books: std::array::from_fn(|_| Book::new(caps.viewers / 2, seed)),
@@ -347,7 +351,8 @@ impl Viewbot {
         let marching = settings.evidence.pool_chain[1] >= settings.ladder.throttle_bits;
         let met = self.people(sighting.viewer).meet(sighting, now_secs, known_age, (suspect_bits, marching));
         let mut rooms = self.room(sighting.subject);
-        let (arrival, booked) = rooms.arrive(sighting, &met, usual_known, settings, now_ms);
+        let usual = Usual { known: usual_known, started_ms: self.started.load(Ordering::Relaxed) };
+        let (arrival, booked) = rooms.arrive(sighting, &met, usual, settings, now_ms);
         let unearned = rooms.take_unearned();
         drop(rooms);
         for viewer in unearned {
@@ -364,8 +369,8 @@ impl Viewbot {
                 let mut evidence = Evidence::default();
                 evidence.note(evidence::Finding::new(evidence::Kind::Repeats, 0.0, times.into(), 0.0));
                 counted.is_clean = false;
-                let wait = Duration::from_secs(u64::from(repeats::WINDOW_SECS) / u64::from(repeats::LOOP));
-                return Some(self.throttle(settings.mode, Rung::Repeats, Arc::new(evidence), wait));
+                let evidence = Arc::new(evidence);
+                return Some(self.throttle(settings.mode, Rung::Repeats, evidence, repeats::LOOP_WAIT));
             }
             Arrival::Suspect => {
                 let around = self.people(sighting.viewer).surroundings(sighting, now_secs);
@@ -398,6 +403,7 @@ impl Viewbot {
             booked: &booked,
             ordinary: &ordinary,
             usual_known,
+            usual_company: f64::from_bits(self.usual_company.load(Ordering::Relaxed)),
             onset,
             is_lenient,
             is_untaught,
@@ -515,8 +521,13 @@ impl Viewbot {
             self.room(sighting.subject).learn(sighting.subject, settings, now);
         }
         let arrives = booked.is_new && booked.has_audience && booked.is_quiet;
-        if teaches || arrives {
+        let has_company = booked.has_company.filter(|_| booked.is_quiet);
+        if teaches || arrives || has_company.is_some() {
             let mut learning = self.learning();
+            if let Some(has_company) = has_company {
+                learning.asked(has_company);
+                self.usual_company.store(learning.usual_company().to_bits(), Ordering::Relaxed);
+            }
             if arrives {
                 learning.arrival(!booked.is_stranger, now);
                 self.usual_known.store(learning.usual_known().to_bits(), Ordering::Relaxed);
@@ -572,7 +583,9 @@ impl Viewbot {
         promoted.list(now).into_iter().find(|ban| ban.target == shadow.target)
     }
 
-    /// Pardons a room: its excess and everything derived from it is dropped, and for `length` the room is not looked at.
+    /// Pardons a room: its excess and everything derived from it is dropped, bits that its newcomers carried to other rooms
+    /// among it, and for `length` the room is not looked at. Until then it teaches nothing, either: what an operator let pass
+    /// in one room is not what is ordinary in all of them.
     /// Gives how many bans went with it.
     pub fn pardon(&self, room: Room, length: Duration, now: Timestamp) -> usize {
         let canonical = self.canonical(room, now);
@@ -583,6 +596,10 @@ impl Viewbot {
         for room in names {
             let subject = crate::base::subject::Subject::room(room);
             self.room(subject).pardon(subject, until);
+            let short = sighting::short_room(subject);
+            for shard in &self.people {
+                shard.lock().unwrap_or_else(PoisonError::into_inner).forget_room(short);
+            }
             dropped += self.books.iter().map(|book| book.pardon(*room, now)).sum::<usize>();
         }
         dropped

@@ -2,7 +2,8 @@
 //!
 //! **What it measures.** How many different addresses of the viewer's /24 or /48 brought strangers to the room, against what an
 //! ordinary crowd of its size would bring from there; the same for the whole autonomous system where the table of
-//! networks says that it is rented machines, and for all rented machines together.
+//! networks says that it is rented machines, and for all rented machines together, which is held against those alone whose own
+//! network has twice as many as an ordinary crowd, too.
 //!
 //! **Formula.** bits = `log2(n / E)` where chance cannot do it (as [`profile`](super::profile)), `E = B * p`: the crowd's size
 //! times the share of the subnet, or network, among strangers first seen in calm rooms. For a network, its known viewers in the
@@ -40,21 +41,24 @@ pub(super) fn finding(
 ) -> Option<Finding> {
     let size = alarm.crowd.size;
     let of_subnet = alarm.subnets.get(&sighting.subnet).copied().unwrap_or(0.0);
-    let expected_of_subnet = size * subnet_share(around, ordinary);
+    let expected_of_subnet = size * (subnet_share(around, ordinary) + ordinary.doubt());
     let mut found = (lift(of_subnet, expected_of_subnet), of_subnet, expected_of_subnet);
     if sighting.is_hosting {
         let seen = alarm.wides.get(&sighting.wide).copied().unwrap_or(0.0);
         let known = alarm.known_wides.get(&sighting.wide).copied().unwrap_or(0.0);
-        let expected =
-            (size * ordinary.of_network(sighting.wide)).max(vouching(known) * alarm.crowd.odds(usual_known));
+        let share = ordinary.of_network(sighting.wide) + ordinary.doubt();
+        let expected = (size * share).max(vouching(known) * alarm.crowd.odds(usual_known));
         let bits = lift(seen, expected);
         if bits > found.0 {
             found = (bits, seen, expected);
         }
+        // All rented machines together, for whoever comes from one of the networks that make them so many.
+        let is_of_them = seen >= 2.0 * expected;
         let (seen, known) = (alarm.hosting, alarm.known_hosting);
-        let expected = (size * ordinary.of_hosting()).max(vouching(known) * alarm.crowd.odds(usual_known));
+        let share = ordinary.of_hosting() + ordinary.doubt();
+        let expected = (size * share).max(vouching(known) * alarm.crowd.odds(usual_known));
         let bits = lift(seen, expected);
-        if bits > found.0 {
+        if is_of_them && bits > found.0 {
             found = (bits, seen, expected);
         }
     }

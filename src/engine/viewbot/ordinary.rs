@@ -29,6 +29,17 @@ const COMMON_MAX: usize = 256;
 /// A fingerprint that fewer strangers had is rare: its share is a guess.
 const COMMON_MIN: f64 = 8.0;
 
+/// Of the last strangers so many are counted by themselves, before all of them are halved.
+const LATE_MAX: f64 = 1_024.0;
+
+/// With fewer of the last strangers a profile is no release that is being rolled out.
+const LATE_MIN: f64 = 8.0;
+
+/// How many of the last strangers the share of all time is worth.
+const LATE_SHARE_OF: f64 = 256.0;
+
+const LATE_PROFILES_MAX: usize = 512;
+
 /// How many strangers the guess is worth that key, device and fingerprint have nothing to do with each other.
 const GUESS: f64 = 60.0;
 
@@ -85,6 +96,10 @@ pub(super) struct Ordinary {
     is_common: Vec<bool>,
     /// How many strangers had rare fingerprints, by sort.
     rare: [f64; SORTS],
+    /// The last strangers by profile, and how many there were.
+    late: Census<Profile>,
+    late_fingerprints: Census<Fingerprint>,
+    late_strangers: f64,
 }
 
 /// What the strangers of one network came with.
@@ -118,6 +133,9 @@ impl Default for Ordinary {
             common: Vec::new(),
             is_common: Vec::new(),
             rare: [0.0; SORTS],
+            late: Census::new(LATE_PROFILES_MAX),
+            late_fingerprints: Census::new(LATE_PROFILES_MAX),
+            late_strangers: 0.0,
         }
     }
 }
@@ -164,6 +182,25 @@ impl Ordinary {
             * self.share(self.classes[profile.class()])
             * self.share(self.devices[profile.device()]);
         (count + GUESS * guess) / (self.strangers + GUESS)
+    }
+
+    /// The share of a profile among the last strangers, where there are enough of them to say.
+    pub(super) fn of_late(&self, profile: Profile) -> f64 {
+        let count = self.late.count_of(&profile);
+        if count >= LATE_MIN { count / self.late_strangers.max(LATE_SHARE_OF) } else { 0.0 }
+    }
+
+    /// How many times its share of all time, `strangers`, a fingerprint has among the last strangers: more for a release that
+    /// is being rolled out, less for the one that goes.
+    pub(super) fn trend(&self, fingerprint: Fingerprint, strangers: f64) -> f64 {
+        let share = self.share(strangers);
+        let late = self.late_fingerprints.count_of(&fingerprint);
+        (late / share + LATE_SHARE_OF) / (self.late_strangers + LATE_SHARE_OF)
+    }
+
+    /// How large a share may be of which nothing was seen yet: 3 in as many as were learned from.
+    pub(super) fn doubt(&self) -> f64 {
+        3.0 / (self.strangers + 3.0)
     }
 
     /// The networks of a crowd, the commonest first, each with its share of the crowd; and the share of all others.
@@ -262,6 +299,16 @@ impl Ordinary {
         self.sweep();
         self.hosting += f64::from(u8::from(is_hosting));
         self.add(wide, profile, 1.0);
+        self.late.sweep(|_, _, _| {});
+        self.late.count(profile, 1.0);
+        self.late_fingerprints.sweep(|_, _, _| {});
+        self.late_fingerprints.count(profile.fingerprint, 1.0);
+        self.late_strangers += 1.0;
+        if self.late_strangers >= LATE_MAX {
+            self.late.halve();
+            self.late_fingerprints.halve();
+            self.late_strangers *= 0.5;
+        }
         if let Some(key) = new_app.filter(|_| self.apps.len() < APPS_MAX) {
             self.apps.insert(key);
         }

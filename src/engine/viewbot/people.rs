@@ -37,6 +37,8 @@ impl Person {
 struct Place {
     first: u32,
     viewers: u32,
+    /// The table of networks says that many people share it.
+    is_shared: bool,
     /// The last alarmed rooms that it was a stranger in, the latest last; 0 for none.
     chain: [u32; 3],
     chain_at: u32,
@@ -78,6 +80,8 @@ pub(super) struct Met {
     /// Whether being known or not tells anything of it. At an address that many share, whoever has no name of their own is
     /// taken for any other with the same program.
     pub(super) tells_age: bool,
+    /// Many viewers have its address.
+    pub(super) is_shared: bool,
     /// The last two alarmed rooms of the address; 0 for none.
     pub(super) chain: [u32; 2],
     /// Where it was lately, where that can tell anything.
@@ -101,6 +105,8 @@ pub(super) struct Crowded {
     pub(super) viewers: u32,
     pub(super) of_profile: u32,
     pub(super) addresses: u32,
+    /// Many people share the address, by the table of networks.
+    pub(super) is_shared: bool,
 }
 
 pub(super) struct People {
@@ -162,6 +168,7 @@ impl People {
             is_known,
             is_suspect: self.carried.len() > 0 && self.carried(sighting, now).0 >= suspect_bits,
             tells_age: true,
+            is_shared: sighting.is_shared,
             chain: [0, 0],
             meetings: Meetings::default(),
             marches: false,
@@ -174,6 +181,7 @@ impl People {
                     if rooms[2] == sighting.short { [rooms[0], rooms[1]] } else { [rooms[1], rooms[2]] };
             }
             let is_shared = place.viewers >= super::ladder::SHARED_EGRESS;
+            met.is_shared |= is_shared;
             met.tells_age = !(sighting.is_nameless && is_shared);
             if marching && !is_shared && !sighting.is_paid() {
                 let (rooms, _, last) = place.marched;
@@ -199,7 +207,7 @@ impl People {
         let (place, is_new) = self.places.entry(
             viewer.address,
             || {
-                let mut place = Place { first: now, ..Place::default() };
+                let mut place = Place { first: now, is_shared: sighting.is_shared, ..Place::default() };
                 place.meetings.note(sighting.short, now);
                 place
             },
@@ -260,6 +268,7 @@ impl People {
             viewers: self.places.get(&address).map_or(1, |place| place.viewers),
             of_profile: self.parties.get(&(address, profile.number())).map_or(1, |party| party.viewers),
             addresses: self.subnets.get(&address.subnet()).map_or(1, |subnet| subnet.addresses),
+            is_shared: self.places.get(&address).is_some_and(|place| place.is_shared),
         }
     }
 
@@ -362,6 +371,22 @@ impl People {
                 }
             }
         }
+    }
+
+    /// A room was pardoned: what was carried from it, and having been there, speaks against nobody any more.
+    pub(super) fn forget_room(&mut self, room: u32) {
+        self.carried.each_mut(|carried| {
+            for held in carried.rooms.iter_mut().filter(|(other, _)| *other == room) {
+                *held = (0, 0.0);
+            }
+        });
+        self.places.each_mut(|place| {
+            if let Some(at) = place.chain.iter().position(|other| *other == room) {
+                // The moves before it are one older then.
+                place.chain.copy_within(..at, 1);
+                place.chain[0] = 0;
+            }
+        });
     }
 
     /// Everybody in the long memory, in an order that hangs on no seed.

@@ -5,7 +5,10 @@
 //! is excess.
 //!
 //! **Formula.** `E = max(B * p, (K - sqrt(K)) * (1 - rho) / rho * p / p_f)`. `p` is the profile's share among strangers first seen in calm
-//! rooms, by network, mixed over the networks that this room's strangers came from. `B`, the size of the ordinary part of
+//! rooms, by network, mixed over the networks that this room's strangers came from; or among the last thousand strangers of
+//! calm rooms, where that is more: a release that is being rolled out comes to all rooms at once, and an average over all
+//! time knows nothing of it. To either are added three in as many as were learned from: what none of `n` had, up to 3 in `n`
+//! may have (the rule of three, Hanley and Lippman-Hand, JAMA 1983). `B`, the size of the ordinary part of
 //! the crowd, is the median of `n_f / p_f` over fingerprints, weighted by `p_f`: half of the fingerprints' weight would have
 //! to be faked before it moves. `K` known viewers with the fingerprint, less one standard deviation, vouch for as many
 //! strangers as usually come with them, up to eight times `B * p`: an audience that likes an odd tool brings known viewers with it, a rented pool does
@@ -107,6 +110,7 @@ pub(super) fn measure(alarm: &mut Alarm, ordinary: &Ordinary, usual_known: f64) 
     let (mut sizes, mut known_shares) = (Vec::new(), Vec::new());
     let (mut common, mut known_common) = (0.0, 0.0);
     for ((fingerprint, strangers), share) in ordinary.common().zip(ordinary.of_common_in(&crowd.mixture)) {
+        let share = share * ordinary.trend(fingerprint, strangers);
         let here = count(&alarm.fingerprints, fingerprint);
         let known = count(&alarm.known_fingerprints, fingerprint);
         (common, known_common) = (common + here, known_common + known);
@@ -144,7 +148,7 @@ pub(super) fn measure(alarm: &mut Alarm, ordinary: &Ordinary, usual_known: f64) 
         }
     }
     for (sort, (sum, most)) in (0u8..).zip(rare) {
-        let expected = alarm.crowd.size * ordinary.rare_share(sort);
+        let expected = alarm.crowd.size * (ordinary.rare_share(sort) + ordinary.doubt());
         if lift(sum - most, expected) > 0.0 {
             excess += sum - most - expected;
         }
@@ -171,7 +175,8 @@ fn held_against(
         return (0.0, 0.0);
     }
     let crowd = &alarm.crowd;
-    let share = ordinary.of_profile_in(profile, &crowd.mixture);
+    let share = ordinary.of_profile_in(profile, &crowd.mixture).max(ordinary.of_late(profile));
+    let share = (share + ordinary.doubt()).min(1.0);
     let of_fingerprint = ordinary.of_fingerprint_in(profile.fingerprint, &crowd.mixture).max(1e-9);
     let known = alarm.known_fingerprints.get(&profile.fingerprint).copied().unwrap_or(0.0);
     let vouched = vouching(known) * crowd.odds(usual_known) * (share / of_fingerprint).min(1.0);
@@ -214,7 +219,8 @@ fn rarities(alarm: &Alarm, ordinary: &Ordinary, profile: Profile) -> (f64, f64, 
         .collect();
     counts.sort_by(f64::total_cmp);
     counts.pop();
-    let (seen, expected) = (counts.iter().sum(), alarm.crowd.size * ordinary.rare_share(profile.sort));
+    let share = ordinary.rare_share(profile.sort) + ordinary.doubt();
+    let (seen, expected) = (counts.iter().sum(), alarm.crowd.size * share);
     (lift(seen, expected), seen, expected)
 }
 

@@ -3,15 +3,20 @@
 //! **What it measures.** How often a viewer asked for the room in five minutes.
 //!
 //! **Formula.** From the 13th time on it is throttled; so many for each tool where several share a key, up to four. Its repeats are
-//! no new viewers, and it is never convicted for them. Only where four and more addresses that came with the excess repeat
-//! themselves do repeats beyond the twelfth count as new viewers: then it is no broken client but a farm that saves on
-//! identities. Whoever was admitted before the excess is never part of that.
+//! no new viewers, and it is never convicted for them. Only where four and more addresses that came with the excess ask
+//! eight times and more is it no broken client but a farm that saves on identities: then each repeat beyond the third
+//! counts in the gate and is throttled, and those beyond the twelfth count as new viewers. Whoever was admitted before the
+//! excess is never part of that.
 //!
-//! **Why.** A broken retry loop is a fault, not a crowd: counting it would raise an alarm over one creator's overlay.
+//! **Why.** A broken retry loop is a fault, not a crowd: counting it would raise an alarm over one creator's overlay. Four of
+//! them that began together are no four faults; and a farm that runs everybody's program shows by nothing else.
 //!
-//! **Known false positives.** A reconnect storm after an outage stays below: what got no good answer does not count.
+//! **Known false positives.** A reconnect storm after an outage stays below: what got no good answer does not count. A stream
+//! whose connection breaks every half minute, for those who came while it grew: they wait.
 //!
 //! **An example.** `one client repeats itself, 14 times in 5 minutes`.
+
+use std::time::Duration;
 
 use super::sighting::Address;
 
@@ -21,15 +26,27 @@ pub(super) const WINDOW_SECS: u32 = 300;
 /// Up to here it is a client that reconnects, or polls twice a minute; beyond it one client is throttled.
 pub(super) const LOOP: u8 = 12;
 
+/// Whoever repeats itself is told to ask as often as it may.
+pub(super) const LOOP_WAIT: Duration = Duration::from_secs(WINDOW_SECS as u64 / LOOP as u64);
+
+/// Up to here, a request every 50 seconds, nobody is noted as one who repeats himself.
+pub(super) const INSISTS: u8 = 6;
+
+/// Where many repeat themselves, so many requests are a reconnect or two; beyond it one waits.
+pub(super) const AGAIN: u8 = 3;
+
 /// A creator runs so many tools at a time under one key; each reconnects for itself.
 pub(super) const TOOLS_MAX: u8 = 4;
 
 /// So many addresses that repeat themselves are no broken client.
 const ADDRESSES: usize = 4;
 
+/// So many are held: with no more than those four, many that take turns would push each other out.
+const HELD: usize = 2 * ADDRESSES;
+
 /// The addresses of a room that repeat themselves, since its excess began.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Repeaters([Option<(Address, u8)>; ADDRESSES]);
+pub(super) struct Repeaters([Option<(Address, u8)>; HELD]);
 
 impl Repeaters {
     /// Notes a repeat; true where so many addresses repeat themselves that repeats count.
@@ -47,6 +64,11 @@ impl Repeaters {
                 }
             }
         }
+        self.is_farm()
+    }
+
+    /// Whether so many addresses repeat themselves that it is no fault of one client.
+    pub(super) fn is_farm(&self) -> bool {
         self.0.iter().flatten().filter(|(_, times)| *times >= 2).count() >= ADDRESSES
     }
 }
@@ -68,5 +90,8 @@ mod tests {
         }
         assert!(!repeaters.note(address(4)));
         assert!(repeaters.note(address(4)));
+        // Many that take turns, too.
+        let mut repeaters = Repeaters::default();
+        assert!((0..40).any(|n| repeaters.note(address(n % 20))));
     }
 }

@@ -9,7 +9,7 @@ use super::cohort::{Alarm, HALF_LIFE, Newcomer};
 use super::gate::Gate;
 use super::lockstep;
 use super::people::Met;
-use super::repeats::{LOOP, Repeaters, TOOLS_MAX, WINDOW_SECS};
+use super::repeats::{AGAIN, INSISTS, LOOP, Repeaters, TOOLS_MAX, WINDOW_SECS};
 use super::sighting::{Sighting, Viewer};
 use crate::base::room::Room;
 use crate::base::subject::Subject;
@@ -32,6 +32,21 @@ const ESTABLISHED_SECS: u32 = 30;
 
 /// In a room with fewer viewers nothing is learned of how many are usually known.
 const AUDIENCE_MIN: u32 = 5;
+
+/// So many of the latest newcomers are asked whether they have the address of another.
+const COMPANY_LOOKED_AT: usize = 24;
+
+/// One in so many newcomers to calm rooms is asked: it costs a look at each of those.
+const COMPANY_SAMPLE: u64 = 4;
+
+/// What is usual these minutes, and since when the gateway has been looking.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usual {
+    /// Which share of those who come to calm rooms is known.
+    pub(super) known: f64,
+    /// In milliseconds since 1970.
+    pub(super) started_ms: u64,
+}
 
 /// A viewer in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +102,8 @@ pub(super) struct Booked {
     seat_before: Option<Seat>,
     /// It counted as a new viewer.
     pub(super) is_new: bool,
+    /// It counted in the gate: as a new viewer, or because many of the room's newcomers come again and again.
+    is_counted: bool,
     logged: u64,
     newcomer: Option<Newcomer>,
     /// Its repeats in the last five minutes.
@@ -98,6 +115,10 @@ pub(super) struct Booked {
     pub(super) has_audience: bool,
     /// How many newcomers it met in other rooms, too.
     pub(super) companions: u8,
+    /// It repeats itself more than one client does, and is no fault of one client either.
+    pub(super) is_loop: bool,
+    /// A stranger of a calm room, and whether its address has another viewer there. Not all are asked.
+    pub(super) has_company: Option<bool>,
 }
 
 pub(super) struct Rooms {
@@ -149,12 +170,12 @@ impl Rooms {
         &mut self,
         sighting: &Sighting,
         met: &Met,
-        usual_known: f64,
+        usual: Usual,
         settings: &ViewbotSettings,
         now_ms: u64,
     ) -> (Arrival, Booked) {
         let now = (now_ms / 1_000) as u32;
-        let at = self.enter(sighting.subject, Gate::new(now_ms));
+        let at = self.enter(sighting.subject, Gate::new(now_ms, usual.started_ms));
         let state = self.states.at_mut(at);
         if state.gate.drain(&settings.gate, now_ms) {
             state.repeaters = None;
@@ -181,7 +202,7 @@ impl Rooms {
             is_admitted: false,
         };
         let (mut is_new, mut repeats, mut seat) = (true, 0, fresh);
-        let mut loops = false;
+        let (mut loops, mut insists, mut is_loop) = (false, false, false);
         let is_established = seat_before
             .is_some_and(|seat| seat.is_admitted && seat.first.saturating_add(ESTABLISHED_SECS) < onset);
         if let Some(before) = seat_before {
@@ -193,23 +214,31 @@ impl Rooms {
             seat.tools |= tool;
             // Several tools of one creator share a key, and each reconnects for itself.
             let tools = (seat.tools.count_ones() as u8).min(TOOLS_MAX);
-            is_new = seat.times > LOOP * tools;
+            is_loop = seat.times > LOOP * tools;
             repeats = (seat.times - 1) / tools;
-            if is_new {
-                // Whoever was here before the excess is no part of it, however often it asks.
-                let farm = !is_established
-                    && (sighting.has_device
-                        || state.repeaters.get_or_insert_default().note(sighting.viewer.address));
-                if !farm {
-                    loops = true;
-                    (is_new, repeats) = (false, 0);
-                }
+            // Whoever was here before the excess is no part of it, however often it asks.
+            let is_farm = !is_established
+                && match &mut state.repeaters {
+                    _ if is_loop && sighting.has_device => true,
+                    Some(repeaters) if repeaters.is_farm() && seat.times > AGAIN * tools => true,
+                    repeaters if seat.times > INSISTS * tools => {
+                        repeaters.get_or_insert_default().note(sighting.viewer.address)
+                    }
+                    _ => false,
+                };
+            insists = is_farm;
+            is_new = is_loop && is_farm;
+            is_loop |= is_farm;
+            if is_loop && !is_new {
+                loops = !is_farm;
+                repeats = if is_farm { repeats } else { 0 };
             }
         }
         let mut booked = Booked {
             number: state.number,
             seat_before,
             is_new: false,
+            is_counted: false,
             logged: 0,
             newcomer: None,
             repeats,
@@ -217,6 +246,8 @@ impl Rooms {
             is_quiet: false,
             has_audience: state.viewers >= AUDIENCE_MIN && met.tells_age,
             companions: 0,
+            is_loop: is_loop && !is_pardoned,
+            has_company: None,
         };
         let mut is_newcomer = false;
         if loops && !is_pardoned {
@@ -246,9 +277,10 @@ impl Rooms {
         if seat_before.is_none() {
             state.viewers = state.viewers.saturating_add(1);
         }
-        let newcomer = Newcomer::of(sighting, met, (booked.is_stranger, repeats > 0), usual_known, now);
+        let newcomer = Newcomer::of(sighting, met, (booked.is_stranger, repeats > 0), usual.known, now);
         let mut too_many = false;
-        if is_new && !is_pardoned {
+        if (is_new || insists) && !is_pardoned {
+            booked.is_counted = true;
             too_many = state.gate.count(&settings.gate);
             booked.newcomer = is_newcomer.then_some(newcomer);
         }
@@ -261,11 +293,27 @@ impl Rooms {
         if is_calm {
             let marches = met.marches || booked.companions >= lockstep::COMPANIONS_MIN;
             let is_suspect = is_new && booked.is_stranger && !is_pardoned && (met.is_suspect || marches);
-            seat.is_admitted = !is_suspect;
-            booked.is_quiet = state.gate.sum() < 0.5 * f64::from(settings.gate.burst);
+            seat.is_admitted = !is_suspect && (seat.is_admitted || !booked.is_loop);
+            // A pardoned room is not looked at, so nothing is known of what comes there: it teaches nobody.
+            booked.is_quiet = !is_pardoned && state.gate.sum() < 0.5 * f64::from(settings.gate.burst);
+            let is_asked = !met.is_shared
+                && sighting
+                    .viewer
+                    .address
+                    .number()
+                    .wrapping_add(sighting.viewer.who)
+                    .is_multiple_of(COMPANY_SAMPLE);
+            if booked.newcomer.is_some() && booked.is_stranger && booked.is_quiet && is_asked {
+                booked.has_company = Some(self.has_company(logged, &newcomer));
+            }
             self.log_newcomer(at, &mut booked);
             self.sit(seat_at, key, seat);
-            return (if is_suspect { Arrival::Suspect } else { Arrival::Admitted }, booked);
+            let arrival = match () {
+                () if is_suspect => Arrival::Suspect,
+                () if booked.is_loop => Arrival::Loops(seat.times),
+                () => Arrival::Admitted,
+            };
+            return (arrival, booked);
         }
         self.sit(seat_at, key, seat);
         if self.states.at(at).alarm.is_none() {
@@ -293,6 +341,25 @@ impl Rooms {
             booked.logged = self.next_logged;
             self.note(Logged { newcomer, before, is_void: false });
         }
+    }
+
+    /// Whether one of the latest newcomers is another viewer at the same address.
+    fn has_company(&self, mut number: u64, newcomer: &Newcomer) -> bool {
+        for _ in 0..COMPANY_LOOKED_AT {
+            let Some(logged) = self.logged(number) else { break };
+            let other = &logged.newcomer;
+            if newcomer.at.saturating_sub(other.at) > HALF_LIFE {
+                break;
+            }
+            number = logged.before;
+            if !logged.is_void
+                && other.viewer.address == newcomer.viewer.address
+                && other.viewer != newcomer.viewer
+            {
+                return true;
+            }
+        }
+        false
     }
 
     /// How many of the latest newcomers were, each, where this one was: one for each subnet.
@@ -481,7 +548,7 @@ impl Rooms {
         if booked.seat_before.is_none() {
             state.viewers = state.viewers.saturating_sub(1);
         }
-        if booked.is_new {
+        if booked.is_counted {
             state.gate.uncount();
         }
         if let (Some(newcomer), Some(alarm)) = (booked.newcomer, &mut state.alarm) {

@@ -326,6 +326,97 @@ fn a_pardon_drops_the_excess_and_everything_derived_from_it() {
 }
 
 #[test]
+fn what_an_operator_pardons_is_not_what_is_ordinary() {
+    let mut world = World::warm("enforce");
+    world.attack(300);
+    world.engine.viewbot().pardon(ROOM, Duration::from_secs(3_600), world.now);
+    assert_eq!(world.attack(2_000), 2_000);
+    let elsewhere = (2_000..2_300u32)
+        .filter(|bot| {
+            let asked = asks(Room::Id(7_000_000_000_000_000_002), bot_at(*bot), "curl/8.0");
+            let verdict = world.ask(asked).verdict();
+            world.wait(100);
+            verdict == Verdict::Allow
+        })
+        .count();
+    assert!(elsewhere < 30, "{elsewhere} of the pardoned program got into another room");
+}
+
+/// A gateway with a dozen rooms, all of them busy: none is ever calm by the floor, and each is by its own baseline.
+#[test]
+fn few_busy_rooms_are_no_attack() {
+    let mut world = World::new("enforce");
+    let mut refused = 0;
+    for person in 0..9_000u32 {
+        let room = Room::Id(500 + u64::from(person) % 12);
+        let decision = world.ask(asks(room, honest(person), AGENTS[person as usize % 9 % 5]));
+        refused += u32::from(decision.verdict() != Verdict::Allow);
+        world.wait(200);
+    }
+    assert_eq!(refused, 0);
+    assert!(!world.engine.viewbot().is_cold(world.now), "they taught what is ordinary");
+}
+
+/// Everybody's program is replaced within minutes: what comes to all rooms at once is no room's excess.
+#[test]
+fn a_release_that_is_rolled_out_is_no_attack() {
+    let mut world = World::warm("enforce");
+    let (mut refused, mut asked) = (0, 0);
+    for minute in 0..8u32 {
+        for step in 0..400u32 {
+            let person = (minute * 400 + step) * 7 % 4_000;
+            let agent = AGENTS[person as usize % 9 % 5];
+            let is_new = agent == AGENTS[0] && step % 8 <= minute;
+            let agent = if is_new { "TikTokLive.py/7.0.2" } else { agent };
+            // A third of them are in one room.
+            let room = if step % 3 == 0 { ROOM } else { Room::Id(1_000 + u64::from(person) % 400) };
+            let decision = world.ask(asks(room, honest(person), agent));
+            asked += u32::from(is_new);
+            refused += u32::from(decision.verdict() == Verdict::Deny);
+            world.wait(150);
+        }
+    }
+    assert!(asked > 300, "{asked}");
+    assert_eq!(refused, 0, "of {asked}");
+}
+
+/// A few viewers at one home are a family. At each of sixty homes they are none.
+#[test]
+fn homes_are_held_against_all_homes_together() {
+    // Without the budget for strangers, which would stop them first where everybody else is known.
+    let mut world = World::with("enforce", "[viewbot.strangers]\nbudget = \"6000/min\"\nburst = 1000\n", 1);
+    world.warm_up();
+    let mut admitted = [0u32; 2];
+    for bot in 0..300u32 {
+        let (home, agent) = (bot % 60, AGENTS[(bot % 60 + bot / 60) as usize % 5]);
+        let decision = world.ask(asks(ROOM, honest(1_000_000 + home), agent));
+        admitted[usize::from(bot >= 60)] += u32::from(decision.verdict() == Verdict::Allow);
+        world.wait(500);
+    }
+    assert!(admitted[0] > 40, "the first of each home is anybody: {admitted:?}");
+    assert!(admitted[1] < 30, "{admitted:?}");
+    // A family in a calm room is none of it.
+    for agent in &AGENTS[..4] {
+        let decision = world.ask(asks(Room::Id(1_001), honest(2_000_000), agent));
+        assert_eq!(decision.verdict(), Verdict::Allow);
+    }
+}
+
+/// Everybody's program, a dozen addresses, and each asks all the time: four that keep at it are no broken client.
+#[test]
+fn many_that_repeat_themselves_wait_sooner_than_one() {
+    let mut world = World::warm("enforce");
+    let mut admitted = 0;
+    for n in 0..400u32 {
+        let from = honest(1_000_000 + n % 9);
+        admitted += u32::from(world.ask(asks(ROOM, from, AGENTS[0])).verdict() == Verdict::Allow);
+        world.wait(700);
+    }
+    assert!(admitted < 9 * 8 + 4, "{admitted}");
+    assert!(world.engine.viewbot().bans().is_empty(), "and are not convicted for that");
+}
+
+#[test]
 fn a_lifted_ban_leaves_a_probation() {
     let mut world = World::warm("enforce");
     world.attack(300);

@@ -12,7 +12,7 @@ use super::cohort::{Alarm, HALF_LIFE_SECS, Member};
 use super::evidence::{Evidence, Finding, Kind};
 use super::ordinary::Ordinary;
 use super::people::{Met, Surroundings};
-use super::repeats::LOOP;
+use super::repeats::{LOOP, LOOP_WAIT};
 use super::rooms::Booked;
 use super::sighting::{Sighting, Viewer};
 use super::{Rung, carried, chain, churn, fan_in, free_key, known, network, profile, strangers};
@@ -32,6 +32,7 @@ pub(super) struct Scene<'s> {
     pub(super) booked: &'s Booked,
     pub(super) ordinary: &'s Ordinary,
     pub(super) usual_known: f64,
+    pub(super) usual_company: f64,
     pub(super) onset: u32,
     /// Throttle at most.
     pub(super) is_lenient: bool,
@@ -75,10 +76,13 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
     let mut of_profile =
         profile::finding(alarm_now, ordinary, sighting.profile, usual_known, caps.profile, min_excess);
     let of_network = network::finding(alarm_now, ordinary, sighting, around, usual_known, caps.network);
-    let of_churn = churn::finding(alarm_now, ordinary, sighting, around, caps.identity_churn);
+    let usual_company = if scene.is_untaught { f64::INFINITY } else { scene.usual_company };
+    let of_churn = churn::finding(alarm_now, ordinary, sighting, around, usual_company, caps.identity_churn);
     let speaks = |finding: &Option<Finding>| finding.is_some_and(|finding| finding.centibits > 0);
     let mut of_key = fan_in::finding(alarm_now, ordinary, sighting, caps.key_fan_in);
-    let is_novel = profile::is_novel(ordinary, sighting.profile)
+    // Where hardly anything is known, everything is new, and that says nothing.
+    let is_novel = !scene.is_untaught
+        && profile::is_novel(ordinary, sighting.profile)
         && speaks(&of_profile)
         && !speaks(&of_network)
         && !speaks(&of_churn);
@@ -161,6 +165,12 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
         }
     } else {
         Verdict::Admit
+    };
+    let verdict = if verdict == Verdict::Admit && booked.is_loop {
+        evidence.note(Finding::new(Kind::Repeats, 0.0, f64::from(booked.repeats) + 1.0, 0.0));
+        Verdict::Throttle(Rung::Repeats, LOOP_WAIT)
+    } else {
+        verdict
     };
     let is_clean =
         verdict == Verdict::Admit && !is_strange && !is_novel && score < 0.5 * ladder.throttle_bits;

@@ -409,31 +409,6 @@ async fn a_single_failure_costs_one_probe() {
     assert_eq!(world.asked(0, Cause::Probe), 1);
 }
 
-/// Well ones scatter: one answer in a hundred takes ten times as long, and is overtaken. That costs few signatures.
-#[tokio::test(start_paused = true)]
-async fn well_ones_are_hardly_probed() {
-    let scatters = || {
-        let count = std::sync::atomic::AtomicU32::new(0);
-        Play::new(move || {
-            let nth = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let took = if nth % 100 == 57 { 200 } else { 15 + nth * 7 % 11 };
-            async move {
-                tokio::time::sleep(took * MS).await;
-                true
-            }
-        })
-    };
-    for (per_second, secs) in [(5, 600), (50, 120)] {
-        let world = World::of(vec![scatters(), scatters(), scatters()]);
-        let asked = world.run(world.load(per_second, secs)).await;
-        assert!(share_good(&asked) >= 1.0);
-        let probes: u32 = (0..3).map(|place| world.asked(place, Cause::Probe)).sum();
-        println!("{probes} probes, {} requests", asked.len());
-        assert!(probes as usize * 100 <= asked.len() * 2, "{probes} of {}", asked.len());
-        assert_eq!(world.fleet.roster.serving(), Places::first(3));
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_idle_generator_is_probed_every_half_minute_and_a_busy_one_is_not() {
     let world = World::of(vec![Play::good(20 * MS)]);

@@ -115,13 +115,6 @@ fn a_signed_url_is_the_one_that_was_asked_for_and_is_signed() {
 }
 
 #[test]
-fn json_is_text_also_where_nobody_looks() {
-    // Found by fuzzing: a client's parser refuses it.
-    let body = b"{\"code\":200,\"room_id\":\"\xfc\xfc\"}";
-    assert_eq!(fault_of(Operation::RoomId, made(&[], body)), Some(Fault::NotJson));
-}
-
-#[test]
 fn other_answers_are_json_that_does_not_say_it_failed() {
     let judge = |body: &str| fault_of(Operation::RoomId, made(&[], body.as_bytes()));
     assert_eq!(judge(r#"{"code":200,"room_id":"7"}"#), None);

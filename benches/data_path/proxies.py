@@ -116,7 +116,7 @@ def signgate(kind: Kind, folder: Path, generator: int) -> tuple[list, int | None
         work.write_policies(policies, kind.keys, kind.refuse)
     asking, at_a_time = "", 1024
     if kind.shed:
-        generator, asking, at_a_time = work.silent_port(), "[generators]\nqueue-length = 1\n", 1
+        generator, asking, at_a_time = work.silent_port(), "[generators]\nqueue-length = 8\n", 1
     record = "none" if kind.variant == "core" else str(folder / "access.jsonl")
     (folder / "signgate.toml").write_text(
         '[listen]\naddress = "127.0.0.1:0"\nclient-address = "x-forwarded-for"\ntrusted-proxies = ["127.0.0.0/8"]\n'

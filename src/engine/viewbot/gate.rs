@@ -16,7 +16,7 @@
 //!
 //! **Settings.** `[viewbot.gate] burst, floor, factor, baseline`. A room without a history is taken to have had ten quiet
 //! minutes before its first viewer, so that its first burst is not its baseline; but no longer than the gateway has been
-//! looking: what is there when it starts was there before. `S` is capped at what drains at the floor
+//! looking, and three at least: what is there when it starts was there before. `S` is capped at what drains at the floor
 //! within one `baseline`: an alarm does not outlast its cause by more.
 
 use crate::policy::viewbot::Gate as Settings;
@@ -26,8 +26,9 @@ use super::arith::{faded, whole_of};
 /// A room without a history is taken to have been quiet for so long.
 const QUIET_SECS: u32 = 600;
 
-/// And at least for so long, also where the gateway itself has just started.
-const QUIET_MIN_SECS: u32 = 60;
+/// And at least for so long, also where the gateway itself has just started: a busy room is calm by its own baseline after as
+/// long again, and what comes in its first minutes, as bots that are to be aged somewhere, is not usual at once.
+const QUIET_MIN_SECS: u32 = 200;
 
 /// One room's gate. Milliseconds and seconds are since 1970.
 #[derive(Debug, Clone, Copy)]

@@ -1,13 +1,14 @@
 //! Wakes requests whose generator takes long, with one timer for a whole thread.
 //!
 //! Nearly every request is answered before its hedge is due. A timer entry for each, made and taken back, would cost more
-//! than all of the choosing. So what is due lies in a heap, entries of finished requests are left in it, and one task
-//! ([`Bell::keep_time`]) sleeps until the earliest that still stands. Where nobody runs that task nothing rings, and requests
+//! than all of the choosing. So what is due lies in a queue, entries of finished requests are left in it, and one task
+//! ([`Bell::keep_time`]) sleeps until the earliest that still stands. What is due before the last of the queue lies in a heap
+//! beside it: few do, as one generator's hedges are due after the same time for a while. Where nobody runs that task nothing rings, and requests
 //! do without hedges.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::task::{Context, Poll, Waker};
 
 use tokio::sync::Notify;
@@ -24,10 +25,26 @@ pub struct Bell {
 struct Entries {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    /// When, which slot, and which of its uses.
-    due: BinaryHeap<Reverse<(Instant, u32, u32)>>,
+    /// In the order in which they are due.
+    due: VecDeque<Entry>,
+    /// What came out of that order.
+    sooner: BinaryHeap<Reverse<Entry>>,
     /// When the task wakes next.
     armed: Option<Instant>,
+}
+
+/// When, which slot, and which of its uses.
+type Entry = (Instant, u32, u32);
+
+impl Entries {
+    /// What is due first, and whether it lies in the heap.
+    fn first(&self) -> Option<(Entry, bool)> {
+        match (self.due.front(), self.sooner.peek()) {
+            (Some(due), Some(Reverse(sooner))) if sooner < due => Some((*sooner, true)),
+            (Some(due), _) => Some((*due, false)),
+            (None, sooner) => sooner.map(|Reverse(entry)| (*entry, true)),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -67,18 +84,22 @@ impl Bell {
         let mut rung = Vec::new();
         let mut entries = self.entries.borrow_mut();
         let entries = &mut *entries;
-        while let Some(Reverse((at, slot, uses))) = entries.due.peek() {
-            let slot = &mut entries.slots[*slot as usize];
-            let stands = slot.uses == *uses && slot.waker.is_some();
-            if stands && *at > now {
-                break;
+        entries.armed = loop {
+            let Some(((at, slot, uses), is_sooner)) = entries.first() else { break None };
+            let slot = &mut entries.slots[slot as usize];
+            let stands = slot.uses == uses && slot.waker.is_some();
+            if stands && at > now {
+                break Some(at);
             }
             if stands {
                 rung.extend(slot.waker.take());
             }
-            entries.due.pop();
-        }
-        entries.armed = entries.due.peek().map(|Reverse((at, ..))| *at);
+            if is_sooner {
+                entries.sooner.pop();
+            } else {
+                entries.due.pop_front();
+            }
+        };
         rung.into_iter().for_each(Waker::wake);
         entries.armed
     }
@@ -92,7 +113,11 @@ impl Bell {
         });
         let uses = entries.slots[slot as usize].uses;
         entries.slots[slot as usize].waker = Some(waker);
-        entries.due.push(Reverse((at, slot, uses)));
+        if entries.due.back().is_none_or(|(last, ..)| *last <= at) {
+            entries.due.push_back((at, slot, uses));
+        } else {
+            entries.sooner.push(Reverse((at, slot, uses)));
+        }
         if entries.armed.is_none_or(|armed| at < armed) {
             // Until the task has run, further ones need not wake it.
             entries.armed = Some(at);

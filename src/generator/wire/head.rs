@@ -199,12 +199,10 @@ impl<'b> Lines<'b> {
         if line.is_empty() {
             return Some(Line::End);
         }
-        let colon = line.iter().position(|byte| !TOKEN[usize::from(*byte)])?;
+        let colon = name_length(line);
         let (name, value) = line.split_at(colon);
-        if name.is_empty() || value.first() != Some(&b':') || !is_value(value) {
-            return None;
-        }
-        Some(Line::Header(name, trimmed(&value[1..])))
+        let (&b':', value) = value.split_first()? else { return None };
+        (!name.is_empty() && is_value(value)).then(|| Line::Header(name, trimmed(value)))
     }
 
     /// Up to the next LF, with a CR before it.
@@ -216,8 +214,32 @@ impl<'b> Lines<'b> {
     }
 }
 
-/// Without spaces and tabs around it. Mostly there is one before it.
+/// How many bytes of a token stand at the start.
+fn name_length(line: &[u8]) -> usize {
+    let is_token = |byte: u8| TOKEN[usize::from(byte)];
+    let mut at = 0;
+    // Four at a time, without an exit in between.
+    while let Some([one, two, three, four]) = line.get(at..).and_then(<[u8]>::first_chunk)
+        && is_token(*one) & is_token(*two) & is_token(*three) & is_token(*four)
+    {
+        at += 4;
+    }
+    while line.get(at).is_some_and(|&byte| is_token(byte)) {
+        at += 1;
+    }
+    at
+}
+
+/// Without spaces and tabs around it.
 fn trimmed(value: &[u8]) -> &[u8] {
+    // Mostly there is one before it, and none else.
+    if let [b' ', value @ ..] = value
+        && let [first, .., last] = value
+        && first.is_ascii_graphic()
+        && last.is_ascii_graphic()
+    {
+        return value;
+    }
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = value.iter().position(|byte| !is_blank(byte)).unwrap_or(value.len());
     let end = value.iter().rposition(|byte| !is_blank(byte)).map_or(start, |last| last + 1);

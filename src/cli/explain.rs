@@ -152,7 +152,7 @@ impl Explainer<'_> {
                 feed.give_back(record);
                 continue;
             }
-            course.decide(&record, &record.request());
+            course.decide(&record);
             feed.give_back(record);
             before += 1;
             if before % 4096 == 0 {
@@ -181,7 +181,7 @@ impl Explainer<'_> {
             after: before,
             record: Some(&record),
         };
-        Ok(match (&request, facts) {
+        Ok(match (request, facts) {
             _ if record.by_gateway => {
                 self.at_the_door(&about, record.rule(), "the gateway refused it by itself")
             }
@@ -214,7 +214,7 @@ impl Explainer<'_> {
                 feed.give_back(record);
                 continue;
             }
-            course.decide(&record, &record.request());
+            course.decide(&record);
             feed.give_back(record);
             before += 1;
             if before % 4096 == 0 {
@@ -282,7 +282,7 @@ impl Explainer<'_> {
         };
         let account = self.policy.account(key.account);
         let tier = self.policy.tier(account.tier).name.as_str();
-        Ok(RecordedKey::Known { id, account: account.id.as_str(), tier })
+        Ok(RecordedKey::Known { id, account: account.id.as_str(), tier, subjects: None })
     }
 
     fn explained(&self, about: &About<'_>, course: &Course<'_>, facts: &Facts<'_>) -> ExitCode {

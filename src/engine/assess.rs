@@ -201,14 +201,21 @@ pub(super) fn identify<'p>(policy: &'p PolicySet, facts: &Facts<'_>) -> Who<'p> 
                 }
             }
         },
-        Credential::Recorded { id, account, tier } => recorded(policy, id, account, tier),
+        Credential::Recorded { id, account, tier, subjects } => recorded(policy, id, account, tier, subjects),
     }
 }
 
 /// What this policy says of a recorded key and account decides, as it would for a live request: lists that name them, a
 /// key that is switched off or bound, the tier that the account has now. Of what it lacks the record is believed: it was
 /// there when it was recorded.
-fn recorded<'p>(policy: &'p PolicySet, id: &str, account: &str, tier: &str) -> Who<'p> {
+fn recorded<'p>(
+    policy: &'p PolicySet,
+    id: &str,
+    account: &str,
+    tier: &str,
+    subjects: Option<(Subject, Subject)>,
+) -> Who<'p> {
+    let (account_subject, key_subject) = subjects.unzip();
     let key = policy.key_named(id);
     let known = key.map(|key| key.account).or_else(|| policy.account_named(account));
     Who {
@@ -221,9 +228,12 @@ fn recorded<'p>(policy: &'p PolicySet, id: &str, account: &str, tier: &str) -> W
         account: known,
         account_subject: Some(match known {
             Some(known) => policy.account(known).subject,
-            None => Subject::text(Scope::Account, account),
+            None => account_subject.unwrap_or_else(|| Subject::text(Scope::Account, account)),
         }),
-        key_subject: Some(key.map_or_else(|| Subject::text(Scope::Key, id), |key| key.subject)),
+        key_subject: Some(match key {
+            Some(key) => key.subject,
+            None => key_subject.unwrap_or_else(|| Subject::text(Scope::Key, id)),
+        }),
     }
 }
 

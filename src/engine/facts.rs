@@ -6,6 +6,7 @@ use crate::base::library::Library;
 use crate::base::operation::Operation;
 use crate::base::room::Room;
 use crate::base::secret::{KeyHash, SessionHash};
+use crate::base::subject::Subject;
 use crate::base::time::Wait;
 
 /// Everything about one request that a decision may depend on. Borrows from the request; owns nothing.
@@ -54,6 +55,8 @@ pub enum Credential<'r> {
         account: &'r str,
         /// The tier it had.
         tier: &'r str,
+        /// What account and key are counted under, where whoever asks has worked it out before.
+        subjects: Option<(Subject, Subject)>,
     },
 }
 

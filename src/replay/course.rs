@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::record::{Ended, Record};
 use crate::base::operation::Operation;
 use crate::base::time::Timestamp;
-use crate::dialect::{Fault, Request};
+use crate::dialect::Fault;
+use crate::dialect::recorded::Reading;
 use crate::engine::book::{Receipt, STRANGERS_MAX_DEFAULT};
 use crate::engine::decision::{Decision, Verdict};
 use crate::engine::facts::Facts;
@@ -73,11 +74,11 @@ impl<'p> Course<'p> {
     }
 
     /// Decides one record, as the gateway would have.
-    pub fn decide<'r>(&mut self, record: &'r Record, request: &Result<Request<'_>, Fault>) -> Said<'r> {
+    pub fn decide<'r>(&mut self, record: &'r Record) -> Said<'r> {
         if record.by_gateway {
             return Said::ByGateway(record.rule());
         }
-        match request {
+        match record.request() {
             Err(fault) => Said::Fault(*fault),
             Ok(request) => match self.facts(record, request) {
                 Some(facts) => {
@@ -98,10 +99,10 @@ impl<'p> Course<'p> {
     }
 
     /// The facts of a record, with what this policy's networks say of its address.
-    pub fn facts<'f>(&self, record: &'f Record, request: &'f Request<'_>) -> Option<Facts<'f>> {
+    pub fn facts<'f>(&self, record: &'f Record, request: &'f Reading) -> Option<Facts<'f>> {
         let recorded = record.recorded()?;
         let network = self.policy.networks().lookup(recorded.client);
-        Some(request.facts_recorded(&recorded, network.map(|network| network.asn)))
+        Some(request.facts(&recorded, network.map(|network| network.asn)))
     }
 
     /// Moves on to `time`, and books what has ended by then. Time never goes back.

@@ -1,6 +1,6 @@
 //! From files to records in the order of their decisions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,8 @@ use super::input::{BytesRead, FILES_MAX, InputError, LINE_BYTES_MAX, Read1, Sour
 use super::line::Line;
 use super::order::{Order, WINDOW};
 use super::record::{Place, Record};
-use super::scan::scan;
+use super::scan::{Quotes, scan};
+use super::shared::Shared;
 use crate::base::time::Timestamp;
 use crate::engine::order;
 use crate::telemetry::access_log::RECORD_FORMAT;
@@ -69,8 +70,12 @@ pub struct Feed {
     sources: Vec<Option<Source>>,
     names: Vec<PathBuf>,
     order: Order,
+    /// Records whose turn it is, and why reading ended behind them.
+    ready: VecDeque<Box<Record>>,
+    ended: Option<Result<(), InputError>>,
     #[expect(clippy::vec_box, reason = "records go from here to the window and back in their boxes")]
     spare: Vec<Box<Record>>,
+    scratch: Scratch,
     on_broken: OnBroken,
     wanted: Option<Wanted>,
     window: Duration,
@@ -78,6 +83,13 @@ pub struct Feed {
     size: Option<u64>,
     /// What was noticed so far.
     pub noticed: Noticed,
+}
+
+/// What is kept from line to line.
+#[derive(Debug, Default)]
+struct Scratch {
+    quotes: Quotes,
+    shared: Shared,
 }
 
 /// The one record that is looked for.
@@ -119,7 +131,10 @@ impl Feed {
             sources: Vec::new(),
             names: Vec::new(),
             order: Order::default(),
+            ready: VecDeque::new(),
+            ended: None,
             spare: Vec::new(),
+            scratch: Scratch::default(),
             on_broken,
             wanted: None,
             window: WINDOW,
@@ -156,16 +171,39 @@ impl Feed {
 
     /// The next record. Give it [back](Self::give_back), to be used again.
     pub fn next_record(&mut self) -> Result<Option<Box<Record>>, InputError> {
+        if self.ready.is_empty() && self.ended.is_none() {
+            self.ended = self.read_ahead();
+        }
+        if let Some(record) = self.ready.pop_front() {
+            return Ok(Some(record));
+        }
+        if let Some(Err(error)) = self.ended.replace(Ok(())) {
+            return Err(error);
+        }
+        self.noticed.settle_policy();
+        Ok(None)
+    }
+
+    /// Reads until some records' turn has come, and tells how reading ended where it did. Reading and deciding are each about
+    /// as much code as the processor keeps at hand: by turns, record by record, it would fetch all of it again for each.
+    fn read_ahead(&mut self) -> Option<Result<(), InputError>> {
+        const AHEAD: usize = 32;
         loop {
             let behind = self.furthest_behind();
-            if let Some(record) = self.order.pop(behind.map(|(_, reached)| reached), self.window) {
-                return Ok(Some(record));
+            let reached = behind.map(|(_, reached)| reached);
+            while self.ready.len() < AHEAD {
+                let Some(record) = self.order.pop(reached, self.window) else {
+                    let Some((file, _)) = behind else { return Some(Ok(())) };
+                    if let Err(error) = self.read_line(file) {
+                        return Some(Err(error));
+                    }
+                    break;
+                };
+                self.ready.push_back(record);
             }
-            let Some((file, _)) = behind else {
-                self.noticed.settle_policy();
-                return Ok(None);
-            };
-            self.read_line(file)?;
+            if self.ready.len() >= AHEAD {
+                return None;
+            }
         }
     }
 
@@ -195,9 +233,10 @@ impl Feed {
         self.noticed.lines += 1;
         let place = Place { file: file as u16, line: source.number() };
         let mut record = self.spare.pop().unwrap_or_default();
+        let kept = (&mut self.scratch, self.wanted.is_some());
         let taken = match read {
             Read1::TooLong => Err(format!("a line of more than {LINE_BYTES_MAX} bytes").into()),
-            _ => self.noticed.take_in(source.line(), &mut record, place),
+            _ => self.noticed.take_in(source.line(), &mut record, place, kept),
         };
         let named = || format!("{}:{}", source.path.display(), place.line + 1);
         match taken {
@@ -255,12 +294,18 @@ impl From<String> for Untaken {
 
 impl Noticed {
     /// Takes in one line, into `record` where it is one.
-    fn take_in(&mut self, bytes: &[u8], record: &mut Record, place: Place) -> Result<Taken, Untaken> {
+    fn take_in(
+        &mut self,
+        bytes: &[u8],
+        record: &mut Record,
+        place: Place,
+        (scratch, with_names): (&mut Scratch, bool),
+    ) -> Result<Taken, Untaken> {
         // Looked at once as text: no parser need look at each of its texts again.
         let text = std::str::from_utf8(bytes)
             .map_err(|error| format!("not UTF-8 from byte {} on", error.valid_up_to() + 1))?;
         let mut line = Line::default();
-        if !scan(text, &mut line) {
+        if !scan(text, &mut line, &mut scratch.quotes) {
             if text.trim_ascii().is_empty() {
                 return Ok(Taken { time: Timestamp::EPOCH, is_held: false });
             }
@@ -281,7 +326,7 @@ impl Noticed {
             record.fill_order(&line, order, place);
             return Ok(Taken { time, is_held: true });
         }
-        record.fill(&line, place).map_err(|why| why.to_string())?;
+        record.fill(&line, place, &mut scratch.shared, with_names).map_err(|why| why.to_string())?;
         if let Some(policy) = &line.policy {
             if *self.policy == **policy {
                 self.same_policy += 1;

@@ -19,6 +19,7 @@ pub mod report;
 pub mod run;
 mod scan;
 pub mod scenario;
+mod shared;
 pub mod tally;
 
 #[cfg(test)]

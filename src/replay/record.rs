@@ -1,15 +1,17 @@
-//! One recorded request, held until its turn. Owns what it needs in one text, and is used again for another.
+//! One recorded request, held until its turn. What many say alike it [shares](super::shared); it is used again for another.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::line::{Key, Line};
+use super::shared::{Asked, HeldKey, Shared};
 use crate::base::net::parse_address;
 use crate::base::room::Room;
 use crate::base::secret::SessionHash;
 use crate::base::time::{Timestamp, Wait};
-use crate::dialect::recorded::{Recorded, RecordedKey};
-use crate::dialect::{Fault, Request};
+use crate::dialect::Fault;
+use crate::dialect::recorded::{Reading, Recorded, RecordedKey};
 use crate::engine::decision::Verdict;
 use crate::engine::order::Order;
 use crate::telemetry::outcome::Outcome;
@@ -54,20 +56,18 @@ pub struct Record {
     /// Whether the gateway refused it by itself, before any policy was asked: no policy can change that.
     pub by_gateway: bool,
     /// What an operator ordered: then it is no request, and nothing else of it is set.
-    pub order: Option<Order>,
+    pub order: Option<Box<Order>>,
+    /// Of most records empty: what is not [shared](super::shared).
     text: String,
+    asked: Option<Rc<Asked>>,
     client: Option<IpAddr>,
     room: Option<Room>,
     session: Option<SessionHash>,
-    key: HeldKey,
-    method: Span,
-    target: Span,
-    user_agent: Span,
+    key: SaidKey,
     rule: Span,
     request_id: Span,
     policy: Span,
     url: Option<(Span, Span)>,
-    headers: Vec<(Span, Span)>,
 }
 
 /// How a recorded request ended.
@@ -81,16 +81,12 @@ pub struct Ended {
     pub answer_room: Option<Room>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-enum HeldKey {
+#[derive(Debug, Clone, Default)]
+enum SaidKey {
     #[default]
     NotSaid,
     None,
-    Known {
-        id: Span,
-        account: Span,
-        tier: Span,
-    },
+    Known(Rc<HeldKey>),
     Unknown,
     Barred(Wait),
 }
@@ -105,8 +101,14 @@ pub(super) enum Broken {
 }
 
 impl Record {
-    /// Takes in a line.
-    pub(super) fn fill(&mut self, line: &Line<'_>, place: Place) -> Result<(), Broken> {
+    /// Takes in a line. `with_names`: what only somebody who looks for one record asks of it is kept, too.
+    pub(super) fn fill(
+        &mut self,
+        line: &Line<'_>,
+        place: Place,
+        shared: &mut Shared,
+        with_names: bool,
+    ) -> Result<(), Broken> {
         self.begin(line, place);
         self.by_gateway = line.by.as_deref() == Some("gateway");
         self.verdict = match line.verdict.as_deref() {
@@ -130,26 +132,32 @@ impl Record {
         self.ended = ended(line)?;
         let required = |name, text: Option<&str>| match text {
             None if !self.by_gateway => Err(Broken::Missing(name)),
-            text => Ok(text.map(str::len)),
+            _ => Ok(()),
         };
         required("method", line.method.as_deref())?;
         required("target", line.target.as_deref())?;
-        self.method = self.keep(line.method.as_deref());
-        self.target = self.keep(line.target.as_deref());
-        self.user_agent = self.keep(line.user_agent.as_deref());
-        self.rule = self.keep(line.rule.as_deref());
-        self.request_id = self.keep(line.request_id.as_deref());
-        self.policy = self.keep(line.policy.as_deref());
+        let [method, target, user_agent] =
+            [&line.method, &line.target, &line.user_agent].map(|text| text.as_deref().unwrap_or_default());
+        let asked = (method, target, user_agent);
+        self.asked = Some(match &line.headers {
+            Some(headers) if !headers.0.is_empty() => {
+                let headers = headers.0.iter().map(|(name, value)| (&**name, &**value));
+                Rc::new(Asked::read(asked, headers))
+            }
+            _ => shared.asked(asked),
+        });
+        (self.rule, self.request_id, self.policy) = Default::default();
+        if with_names || self.by_gateway {
+            self.rule = self.keep(line.rule.as_deref());
+            self.request_id = self.keep(line.request_id.as_deref());
+            self.policy = self.keep(line.policy.as_deref());
+        }
         self.key = match (&line.key, line.key_barred_s) {
-            (Key::Known(key), _) => HeldKey::Known {
-                id: self.keep(Some(&key.id)),
-                account: self.keep(Some(&key.account)),
-                tier: self.keep(Some(&key.tier)),
-            },
-            (_, Some(secs)) => HeldKey::Barred(Wait::of(Duration::from_secs(secs))),
-            _ if line.key_unknown == Some(true) => HeldKey::Unknown,
-            (Key::None, None) => HeldKey::None,
-            (Key::NotSaid, None) => HeldKey::NotSaid,
+            (Key::Known(key), _) => SaidKey::Known(shared.key((&key.id, &key.account, &key.tier))),
+            (_, Some(secs)) => SaidKey::Barred(Wait::of(Duration::from_secs(secs))),
+            _ if line.key_unknown == Some(true) => SaidKey::Unknown,
+            (Key::None, None) => SaidKey::None,
+            (Key::NotSaid, None) => SaidKey::NotSaid,
         };
         self.url = match line.url.as_deref() {
             None => None,
@@ -160,22 +168,17 @@ impl Record {
                 Some((self.keep(Some(host)), self.keep(Some(if path.is_empty() { "/" } else { path }))))
             }
         };
-        for (name, value) in line.headers.iter().flat_map(|headers| &headers.0) {
-            let header = (self.keep(Some(name)), self.keep(Some(value)));
-            self.headers.push(header);
-        }
         Ok(())
     }
 
     /// Takes in the line of an operator's order.
     pub(super) fn fill_order(&mut self, line: &Line<'_>, order: Order, place: Place) {
         self.begin(line, place);
-        self.order = Some(order);
+        self.order = Some(Box::new(order));
     }
 
     fn begin(&mut self, line: &Line<'_>, place: Place) {
         self.text.clear();
-        self.headers.clear();
         self.place = place;
         self.time = line.time.0 + Duration::from_nanos(line.nanos.unwrap_or_default().min(999_999).into());
         self.seq = line.seq.unwrap_or_default();
@@ -193,26 +196,21 @@ impl Record {
         self.text.get(span.from as usize..span.to as usize).unwrap_or_default()
     }
 
-    /// Reads the request as a live one is read.
-    pub fn request(&self) -> Result<Request<'_>, Fault> {
-        let headers = self.headers.iter().map(|(name, value)| (self.part(*name), self.part(*value)));
-        Request::read_recorded(self.method(), self.target(), self.part(self.user_agent), headers)
+    /// What was read of the request, as a live one is read.
+    pub fn request(&self) -> &Result<Reading, Fault> {
+        self.asked.as_ref().map_or(&Err(Fault::BadTarget), |asked| &asked.reading)
     }
 
     /// What it says beside its request line; `None` where there is no client, which only the gateway's own refusals lack.
     pub fn recorded(&self) -> Option<Recorded<'_>> {
         Some(Recorded {
             client: self.client?,
-            key: match self.key {
-                HeldKey::NotSaid => RecordedKey::NotSaid,
-                HeldKey::None => RecordedKey::None,
-                HeldKey::Known { id, account, tier } => RecordedKey::Known {
-                    id: self.part(id),
-                    account: self.part(account),
-                    tier: self.part(tier),
-                },
-                HeldKey::Unknown => RecordedKey::Unknown,
-                HeldKey::Barred(wait) => RecordedKey::Barred(wait),
+            key: match &self.key {
+                SaidKey::NotSaid => RecordedKey::NotSaid,
+                SaidKey::None => RecordedKey::None,
+                SaidKey::Known(key) => key.recorded(),
+                SaidKey::Unknown => RecordedKey::Unknown,
+                SaidKey::Barred(wait) => RecordedKey::Barred(*wait),
             },
             room: self.room,
             session: self.session,
@@ -232,31 +230,32 @@ impl Record {
 
     /// The method.
     pub fn method(&self) -> &str {
-        self.part(self.method)
+        self.asked.as_ref().map_or("", |asked| asked.method())
     }
 
     /// Path and query.
     pub fn target(&self) -> &str {
-        self.part(self.target)
+        self.asked.as_ref().map_or("", |asked| asked.target())
     }
 
     /// The account of the key; empty where the line names none.
     pub fn account(&self) -> &str {
-        match self.key {
-            HeldKey::Known { account, .. } => self.part(account),
+        match &self.key {
+            SaidKey::Known(key) => key.account(),
             _ => "",
         }
     }
 
     /// The tier of the key; empty where the line names none.
     pub fn tier(&self) -> &str {
-        match self.key {
-            HeldKey::Known { tier, .. } => self.part(tier),
+        match &self.key {
+            SaidKey::Known(key) => key.tier(),
             _ => "",
         }
     }
 
-    /// The rule that the line says decided; where the gateway refused by itself, its own reason. Empty where there is none.
+    /// The rule that the line says decided; where the gateway refused by itself, its own reason. Empty where there is none,
+    /// and, as the two after it, where neither one record is looked for nor the gateway refused it.
     pub fn rule(&self) -> &str {
         self.part(self.rule)
     }
@@ -271,11 +270,12 @@ impl Record {
         self.part(self.policy)
     }
 
-    /// Lets go of a buffer that has grown.
+    /// Lets go of what it shares, and of a buffer that has grown.
     pub(super) fn trim(&mut self) {
+        self.asked = None;
+        self.key = SaidKey::NotSaid;
         if self.text.capacity() > TEXT_KEPT_BYTES {
             self.text = String::new();
-            self.headers = Vec::new();
         }
     }
 }

@@ -65,12 +65,11 @@ pub fn run(
             feed.give_back(record);
             continue;
         }
-        let request = record.request();
-        let said = course.decide(&record, &request);
-        let room = record.room().or_else(|| request.as_ref().ok()?.room());
+        let said = course.decide(&record);
+        let room = record.room().or_else(|| record.request().as_ref().ok()?.room());
         outcome.tally.count(&record, room, &said, policy);
         if let (Some(other), Some(difference)) = (&mut other, &mut outcome.difference) {
-            let before = other.decide(&record, &request);
+            let before = other.decide(&record);
             difference.count(&record, (&said, policy), (&before, other.policy));
         }
         let tier = record.tier();
@@ -88,7 +87,7 @@ pub fn run(
                 lines.clear();
             }
         }
-        drop(request);
+        drop(said);
         feed.give_back(record);
         if outcome.tally.total.asked.is_multiple_of(TELL_EVERY) {
             tell(feed, outcome.tally.total.asked);

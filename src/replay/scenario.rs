@@ -128,8 +128,7 @@ pub fn play(policy: &PolicySet, directory: &Path) -> Result<Played, ScenarioErro
             feed.give_back(record);
             continue;
         }
-        let request = record.request();
-        let said = course.decide(&record, &request);
+        let said = course.decide(&record);
         played.requests += 1;
         played.refused += u64::from(said.verdict() != Verdict::Allow);
         let line = record.place.line;
@@ -142,7 +141,7 @@ pub fn play(policy: &PolicySet, directory: &Path) -> Result<Played, ScenarioErro
                 decided: decided(&said, policy),
             });
         }
-        drop(request);
+        drop(said);
         feed.give_back(record);
     }
     for (line, wanted) in expected {

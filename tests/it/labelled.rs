@@ -68,8 +68,7 @@ fn every_line_is_taken_by_replay() {
         let mut feed = Feed::open(&[&path], OnBroken::Stop).unwrap();
         let mut course = Course::new(&policy, 0);
         while let Some(record) = feed.next_record().unwrap() {
-            let request = record.request();
-            let said = course.decide(&record, &request);
+            let said = course.decide(&record);
             let place = record.place.line as usize;
             assert!(
                 matches!(&said, Said::Decision(decision) if decision.refusal.is_none()),
@@ -78,12 +77,11 @@ fn every_line_is_taken_by_replay() {
                 record.target()
             );
             // The room that is counted is the label's, wherever it stands.
-            let request = request.unwrap();
-            let facts = course.facts(&record, &request).unwrap();
+            let request = record.request().as_ref().unwrap();
+            let facts = course.facts(&record, request).unwrap();
             if let Some(signgate::base::room::Room::Id(room)) = facts.room {
                 assert_eq!(room, rooms[place], "{} line {place}", scenario.name);
             }
-            drop(request);
             count -= 1;
         }
         assert_eq!((count, feed.too_late()), (0, 0), "{}", scenario.name);

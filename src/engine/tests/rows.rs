@@ -3,7 +3,7 @@
 use super::*;
 
 fn recorded(id: &'static str, account: &'static str) -> Credential<'static> {
-    Credential::Recorded { id, account, tier: "free" }
+    Credential::Recorded { id, account, tier: "free", subjects: None }
 }
 
 fn verdict(policy: &PolicySet, who: &Facts<'_>) -> (Verdict, Verdict) {

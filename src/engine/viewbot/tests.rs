@@ -99,7 +99,7 @@ impl World {
             operation: Operation::Connect,
             client: asked.from,
             credential: match asked.key {
-                Some((id, tier)) => Credential::Recorded { id, account: "a", tier },
+                Some((id, tier)) => Credential::Recorded { id, account: "a", tier, subjects: None },
                 None => Credential::Absent,
             },
             room: Some(asked.room),

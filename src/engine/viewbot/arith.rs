@@ -82,10 +82,17 @@ pub(super) fn number_of(kind: u8, text: &[u8]) -> u64 {
         (product as u64) ^ (product >> 64) as u64
     };
     let mut hash = folded(u64::from(kind) ^ ODD, text.len() as u64 ^ 0x2545_f491_4f6c_dd1d);
-    for chunk in text.chunks(8) {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
+    let mut fold = |word: [u8; 8]| {
         hash = folded(hash ^ u64::from_le_bytes(word) ^ ODD, 0xbf58_476d_1ce4_e5b9).wrapping_add(ODD);
+    };
+    let (words, rest) = text.as_chunks::<8>();
+    for word in words {
+        fold(*word);
+    }
+    if !rest.is_empty() {
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        fold(word);
     }
     mix(hash, u64::from(kind))
 }

@@ -5,6 +5,7 @@
 //! move an entry from one to the other; [promoting](super::Viewbot::promote) does.
 
 use std::collections::BTreeMap;
+use std::ops::{Bound, Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -152,6 +153,50 @@ const ADDRESSES_MAX: usize = 256;
 /// Rooms' files at most.
 const ROOM_FILES_MAX: usize = 65_536;
 
+/// At the cap so many of them are looked at for each that is to be new: nobody waits until all are.
+const SWEPT: usize = 32;
+
+/// The files of subnets and keys in rooms.
+#[derive(Debug, Default)]
+struct RoomFiles {
+    files: BTreeMap<(Room, Place), RoomFile>,
+    /// Up to here they were looked at last.
+    swept: Option<(Room, Place)>,
+}
+
+impl RoomFiles {
+    /// Whether there is room for another; at the cap what was not used lately makes it.
+    fn make_room(&mut self, now: u32) -> bool {
+        if self.files.len() < ROOM_FILES_MAX {
+            return true;
+        }
+        let from = self.swept.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.files.range((from, Bound::Unbounded)).take(SWEPT);
+        let next: Vec<_> = next.map(|(place, file)| (*place, file.last)).collect();
+        // Behind the last one comes the first.
+        self.swept = if next.len() < SWEPT { None } else { next.last().map(|(place, _)| *place) };
+        for (place, last) in next {
+            if now.saturating_sub(last) > STRIKES_SECS / 24 {
+                self.files.remove(&place);
+            }
+        }
+        self.files.len() < ROOM_FILES_MAX
+    }
+}
+
+impl Deref for RoomFiles {
+    type Target = BTreeMap<(Room, Place), RoomFile>;
+    fn deref(&self) -> &Self::Target {
+        &self.files
+    }
+}
+
+impl DerefMut for RoomFiles {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.files
+    }
+}
+
 /// What a conviction goes by.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Conviction<'c> {
@@ -165,10 +210,11 @@ pub(super) struct Conviction<'c> {
 /// A book of bans.
 pub struct Book {
     shards: Box<[Mutex<Bounded<Address, File>>]>,
-    rooms: Mutex<BTreeMap<(Room, Place), RoomFile>>,
+    rooms: Mutex<RoomFiles>,
     bans: AtomicUsize,
     room_bans: AtomicUsize,
-    /// When the last probation of a subnet or key in a room ends, in seconds since 1970.
+    /// When the last probation of an address ends, in seconds since 1970; and of a subnet or key in a room.
+    probations_until: AtomicU64,
     room_probations_until: AtomicU64,
     next: AtomicU64,
 }
@@ -198,6 +244,7 @@ impl Book {
             rooms: Mutex::default(),
             bans: AtomicUsize::new(0),
             room_bans: AtomicUsize::new(0),
+            probations_until: AtomicU64::new(0),
             room_probations_until: AtomicU64::new(0),
             next: AtomicU64::new(1),
         }
@@ -208,7 +255,7 @@ impl Book {
         self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn rooms(&self) -> MutexGuard<'_, BTreeMap<(Room, Place), RoomFile>> {
+    fn rooms(&self) -> MutexGuard<'_, RoomFiles> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -271,6 +318,9 @@ impl Book {
 
     /// Whether the same evidence only throttles: the address was freed a while ago.
     pub(super) fn is_on_probation(&self, address: Address, now: u32) -> bool {
+        if self.probations_until.load(Ordering::Relaxed) <= u64::from(now) {
+            return false;
+        }
         self.shard(address).get(&address).is_some_and(|file| file.probation_until > now)
     }
 
@@ -411,11 +461,8 @@ impl Book {
     /// Notes a convicted address of a subnet or key in a room; how many there are.
     pub(super) fn convict_in(&self, room: Room, place: Place, address: Address, now: u32) -> usize {
         let mut rooms = self.rooms();
-        if rooms.len() >= ROOM_FILES_MAX && !rooms.contains_key(&(room, place)) {
-            rooms.retain(|_, file| now.saturating_sub(file.last) <= STRIKES_SECS / 24);
-            if rooms.len() >= ROOM_FILES_MAX {
-                return 0;
-            }
+        if !rooms.contains_key(&(room, place)) && !rooms.make_room(now) {
+            return 0;
         }
         let file = rooms.entry((room, place)).or_default();
         file.last = now;
@@ -556,6 +603,7 @@ impl Book {
         file.rooms.clear();
         if probation {
             file.probation_until = secs + PROBATION_SECS;
+            self.probations_until.fetch_max(file.probation_until.into(), Ordering::Relaxed);
         }
     }
 

@@ -25,7 +25,8 @@ const ENTRIES_MIN: usize = 8;
 /// A row that is never moved.
 struct Row<T>(Vec<Vec<T>>);
 
-const BLOCK: usize = 64;
+/// So few blocks that where they lie stays at hand.
+const BLOCK: usize = 256;
 
 impl<T> Row<T> {
     fn len(&self) -> usize {

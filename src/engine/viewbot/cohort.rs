@@ -4,11 +4,14 @@
 //! log ([`rooms`](super::rooms)). All counts are halved every ten minutes, in steps of one. Every table has a cap; beyond it
 //! what is new goes uncounted, and what is counted goes on.
 
+use smallvec::SmallVec;
+
 use super::arith::halved;
 use super::lockstep::Meetings;
 use super::ordinary::Map;
 use super::people::Met;
 use super::profile::Crowd;
+use super::rarities::Rarities;
 use super::sighting::{Address, Fingerprint, KeyNumber, Label, Profile, Sighting, Subnet, Viewer, Wide};
 use crate::base::room::Room;
 
@@ -90,9 +93,12 @@ pub(super) struct Member {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cohort {
     pub(super) strangers: f64,
+    /// The same, where it was counted among the [rarities](Rarities).
+    pub(super) as_rare: u64,
     /// Admitted or not, the latest may be missing.
-    pub(super) members: Vec<Member>,
-    pub(super) label: Option<Label>,
+    pub(super) members: SmallVec<[Member; 1]>,
+    /// Of profiles that came more than once: whoever makes up a user agent for each viewer is not given the room to keep them.
+    pub(super) label: Option<Box<Label>>,
 }
 
 /// Addresses of one key.
@@ -114,6 +120,7 @@ pub(super) struct Alarm {
     pub(super) told_known: f64,
     pub(super) expected_known: f64,
     pub(super) profiles: Map<Profile, Cohort>,
+    pub(super) rarities: Rarities,
     pub(super) fingerprints: Map<Fingerprint, f64>,
     pub(super) known_fingerprints: Map<Fingerprint, f64>,
     /// Addresses.
@@ -154,6 +161,7 @@ impl Alarm {
             told_known: 0.0,
             expected_known: 0.0,
             profiles: Map::default(),
+            rarities: Rarities::default(),
             fingerprints: Map::default(),
             known_fingerprints: Map::default(),
             wides: Map::default(),
@@ -177,9 +185,9 @@ impl Alarm {
         }
     }
 
-    /// How many things it counts: what it costs.
+    /// How many things it counts: what it costs. A profile with its members and its fingerprint takes as much as four others.
     pub(super) fn entries(&self) -> usize {
-        self.profiles.len() + self.addresses.len() + self.subnets.len() + self.key_addresses.len()
+        4 * self.profiles.len() + self.addresses.len() + self.subnets.len() + self.key_addresses.len()
     }
 
     /// Notes the gate's sum.
@@ -231,6 +239,7 @@ impl Alarm {
         fade(&mut self.once, left);
         fade(&mut self.twice, left);
         self.crowd.is_stale = true;
+        self.rarities.note_all();
     }
 
     /// Counts a newcomer, with less weight where it came a while ago. Without room, only what is counted already.
@@ -284,6 +293,7 @@ impl Alarm {
         if self.profiles.len() < most || self.profiles.contains_key(&newcomer.profile) {
             let cohort = self.profiles.entry(newcomer.profile).or_default();
             cohort.strangers += weight;
+            self.rarities.note(newcomer.profile);
             let member = Member { viewer: newcomer.viewer, is_hosting: newcomer.is_hosting };
             if cohort.members.len() < MEMBERS_MAX && !cohort.members.contains(&member) {
                 cohort.members.push(member);
@@ -319,6 +329,7 @@ impl Alarm {
         self.fingerprints.get_mut(&fingerprint).map(take);
         if let Some(cohort) = self.profiles.get_mut(&newcomer.profile) {
             take(&mut cohort.strangers);
+            self.rarities.note(newcomer.profile);
             cohort.members.retain(|member| member.viewer != newcomer.viewer);
         }
         let address = newcomer.viewer.address;

@@ -40,6 +40,7 @@ mod ordinary;
 mod pairs;
 mod people;
 pub mod profile;
+mod rarities;
 pub mod repeats;
 mod rooms;
 pub mod sighting;

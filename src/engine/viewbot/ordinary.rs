@@ -6,6 +6,8 @@
 //! same trace gives the same decisions. Counts are halved when there are many, so that last month's release does not outvote
 //! today's. Nothing here takes longer the more there is: see [`census`](super::census).
 
+use std::collections::VecDeque;
+
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
@@ -25,6 +27,9 @@ const APPS_MAX: usize = 16_384;
 
 /// The crowd's size is estimated over so many of the commonest fingerprints; all others are *rare* together.
 const COMMON_MAX: usize = 256;
+
+/// So many changes of what is common are kept.
+const CHANGES_KEPT: usize = 32;
 
 /// A fingerprint that fewer strangers had is rare: its share is a guess.
 const COMMON_MIN: f64 = 8.0;
@@ -79,6 +84,8 @@ impl Lesson {
 pub(super) struct Ordinary {
     /// How many strangers were learned from.
     strangers: f64,
+    /// The same, and never halved.
+    lessons: u64,
     profiles: Census<Profile>,
     fingerprints: Census<Fingerprint>,
     classes: [f64; 3],
@@ -94,6 +101,9 @@ pub(super) struct Ordinary {
     common: Vec<(Fingerprint, Place)>,
     /// By the fingerprint's place.
     is_common: Vec<bool>,
+    /// How often a fingerprint became common, or no longer was, and which the last ones were.
+    changes_of_common: u64,
+    changed: VecDeque<Fingerprint>,
     /// How many strangers had rare fingerprints, by sort.
     rare: [f64; SORTS],
     /// The last strangers by profile, and how many there were.
@@ -121,6 +131,7 @@ impl Default for Ordinary {
     fn default() -> Self {
         Self {
             strangers: 0.0,
+            lessons: 0,
             profiles: Census::new(PROFILES_MAX),
             fingerprints: Census::new(PROFILES_MAX),
             classes: [0.0; 3],
@@ -132,6 +143,8 @@ impl Default for Ordinary {
             apps: HashSet::default(),
             common: Vec::new(),
             is_common: Vec::new(),
+            changes_of_common: 0,
+            changed: VecDeque::new(),
             rare: [0.0; SORTS],
             late: Census::new(LATE_PROFILES_MAX),
             late_fingerprints: Census::new(LATE_PROFILES_MAX),
@@ -144,6 +157,11 @@ impl Ordinary {
     /// How many strangers were learned from.
     pub(super) fn strangers(&self) -> f64 {
         self.strangers
+    }
+
+    /// How often it was taught anything: while this is the same, so is all that it says.
+    pub(super) fn lessons(&self) -> u64 {
+        self.lessons
     }
 
     /// The commonest fingerprints, in order, and how many strangers had each.
@@ -225,57 +243,65 @@ impl Ordinary {
         })
     }
 
-    /// The share of a profile among the strangers of a mixture of networks.
-    pub(super) fn of_profile_in(&self, profile: Profile, mixture: &Mixture) -> f64 {
-        let (all, place) = (self.of_profile(profile), self.profiles.place(&profile));
-        self.share_in(all, mixture, |network, halvings| network.profiles.at(place, halvings))
+    /// The share of a profile among the strangers of a mixture of networks, and the share of its fingerprint.
+    pub(super) fn shares_in(&self, profile: Profile, mixture: &Mixture) -> (f64, f64) {
+        let place = self.profiles.place(&profile);
+        let of_fingerprint = self.fingerprints.place(&profile.fingerprint);
+        let all = self.of_profile(profile);
+        let fingerprint_all = self.share(of_fingerprint.map_or(0.0, |place| self.fingerprints.at(place)));
+        let (mut local, mut fingerprint_local) = (0.0, 0.0);
+        for (network, share) in self.networks(mixture) {
+            let Some((strangers, network)) = network else {
+                local += share * all;
+                fingerprint_local += share * fingerprint_all;
+                continue;
+            };
+            let halvings = self.halvings - network.halvings;
+            let count = network.profiles.at(place, halvings);
+            local += share * ((count + NETWORK_GUESS * all) / (strangers + NETWORK_GUESS));
+            let count = network.fingerprints.at(of_fingerprint, halvings);
+            fingerprint_local +=
+                share * ((count + NETWORK_GUESS * fingerprint_all) / (strangers + NETWORK_GUESS));
+        }
+        (mixture.elsewhere * all + local, mixture.elsewhere * fingerprint_all + fingerprint_local)
     }
 
-    /// The share of a fingerprint among the strangers of a mixture of networks.
-    pub(super) fn of_fingerprint_in(&self, fingerprint: Fingerprint, mixture: &Mixture) -> f64 {
-        let place = self.fingerprints.place(&fingerprint);
-        let all = self.share(place.map_or(0.0, |place| self.fingerprints.at(place)));
-        self.share_in(all, mixture, |network, halvings| network.fingerprints.at(place, halvings))
+    /// Where a fingerprint stands among the [common](Self::common) ones.
+    pub(super) fn position_of_common(&self, fingerprint: Fingerprint) -> Option<usize> {
+        if self.is_rare(fingerprint) {
+            return None;
+        }
+        self.common.binary_search_by(|(other, _)| other.cmp(&fingerprint)).ok()
     }
 
-    /// The share in a mixture of what has the share `all` everywhere, and is counted of a network as `count` says.
-    fn share_in(&self, all: f64, mixture: &Mixture, count: impl Fn(&Network, u32) -> f64) -> f64 {
-        let local = self.networks(mixture).map(|(network, share)| {
-            share
-                * network.map_or(all, |(strangers, network)| {
-                    let count = count(network, self.halvings - network.halvings);
-                    (count + NETWORK_GUESS * all) / (strangers + NETWORK_GUESS)
-                })
-        });
-        mixture.elsewhere * all + local.sum::<f64>()
-    }
-
-    /// The shares of all [common](Self::common) fingerprints, each as [`of_fingerprint_in`](Self::of_fingerprint_in) gives it.
-    /// Network by network and not one by one: each network's counts are read once, and none that it lacks is looked for.
+    /// The shares of all [common](Self::common) fingerprints among the strangers of a mixture, each as
+    /// [`shares_in`](Self::shares_in) gives it, to the last bits. Network by network and not one by one: each network's counts
+    /// are read once, and nothing is done for those that it lacks.
     pub(super) fn of_common_in(&self, mixture: &Mixture) -> Vec<f64> {
         const RARE: u16 = u16::MAX;
         let mut positions = vec![RARE; self.fingerprints.places()];
         for (position, (_, place)) in (0u16..).zip(&self.common) {
             positions[usize::from(*place)] = position;
         }
-        let all: Vec<f64> = self.common().map(|(_, count)| self.share(count)).collect();
-        let (mut local, mut counts) = (vec![0.0; all.len()], vec![0.0; all.len()]);
+        // What the share of all is worth everywhere, and what was counted of networks.
+        let (mut of_all, mut local) = (mixture.elsewhere, vec![0.0; self.common.len()]);
         for (network, share) in self.networks(mixture) {
             let Some((strangers, network)) = network else {
-                local.iter_mut().zip(&all).for_each(|(local, all)| *local += share * all);
+                of_all += share;
                 continue;
             };
-            counts.fill(0.0);
+            let each = share / (strangers + NETWORK_GUESS);
+            of_all += each * NETWORK_GUESS;
             for (place, count) in network.fingerprints.iter(self.halvings - network.halvings) {
-                if let Some(slot) = counts.get_mut(usize::from(positions[usize::from(place)])) {
-                    *slot = count;
+                if let Some(local) = local.get_mut(usize::from(positions[usize::from(place)])) {
+                    *local += each * count;
                 }
             }
-            for ((local, all), count) in local.iter_mut().zip(&all).zip(&counts) {
-                *local += share * ((count + NETWORK_GUESS * all) / (strangers + NETWORK_GUESS));
-            }
         }
-        all.iter().zip(&local).map(|(all, local)| mixture.elsewhere * all + local).collect()
+        for ((_, count), local) in self.common().zip(&mut local) {
+            *local += of_all * self.share(count);
+        }
+        local
     }
 
     /// The share of a network.
@@ -320,6 +346,7 @@ impl Ordinary {
     /// Counts so many strangers with a profile from a network.
     fn add(&mut self, wide: Wide, profile: Profile, more: f64) {
         self.strangers += more;
+        self.lessons += 1;
         self.classes[profile.class()] += more;
         self.devices[profile.device()] += more;
         let fingerprint_place = self.fingerprints.count(profile.fingerprint, more);
@@ -376,6 +403,7 @@ impl Ordinary {
             self.common.insert(at, (fingerprint, place));
             self.is_common[usize::from(place)] = true;
             self.count_rare(fingerprint, -1.0);
+            self.note_changed(fingerprint);
         }
     }
 
@@ -384,7 +412,28 @@ impl Ordinary {
             let (_, place) = self.common.remove(at);
             self.is_common[usize::from(place)] = false;
             self.count_rare(fingerprint, 1.0);
+            self.note_changed(fingerprint);
         }
+    }
+
+    fn note_changed(&mut self, fingerprint: Fingerprint) {
+        self.changes_of_common += 1;
+        if self.changed.len() == CHANGES_KEPT {
+            self.changed.pop_front();
+        }
+        self.changed.push_back(fingerprint);
+    }
+
+    /// How often a fingerprint became [common](Self::common), or no longer was.
+    pub(super) fn changes_of_common(&self) -> u64 {
+        self.changes_of_common
+    }
+
+    /// The fingerprints that did after so many; `None` where there were too many of them.
+    pub(super) fn changed_since(&self, changes: u64) -> Option<impl Iterator<Item = Fingerprint>> {
+        let missed = usize::try_from(self.changes_of_common.checked_sub(changes)?).ok()?;
+        let kept = self.changed.len().checked_sub(missed)?;
+        Some(self.changed.range(kept..).copied())
     }
 
     /// Counts the strangers with a fingerprint among those who had a rare one, or no longer.

@@ -78,6 +78,9 @@ pub(super) struct Crowd {
     pub(super) excess: f64,
     /// Where the strangers came from.
     mixture: Mixture,
+    /// The shares of the profiles that came often, and of their fingerprints, in order; and which state of the model said so.
+    shares: Vec<(Profile, (f64, f64))>,
+    of_model: u64,
     /// Of how many strangers the next estimate is made.
     next: f64,
     pub(super) is_stale: bool,
@@ -93,6 +96,7 @@ impl Crowd {
 
 /// Estimates the crowd anew where enough strangers came since.
 pub(super) fn measure(alarm: &mut Alarm, ordinary: &Ordinary, usual_known: f64) {
+    alarm.rarities.catch_up(&mut alarm.profiles, ordinary);
     if !alarm.crowd.is_stale && alarm.strangers < alarm.crowd.next && alarm.crowd.size > 0.0 {
         return;
     }
@@ -105,16 +109,23 @@ pub(super) fn measure(alarm: &mut Alarm, ordinary: &Ordinary, usual_known: f64) 
     let elsewhere = (1.0 - shares().map(|(_, share)| share).sum::<f64>()).max(0.0);
     crowd.mixture = ordinary.mixture(shares(), elsewhere);
 
-    let count =
-        |counts: &Map<Fingerprint, f64>, fingerprint| counts.get(&fingerprint).copied().unwrap_or(0.0);
-    let (mut sizes, mut known_shares) = (Vec::new(), Vec::new());
+    let (here, known_here) =
+        (of_common(&alarm.fingerprints, ordinary), of_common(&alarm.known_fingerprints, ordinary));
+    // Fingerprints that nobody here has stand for a crowd of none: most of them, and as one.
+    let (mut sizes, mut of_nobody) = (Vec::new(), 0.0);
+    let mut known_shares = Vec::new();
     let (mut common, mut known_common) = (0.0, 0.0);
-    for ((fingerprint, strangers), share) in ordinary.common().zip(ordinary.of_common_in(&crowd.mixture)) {
+    let shares = ordinary.of_common_in(&crowd.mixture);
+    for (((here, known), share), (fingerprint, strangers)) in
+        here.iter().zip(&known_here).zip(&shares).zip(ordinary.common())
+    {
         let share = share * ordinary.trend(fingerprint, strangers);
-        let here = count(&alarm.fingerprints, fingerprint);
-        let known = count(&alarm.known_fingerprints, fingerprint);
         (common, known_common) = (common + here, known_common + known);
-        sizes.push((here / share, share));
+        if *here > 0.0 {
+            sizes.push((here / share, share));
+        } else {
+            of_nobody += share;
+        }
         if known + here >= SEEN_MIN {
             known_shares.push((known / (known + here), strangers));
         }
@@ -122,11 +133,16 @@ pub(super) fn measure(alarm: &mut Alarm, ordinary: &Ordinary, usual_known: f64) 
     // All rare fingerprints are one.
     let rare = ordinary.rare_fingerprints();
     let share = (rare + 0.5) / (ordinary.strangers() + 12.0);
-    sizes.push(((alarm.strangers - common).max(0.0) / share, share));
     let (here, known) = ((alarm.strangers - common).max(0.0), (alarm.known - known_common).max(0.0));
+    if here > 0.0 {
+        sizes.push((here / share, share));
+    } else {
+        of_nobody += share;
+    }
     if known + here >= SEEN_MIN {
         known_shares.push((known / (known + here), rare));
     }
+    sizes.push((0.0, of_nobody));
     sizes.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1)));
     known_shares.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1)));
     crowd.size = weighted_quantile(&sizes, 0.5).max(CROWD_MIN);
@@ -134,26 +150,41 @@ pub(super) fn measure(alarm: &mut Alarm, ordinary: &Ordinary, usual_known: f64) 
     crowd.next = alarm.strangers + (alarm.strangers / 16.0).max(4.0);
 
     alarm.crowd = crowd;
-    let mut profiles: Vec<(Profile, f64)> =
-        alarm.profiles.iter().map(|(profile, cohort)| (*profile, cohort.strangers)).collect();
-    profiles.sort_by_key(|(profile, _)| *profile);
-    let (mut excess, mut rare) = (0.0, [(0.0, 0.0f64); SORTS]);
-    for (profile, seen) in profiles {
-        let (bits, expected) = held_against(alarm, ordinary, profile, seen, usual_known);
+    let (mut excess, mut held, mut shares) = (0.0, Vec::new(), Vec::new());
+    for (profile, seen) in alarm.rarities.frequent(&alarm.profiles) {
+        let share = shares_in(&alarm.crowd, ordinary, profile);
+        shares.push((profile, share));
+        let (bits, expected) = held_against(alarm, profile, seen, share, usual_known);
         if bits > 0.0 {
             excess += seen - expected;
-        } else if ordinary.is_rare(profile.fingerprint) {
-            let (sum, most) = &mut rare[usize::from(profile.sort)];
-            (*sum, *most) = (*sum + seen, most.max(seen));
+            held.push(profile);
         }
     }
-    for (sort, (sum, most)) in (0u8..).zip(rare) {
+    for sort in 0..SORTS as u8 {
+        let rare = alarm.rarities.of_sort(sort, &held, &alarm.profiles);
         let expected = alarm.crowd.size * (ordinary.rare_share(sort) + ordinary.doubt());
-        if lift(sum - most, expected) > 0.0 {
-            excess += sum - most - expected;
+        if lift(rare, expected) > 0.0 {
+            excess += rare - expected;
         }
     }
     alarm.crowd.excess = excess;
+    (alarm.crowd.shares, alarm.crowd.of_model) = (shares, ordinary.lessons());
+}
+
+/// How many there are of each common fingerprint, in their order.
+fn of_common(counts: &Map<Fingerprint, f64>, ordinary: &Ordinary) -> Vec<f64> {
+    let common = ordinary.common();
+    // Of these or of those, whichever are fewer.
+    if counts.len() >= common.len() {
+        return common.map(|(fingerprint, _)| counts.get(&fingerprint).copied().unwrap_or(0.0)).collect();
+    }
+    let mut here = vec![0.0; common.len()];
+    for (fingerprint, count) in counts {
+        if let Some(position) = ordinary.position_of_common(*fingerprint) {
+            here[position] = *count;
+        }
+    }
+    here
 }
 
 /// For how many known viewers those that are here stand: one standard deviation less. A single one is chance, and vouches
@@ -162,22 +193,16 @@ pub(super) fn vouching(known: f64) -> f64 {
     (known - known.sqrt()).max(0.0)
 }
 
-/// Bits by which a profile exceeds what is expected, and how many ordinary strangers with it there should be.
+/// Bits by which a profile exceeds what is expected, and how many ordinary strangers with it there should be. With the share
+/// of the profile, and of its fingerprint.
 fn held_against(
     alarm: &Alarm,
-    ordinary: &Ordinary,
     profile: Profile,
     seen: f64,
+    (share, of_fingerprint): (f64, f64),
     usual_known: f64,
 ) -> (f64, f64) {
-    // So few are chance whatever is expected, and shares are what costs.
-    if seen < SEEN_MIN {
-        return (0.0, 0.0);
-    }
     let crowd = &alarm.crowd;
-    let share = ordinary.of_profile_in(profile, &crowd.mixture).max(ordinary.of_late(profile));
-    let share = (share + ordinary.doubt()).min(1.0);
-    let of_fingerprint = ordinary.of_fingerprint_in(profile.fingerprint, &crowd.mixture).max(1e-9);
     let known = alarm.known_fingerprints.get(&profile.fingerprint).copied().unwrap_or(0.0);
     let vouched = vouching(known) * crowd.odds(usual_known) * (share / of_fingerprint).min(1.0);
     let ordinary = crowd.size * share;
@@ -198,8 +223,14 @@ pub(super) fn finding(
         return None;
     }
     let seen = alarm.profiles.get(&profile).map_or(0.0, |cohort| cohort.strangers);
-    let (bits, expected) = held_against(alarm, ordinary, profile, seen, usual_known);
-    let own = (bits, seen, expected);
+    // So few are chance whatever is expected, and shares are what costs.
+    let own = if seen < SEEN_MIN {
+        (0.0, seen, 0.0)
+    } else {
+        let share = shares(&alarm.crowd, ordinary, profile);
+        let (bits, expected) = held_against(alarm, profile, seen, share, usual_known);
+        (bits, seen, expected)
+    };
     let rare = if ordinary.is_rare(profile.fingerprint) {
         rarities(alarm, ordinary, profile)
     } else {
@@ -209,18 +240,24 @@ pub(super) fn finding(
     (bits > 0.0).then(|| Finding::new(Kind::Profile, bits.min(cap), seen, expected))
 }
 
+/// The shares of a profile and of its fingerprint in a crowd, as they were measured where the model still says the same.
+fn shares(crowd: &Crowd, ordinary: &Ordinary, profile: Profile) -> (f64, f64) {
+    let measured = crowd.shares.binary_search_by_key(&profile, |(other, _)| *other).ok();
+    match measured.filter(|_| crowd.of_model == ordinary.lessons()) {
+        Some(at) => crowd.shares[at].1,
+        None => shares_in(crowd, ordinary, profile),
+    }
+}
+
+fn shares_in(crowd: &Crowd, ordinary: &Ordinary, profile: Profile) -> (f64, f64) {
+    let (share, of_fingerprint) = ordinary.shares_in(profile, &crowd.mixture);
+    ((share.max(ordinary.of_late(profile)) + ordinary.doubt()).min(1.0), of_fingerprint.max(1e-9))
+}
+
 /// All rare fingerprints of a sort, without the most frequent.
 fn rarities(alarm: &Alarm, ordinary: &Ordinary, profile: Profile) -> (f64, f64, f64) {
-    let mut counts: Vec<f64> = alarm
-        .profiles
-        .iter()
-        .filter(|(other, _)| other.sort == profile.sort && ordinary.is_rare(other.fingerprint))
-        .map(|(_, cohort)| cohort.strangers)
-        .collect();
-    counts.sort_by(f64::total_cmp);
-    counts.pop();
-    let share = ordinary.rare_share(profile.sort) + ordinary.doubt();
-    let (seen, expected) = (counts.iter().sum(), alarm.crowd.size * share);
+    let seen = alarm.rarities.of_sort(profile.sort, &[], &alarm.profiles);
+    let expected = alarm.crowd.size * (ordinary.rare_share(profile.sort) + ordinary.doubt());
     (lift(seen, expected), seen, expected)
 }
 

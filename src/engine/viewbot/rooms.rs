@@ -19,7 +19,7 @@ use crate::policy::viewbot::ViewbotSettings;
 const ALARMS_MAX: usize = 64;
 
 /// The alarmed rooms of a shard count at most so many things together, but for the sums of those already counted.
-const ENTRIES_MAX: usize = 65_536;
+const ENTRIES_MAX: usize = 32_768;
 
 /// An alarm takes in at most so many who came before it.
 const LOGGED_MAX: usize = 1_024;

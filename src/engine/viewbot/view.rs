@@ -88,8 +88,8 @@ impl Viewbot {
                     "paid key, device",
                 ];
                 let cohorts = alarm.profiles.iter().map(|(profile, cohort)| {
-                    let agent =
-                        cohort.label.map_or_else(|| "?".to_owned(), |label| label.as_str().to_owned());
+                    let agent = cohort.label.as_ref();
+                    let agent = agent.map_or_else(|| "?".to_owned(), |label| label.as_str().to_owned());
                     (
                         format!("{agent} ({})", sorts[usize::from(profile.sort) % sorts.len()]),
                         cohort.strangers,

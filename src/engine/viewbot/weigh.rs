@@ -65,8 +65,9 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
     let caps = &settings.evidence;
     if let Some(cohort) = alarm.profiles.get_mut(&sighting.profile)
         && cohort.label.is_none()
+        && cohort.strangers > 1.0
     {
-        cohort.label = Some(sighting.label);
+        cohort.label = Some(Box::new(sighting.label));
     }
     profile::measure(alarm, ordinary, usual_known);
     let alarm_now = &*alarm;

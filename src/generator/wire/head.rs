@@ -1,7 +1,6 @@
 //! Reads one answer's head: what httparse understands, held to the rules that it leaves open.
 //!
-//! A head that has come whole, with nothing odd in it, is read line by line as it stands ([`Lines`]); httparse would say the
-//! same of it, and a test holds them to each other. Of all others httparse says what they are. It checks names, values and the status line, and refuses folded lines; it accepts bare LF, empty lines
+//! httparse checks names, values and the status line, and refuses folded lines; it accepts bare LF, empty lines
 //! before the status line and any three digits as a status, and knows nothing of framing. Those are checked here.
 
 use std::mem::MaybeUninit;
@@ -12,8 +11,8 @@ use http::StatusCode;
 use super::answer::{WANTED_MAX, Wanted};
 use super::error::{Malformed, TooLarge, WireError};
 use super::parse::Limits;
-use super::request::{Method, TOKEN};
-use crate::base::header::{is_name, is_value};
+use super::request::Method;
+use crate::base::header::is_name;
 
 /// How many headers an answer may have at most, whatever [`Limits::headers_max`] says.
 pub const HEADERS_MAX: usize = 100;
@@ -70,45 +69,6 @@ pub(super) fn read_head<'b>(
         // httparse would skip empty lines, which after an answer that was one line too long is a desync.
         Some(_) => return Err(WireError::Malformed(Malformed::StatusLine)),
     }
-    if let Some(plain) = read_plain(input, method, wanted, limits) {
-        return plain;
-    }
-    read_odd(input, method, wanted, limits)
-}
-
-/// Reads a head in which nothing is odd; `None` where something is, or where its end is not there.
-fn read_plain<'b>(
-    input: &'b [u8],
-    method: Method,
-    wanted: &Wanted,
-    limits: &Limits,
-) -> Option<Result<HeadRead<'b>, WireError>> {
-    let (mut lines, code, old_version) = Lines::begin(input)?;
-    let mut fields = Fields::default();
-    let mut values = [None; WANTED_MAX];
-    let mut headers = 0;
-    loop {
-        let Line::Header(name, value) = lines.next_line()? else { break };
-        headers += 1;
-        if headers > limits.headers_max.min(HEADERS_MAX) {
-            return None;
-        }
-        // What is wrong with a later line may come first in httparse's eyes.
-        fields.take(name, value).ok()?;
-        if let Some(at) = wanted.position(name) {
-            values[at].get_or_insert(value);
-        }
-    }
-    Some(concluded(lines.at, code, old_version, &fields, values, method, limits))
-}
-
-/// Reads any head, by httparse.
-fn read_odd<'b>(
-    input: &'b [u8],
-    method: Method,
-    wanted: &Wanted,
-    limits: &Limits,
-) -> Result<HeadRead<'b>, WireError> {
     let mut slots = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let slots = &mut slots[..limits.headers_max.min(HEADERS_MAX)];
     let mut response = httparse::Response::new(&mut []);
@@ -126,25 +86,14 @@ fn read_odd<'b>(
     let mut fields = Fields::default();
     let mut values = [None; WANTED_MAX];
     for header in &*response.headers {
-        fields.take(header.name.as_bytes(), header.value)?;
-        if let Some(at) = wanted.position(header.name.as_bytes()) {
+        fields.take(header.name, header.value)?;
+        if let Some(at) = wanted.position(header.name) {
             values[at].get_or_insert(header.value);
         }
     }
-    let (code, old_version) = (response.code.unwrap_or(0), response.version == Some(0));
-    concluded(len, code, old_version, &fields, values, method, limits)
-}
 
-/// What a head of so many bytes comes to.
-fn concluded<'b>(
-    len: usize,
-    code: u16,
-    old_version: bool,
-    fields: &Fields,
-    values: [Option<&'b [u8]>; WANTED_MAX],
-    method: Method,
-    limits: &Limits,
-) -> Result<HeadRead<'b>, WireError> {
+    let code = response.code.unwrap_or(0);
+    let old_version = response.version == Some(0);
     if code == 101 {
         return Err(WireError::Malformed(Malformed::Upgrade));
     }
@@ -161,91 +110,6 @@ fn concluded<'b>(
     Ok(HeadRead::Final(Head { len, status, framing, keep_alive, idle_hint: fields.idle_hint, values }))
 }
 
-/// The lines of a head, as long as nothing is odd: every line ends with CRLF, every name is a token right before its colon,
-/// no value holds a control character but tabs (RFC 9112 sections 4 and 5).
-struct Lines<'b> {
-    input: &'b [u8],
-    at: usize,
-}
-
-enum Line<'b> {
-    /// Name and value, without the white space around it.
-    Header(&'b [u8], &'b [u8]),
-    /// The empty one.
-    End,
-}
-
-impl<'b> Lines<'b> {
-    /// After the status line: its code, and whether it is HTTP/1.0.
-    fn begin(input: &'b [u8]) -> Option<(Self, u16, bool)> {
-        let mut lines = Self { input, at: 0 };
-        let line = lines.take()?;
-        let (version, rest) = line.split_at_checked(9)?;
-        let old_version = match version {
-            b"HTTP/1.1 " => false,
-            b"HTTP/1.0 " => true,
-            _ => return None,
-        };
-        let (digits, reason) = rest.split_first_chunk::<3>()?;
-        if !digits.iter().all(u8::is_ascii_digit) || !matches!(reason.first(), None | Some(b' ')) {
-            return None;
-        }
-        let code = digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
-        is_value(reason).then_some((lines, code, old_version))
-    }
-
-    fn next_line(&mut self) -> Option<Line<'b>> {
-        let line = self.take()?;
-        if line.is_empty() {
-            return Some(Line::End);
-        }
-        let colon = name_length(line);
-        let (name, value) = line.split_at(colon);
-        let (&b':', value) = value.split_first()? else { return None };
-        (!name.is_empty() && is_value(value)).then(|| Line::Header(name, trimmed(value)))
-    }
-
-    /// Up to the next LF, with a CR before it.
-    fn take(&mut self) -> Option<&'b [u8]> {
-        let rest = &self.input[self.at..];
-        let end = memchr::memchr(b'\n', rest)?;
-        self.at += end + 1;
-        rest[..end].strip_suffix(b"\r")
-    }
-}
-
-/// How many bytes of a token stand at the start.
-fn name_length(line: &[u8]) -> usize {
-    let is_token = |byte: u8| TOKEN[usize::from(byte)];
-    let mut at = 0;
-    // Four at a time, without an exit in between.
-    while let Some([one, two, three, four]) = line.get(at..).and_then(<[u8]>::first_chunk)
-        && is_token(*one) & is_token(*two) & is_token(*three) & is_token(*four)
-    {
-        at += 4;
-    }
-    while line.get(at).is_some_and(|&byte| is_token(byte)) {
-        at += 1;
-    }
-    at
-}
-
-/// Without spaces and tabs around it.
-fn trimmed(value: &[u8]) -> &[u8] {
-    // Mostly there is one before it, and none else.
-    if let [b' ', value @ ..] = value
-        && let [first, .., last] = value
-        && first.is_ascii_graphic()
-        && last.is_ascii_graphic()
-    {
-        return value;
-    }
-    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = value.iter().position(|byte| !is_blank(byte)).unwrap_or(value.len());
-    let end = value.iter().rposition(|byte| !is_blank(byte)).map_or(start, |last| last + 1);
-    &value[start..end]
-}
-
 /// The headers that decide where the answer ends and whether another may follow.
 #[derive(Default)]
 struct Fields {
@@ -257,24 +121,24 @@ struct Fields {
 }
 
 impl Fields {
-    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), WireError> {
+    fn take(&mut self, name: &str, value: &[u8]) -> Result<(), WireError> {
         // By length first: few headers share one of these four.
         match name.len() {
-            10 if is_name(name, "connection") => {
+            10 if is_name(name.as_bytes(), "connection") => {
                 for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                     self.close |= token.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            10 if is_name(name, "keep-alive") => self.idle_hint = idle_hint(value),
-            14 if is_name(name, "content-length") => {
+            10 if is_name(name.as_bytes(), "keep-alive") => self.idle_hint = idle_hint(value),
+            14 if is_name(name.as_bytes(), "content-length") => {
                 let length = decimal(value).ok_or(WireError::Malformed(Malformed::LengthNotNumber))?;
                 if self.length.is_some_and(|before| before != length) {
                     return Err(WireError::Malformed(Malformed::LengthsDiffer));
                 }
                 self.length = Some(length);
             }
-            17 if is_name(name, "transfer-encoding") => {
+            17 if is_name(name.as_bytes(), "transfer-encoding") => {
                 if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(WireError::Malformed(Malformed::Coding));
                 }
@@ -393,72 +257,4 @@ fn offends_at_line_start(input: &[u8], limits: &Limits) -> bool {
         }
     }
     matches!(input[..shortest], [.., b'\n', b' ' | b'\t'])
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const WANTED: Wanted = Wanted::new(&["x-room-id", "content-type"]);
-
-    /// All of a verdict, as text.
-    fn told(read: &Result<HeadRead<'_>, WireError>) -> String {
-        match read {
-            Ok(HeadRead::Partial) => "partial".into(),
-            Ok(HeadRead::Interim { len }) => format!("interim of {len}"),
-            Ok(HeadRead::Final(head)) => format!(
-                "{} {} {:?} {} {:?} {:?}",
-                head.len, head.status, head.framing, head.keep_alive, head.idle_hint, head.values
-            ),
-            Err(error) => format!("{error:?}"),
-        }
-    }
-
-    fn agrees(input: &[u8], limits: &Limits) -> bool {
-        let plain = read_plain(input, Method::Get, &WANTED, limits);
-        let odd = read_odd(input, Method::Get, &WANTED, limits);
-        if let Some(plain) = &plain {
-            assert_eq!(told(plain), told(&odd), "{:?}", String::from_utf8_lossy(input));
-        }
-        plain.is_some()
-    }
-
-    #[test]
-    fn usual_heads_are_read_without_httparse() {
-        let limits = Limits::default();
-        for head in [
-            "HTTP/1.1 200 OK\r\nContent-Type: application/protobuf\r\nX-Room-Id:\t7 \r\ncontent-length: 2048\r\n\r\nbody",
-            "HTTP/1.0 200\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5, max=100\r\nContent-Length: 0\r\n\r\n",
-            "HTTP/1.1 429 Too Many Requests\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "HTTP/1.1 204 No Content\r\n\r\n",
-        ] {
-            assert!(agrees(head.as_bytes(), &limits), "{head}");
-        }
-        let one = Limits { headers_max: 1, ..limits };
-        assert!(!agrees(b"HTTP/1.1 200 OK\r\na: b\r\nc: d\r\n\r\n", &one));
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_read_line_by_line_is_what_httparse_reads(
-            status in "HTTP/1\\.[012] ?[0-9]{2,4}( [ -~\t\u{80}\x7f]{0,9})?",
-            lines in proptest::collection::vec(
-                "(X-Room-Id|content-type|Content-Length|transfer-encoding|connection|keep-alive|[a-z_]{0,3}|a b|\\(a)[ :]{1,2}[ \t]?(chunked|close|keep-alive|timeout=5|[0-9]{1,3}|[ -~\t\x00\r\u{e9}]{0,6})[ \t]?",
-                0..6,
-            ),
-            ends in proptest::collection::vec(prop_oneof![9 => Just("\r\n"), 1 => Just("\n"), 1 => Just("\r")], 8),
-            cut in 0usize..400,
-        ) {
-            let mut ends = ends.iter();
-            let mut head = String::new();
-            for line in std::iter::once(&status).chain(&lines).chain(&[String::new()]) {
-                head.push_str(line);
-                head.push_str(ends.next().unwrap());
-            }
-            agrees(head.as_bytes(), &Limits::default());
-            agrees(&head.as_bytes()[..cut.min(head.len())], &Limits::default());
-        }
-    }
 }

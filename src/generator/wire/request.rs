@@ -136,7 +136,7 @@ fn is_framing(name: &str) -> bool {
 }
 
 /// Which bytes a token may hold (RFC 9110 section 5.6.2).
-pub(super) const TOKEN: [bool; 256] = {
+const TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 128_u8 {

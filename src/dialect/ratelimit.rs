@@ -253,9 +253,9 @@ impl<'a> Limits<'a> {
         });
         head.write(Field::RateLimit, |text| {
             self.write_name(text, items, told);
-            write_parameter(text, b";r=", u64::from(told.remaining));
+            write_parameter(text, *b";r=", u64::from(told.remaining));
             if let Some(reset) = told.reset {
-                write_parameter(text, b";t=", reset.secs());
+                write_parameter(text, *b";t=", reset.secs());
             }
         });
     }
@@ -265,9 +265,9 @@ impl<'a> Limits<'a> {
             Some(window) if !is_ambiguous(items, item) => text.extend_from_slice(window.listed().as_bytes()),
             _ => {
                 self.write_name(text, items, item);
-                write_parameter(text, b";q=", u64::from(item.max));
+                write_parameter(text, *b";q=", u64::from(item.max));
                 match item.length {
-                    Some(length) => write_parameter(text, b";w=", Wait::of(length).secs()),
+                    Some(length) => write_parameter(text, *b";w=", Wait::of(length).secs()),
                     None => text.extend_from_slice(b";qu=\"concurrent-requests\""),
                 }
             }
@@ -306,8 +306,8 @@ fn is_ambiguous(items: &[Item<'_>], item: &Item<'_>) -> bool {
 }
 
 /// `;q=`, `;w=`, `;r=` or `;t=` with its number.
-fn write_parameter(text: &mut Vec<u8>, name: &[u8; 3], value: u64) {
-    text.extend_from_slice(name);
+fn write_parameter(text: &mut Vec<u8>, name: [u8; 3], value: u64) {
+    text.extend_from_slice(&name);
     write_number(text, value);
 }
 

@@ -18,10 +18,6 @@ use crate::base::header::is_name;
 pub const HEADERS_MAX: usize = 100;
 
 /// What one head was.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it lives on the stack for a moment; a box would be an allocation"
-)]
 pub(super) enum HeadRead<'b> {
     /// Its end is not there yet.
     Partial,

@@ -357,6 +357,10 @@ class Story:
         self.near.mood, self.far.mood = "empty", "stub"
         for _ in range(6):
             self.beside(lambda n: (self.keyed(ROOM + n), pause(0.2)))
+        # Several callers, each for other rooms: what fails for one alone could be that one's fault.
+        for caller in range(1, 5):
+            self.beside(lambda n, caller=caller: (
+                self.gateway.ask(f"/webcast/fetch?room_id={ROOM + 1_000_000 * caller + n}", source=f"127.0.8.{caller}"), pause(0.2)))
         self.prometheus.wait_for_scrapes(4, time.time())
         # Before the rollback: then the feed on the disk is not the one in force, and its age is not told.
         self.wait_for_alerts("SigngateFeedStale")

@@ -446,6 +446,12 @@ impl Reloader {
 
     /// Leaves the set in force as it is, and says so: in the log once for each complaint.
     fn failed(&mut self, refused: Refused, now: Timestamp) -> Refused {
+        if self.error.as_ref() != Some(&refused) {
+            self.shared.metrics.reloaded(false, now);
+            self.readiness.reload_failed(ReloadError { at: now, message: refused.message.clone() });
+            self.error = Some(refused.clone());
+        }
+        // Last: who reads it in the log finds the rest in agreement.
         if self.complained.len() >= COMPLAINTS_MAX {
             self.complained.clear();
         }
@@ -454,11 +460,6 @@ impl Reloader {
                 "the new policies are refused, the ones before stay in force:\n{}",
                 refused.message
             );
-        }
-        if self.error.as_ref() != Some(&refused) {
-            self.shared.metrics.reloaded(false, now);
-            self.readiness.reload_failed(ReloadError { at: now, message: refused.message.clone() });
-            self.error = Some(refused.clone());
         }
         refused
     }

@@ -193,7 +193,9 @@ fn a_million_of_everything_stays_within_400_mb() {
     let took = allocation_counter::measure(|| {
         let mut world = World::new(Caps::default());
         world.live(40_000);
-        SPRAYS.into_iter().for_each(|sprayed| world.spray(sprayed, 1_200_000));
+        for sprayed in SPRAYS {
+            world.spray(sprayed, 1_200_000);
+        }
     });
     assert!(took.bytes_max < MEMORY_MAX, "{} MiB were needed", took.bytes_max >> 20);
     println!("at most {} MiB", took.bytes_max >> 20);

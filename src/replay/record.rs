@@ -1,4 +1,4 @@
-//! One recorded request, held until its turn. What many say alike it [shares](super::shared); it is used again for another.
+//! One recorded request, held until its turn. What many say alike it shares (`shared.rs`); it is used again for another.
 
 use std::net::IpAddr;
 use std::rc::Rc;

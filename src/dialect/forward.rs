@@ -82,6 +82,12 @@ impl std::fmt::Debug for Forwarded<'_> {
 /// As many bytes of a client's name or a device id may stand in a record.
 const PUBLIC_VALUE_BYTES_MAX: usize = 64;
 
+/// And of a streamer's name.
+const PUBLIC_ROOM_BYTES_MAX: usize = 40;
+
+/// With so many of them nothing has to be left out.
+const PUBLIC_VALUES_MAX: usize = 8;
+
 impl Request<'_> {
     /// Writes the request for a generator that speaks the sign API, with `key`, the generator's own. For requests
     /// whose body, if they have one, was read.
@@ -117,8 +123,10 @@ impl Request<'_> {
 
     /// Writes the target as a record may hold it: the route, and of the query only room, URL (its host, path and
     /// room), client and device. What a client calls the parameter in which it puts a secret cannot be known, so all
-    /// others are left out. True where it is as a record has it; a URL is cut further there.
+    /// others are left out. True where it is as a record has it: there a URL is cut further, what looks like a key is not
+    /// shown though it names a room, and of many parameters the first ones are kept.
     pub fn write_public_target(&self, out: &mut String) -> bool {
+        let mut values = 0;
         self.route.write_path(out);
         let mut separator = Separator('?');
         for mark in &*self.marks.all(self.query) {
@@ -126,6 +134,7 @@ impl Request<'_> {
                 separator.write(out);
                 out.push_str(if mark.param == Param::Client { "client=" } else { "device_id=" });
                 let value = mark.parts(self.query).1;
+                values += 1;
                 // A value that is kept has no escapes but needless ones.
                 if may_be_kept(value.raw().as_bytes(), PUBLIC_VALUE_BYTES_MAX) {
                     out.push_str(&value.decoded());
@@ -144,7 +153,12 @@ impl Request<'_> {
             out.push_str("url=");
             write_escaped(&target.public(), out);
         }
-        self.target().is_none()
+        let is_shown = |room: Option<Room>| match room {
+            Some(Room::Anchor(name)) => may_be_kept(name.as_str().as_bytes(), PUBLIC_ROOM_BYTES_MAX),
+            Some(Room::Id(_)) | None => true,
+        };
+        let rooms_are_shown = is_shown(self.room) && is_shown(self.route.room());
+        self.target().is_none() && values <= PUBLIC_VALUES_MAX && rooms_are_shown
     }
 
     fn write_query(&self, with_sessions: bool, out: &mut String) {

@@ -275,6 +275,18 @@ fn nothing_that_prints_holds_a_secret() {
 }
 
 #[test]
+fn what_a_record_shows_less_of_is_not_called_public() {
+    let is_public = |text: &str| read(text).unwrap().write_public_target(&mut String::new());
+    let key_like = "sg_abcdefghijklmnopq";
+    assert!(is_public("GET /webcast/fetch?room_id=7300000000000000001&client=ttlive-python&device_id=d%2F1"));
+    assert!(is_public("GET /webcast/fetch?unique_id=some.name"));
+    assert!(!is_public(&format!("GET /webcast/fetch?unique_id={key_like}")));
+    assert!(!is_public(&format!("GET /webcast/anchors/{key_like}/connect")));
+    assert!(!is_public(&format!("GET /webcast/fetch?room_id=7{}", "&client=x".repeat(20))));
+    assert!(!is_public("GET /webcast/sign_url?url=https://h.example/"));
+}
+
+#[test]
 fn every_fault_as_its_reader_meets_it() {
     use std::fmt::Write;
     let mut all = String::new();

@@ -35,6 +35,12 @@ impl RecordKey {
         Self { family: counter.family.0 & !(STRANGERS | FOLD) | strangers, high, low }
     }
 
+    /// The family with its two lowest bits, and the subject's halves.
+    #[inline]
+    pub(super) const fn parts(self) -> (u64, (u64, u64)) {
+        (self.family, (self.high, self.low))
+    }
+
     /// What the records of a counter share, whatever they count.
     pub(super) fn family_of(counter: &Counter) -> u64 {
         counter.family.0 & !(STRANGERS | FOLD)

@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::BuildHasher;
 
 use foldhash::fast::SeedableRandomState;
 
 use super::blur::Blur;
 use super::record::{Record, RecordKey};
-use super::table::{Place, Table};
+use super::table::{Place, Table, hash_of};
 use super::usage::Usage;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
@@ -67,10 +66,22 @@ impl Shard {
         self.records.get(hasher, key)
     }
 
-    /// Looks a record up under its own name, to be read and then charged without looking again.
+    /// Begins to look a record up under its own name, to be read and then charged without looking again.
+    /// [`confirm`](Self::confirm) ends it: what is asked for several records need not be waited for one after the other.
+    #[inline]
     pub(super) fn look_up(&self, hasher: &SeedableRandomState, key: RecordKey) -> LookUp {
-        let hash = hasher.hash_one(key);
-        LookUp { key, hash, place: self.records.place(hash, key) }
+        let hash = hash_of(hasher, key);
+        LookUp { key, hash, place: self.records.likely_place(hash) }
+    }
+
+    /// Makes sure that what was looked up is the record of that key.
+    #[inline]
+    pub(super) fn confirm(&self, look_up: &mut LookUp) {
+        if let Some(place) = look_up.place
+            && self.records.at(place, look_up.key).is_none()
+        {
+            look_up.place = self.records.place(look_up.hash, look_up.key);
+        }
     }
 
     /// What counts against a key that was looked up, in its own name or another's.
@@ -161,7 +172,7 @@ impl Shard {
             None if self.folds == 0 => (own, self.records.place(hash, own)),
             None => {
                 let key = self.resolve(hasher, own).unwrap_or(own);
-                (key, self.records.place(hasher.hash_one(key), key))
+                (key, self.records.place(hash_of(hasher, key), key))
             }
         };
         let (record, before) = if let Some(place) = place {
@@ -172,7 +183,7 @@ impl Shard {
             // Whoever was blurred goes on from the most that they can have spent.
             let blurred = self.blurred(hasher, key, now);
             let new = blurred.unwrap_or_else(|| Record::empty(limit));
-            (self.records.insert(hasher, hasher.hash_one(key), key, new), 0)
+            (self.records.insert(hasher, hash_of(hasher, key), key, new), 0)
         };
         record.charge(limit, counted, now);
         let grown = if key.is_strangers() { record.weight().saturating_sub(before) } else { 0 };

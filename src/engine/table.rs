@@ -34,6 +34,17 @@ pub(super) struct Place {
     index: usize,
 }
 
+/// The seven bits that a table tags its places with, and asks before it looks at a place.
+const TAG: u64 = 0x7f << 57;
+
+/// The hash of a key: where to look comes from the subject alone, and what tells its records apart is the tag. So all that is
+/// counted of one address, or of one account, lies side by side, and one cache line says where.
+#[inline]
+pub(super) fn hash_of(hasher: &SeedableRandomState, key: RecordKey) -> u64 {
+    let (family, subject) = key.parts();
+    hasher.hash_one(subject) ^ (family.wrapping_mul(0x9e37_79b9_7f4a_7c15) & TAG)
+}
+
 /// The segment of one of 256 parts of all keys.
 #[inline]
 pub(super) fn segment(part: u8) -> usize {
@@ -80,6 +91,15 @@ impl Table {
         Some(Place { segment: segment as u8, index })
     }
 
+    /// Where a record with the tag of that hash lies, and none where that is `None`. It is mostly the one that is looked for:
+    /// [`at`](Self::at) tells. Waits for one cache line less than [`place`](Self::place).
+    #[inline]
+    pub(super) fn likely_place(&self, hash: u64) -> Option<Place> {
+        let segment = segment_of(hash);
+        let index = self.0[segment].find_bucket_index(hash, |_| true)?;
+        Some(Place { segment: segment as u8, index })
+    }
+
     /// The record at a place, where it is still that of `key`.
     #[inline]
     pub(super) fn at(&self, place: Place, key: RecordKey) -> Option<&Record> {
@@ -97,14 +117,14 @@ impl Table {
     /// The record of `key`.
     #[inline]
     pub(super) fn get(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&Record> {
-        let hash = hasher.hash_one(key);
+        let hash = hash_of(hasher, key);
         self.0[segment_of(hash)].find(hash, |slot| slot.key == key).map(|slot| &slot.record)
     }
 
     /// The same, to be changed.
     #[inline]
     pub(super) fn get_mut(&mut self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&mut Record> {
-        let hash = hasher.hash_one(key);
+        let hash = hash_of(hasher, key);
         self.0[segment_of(hash)].find_mut(hash, |slot| slot.key == key).map(|slot| &mut slot.record)
     }
 
@@ -116,7 +136,7 @@ impl Table {
         key: RecordKey,
         record: Record,
     ) -> &mut Record {
-        let rehash = |slot: &Slot| hasher.hash_one(slot.key);
+        let rehash = |slot: &Slot| hash_of(hasher, slot.key);
         let entry = self.0[segment_of(hash)].insert_unique(hash, Slot { key, record }, rehash);
         &mut entry.into_mut().record
     }
@@ -129,8 +149,8 @@ impl Table {
         change: impl FnOnce(&mut Record),
         make: impl FnOnce() -> Record,
     ) {
-        let hash = hasher.hash_one(key);
-        let rehash = |slot: &Slot| hasher.hash_one(slot.key);
+        let hash = hash_of(hasher, key);
+        let rehash = |slot: &Slot| hash_of(hasher, slot.key);
         match self.0[segment_of(hash)].entry(hash, |slot| slot.key == key, rehash) {
             Entry::Occupied(mut found) => change(&mut found.get_mut().record),
             Entry::Vacant(absent) => {
@@ -141,7 +161,7 @@ impl Table {
 
     /// Takes the record of `key` out.
     pub(super) fn remove(&mut self, hasher: &SeedableRandomState, key: RecordKey) -> Option<Record> {
-        let hash = hasher.hash_one(key);
+        let hash = hash_of(hasher, key);
         let found = self.0[segment_of(hash)].find_entry(hash, |slot| slot.key == key).ok()?;
         Some(found.remove().0.record)
     }
@@ -163,7 +183,7 @@ impl Table {
         for segment in &mut self.0 {
             let room = segment.len() * 2;
             if segment.capacity() > room + 16 {
-                segment.shrink_to(room, |slot| hasher.hash_one(slot.key));
+                segment.shrink_to(room, |slot| hash_of(hasher, slot.key));
             }
         }
     }

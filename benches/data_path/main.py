@@ -10,6 +10,7 @@ sys.dont_write_bytecode = True
 import gate
 import measure
 import report
+import train
 import work
 
 
@@ -27,6 +28,7 @@ def arguments() -> argparse.Namespace:
     look.add_argument("--functions", type=int, default=0, metavar="N", help="show the N functions that take most")
     look.add_argument("--no-io", action="store_true", help="leave the I/O calls out: faster, and needs no strace")
     held = verbs.add_parser("gate", help="hold instructions per request against the stored figures")
+    verbs.add_parser("train", help="only drive the gateway in SIGNGATE_BIN through all that is measured: for deploy/build")
     held.add_argument("--update", action="store_true", help="store what is measured now")
     return parser.parse_args()
 
@@ -38,6 +40,8 @@ def main() -> int:
         return gate.look(words.cases or list(gate.CASES), words.functions, not words.no_io)
     if words.verb == "gate":
         return gate.hold(words.update)
+    if words.verb == "train":
+        return train.train()
     return everything(words)
 
 

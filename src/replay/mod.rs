@@ -5,8 +5,10 @@
 //! [`feed::Feed`] sorts them within [`order::WINDOW`]; and no line may see the future, so [`course::Course`] books how a
 //! request ended only when it did, at its time and duration.
 //!
-//! Read [`feed::Feed`] and [`course::Course`], then [`run`]. Memory does not grow with the input: what is held is the
-//! traffic of two minutes, the engine's own capped counts, and tables of names that are capped too.
+//! Read [`feed::Feed`] and [`course::Course`], then [`run`]. Memory does not grow with the length of the input: what is held
+//! is the traffic of two minutes, tables of names that are capped, and what a gateway would hold of the same people. That
+//! has caps, too, but for the counts of the accounts that are named: each has its own until its windows end. So the same
+//! people for longer take no more, and ever new ones until a day of them is held.
 
 pub mod course;
 pub mod decided;

@@ -133,7 +133,7 @@ impl Report<'_> {
         }
     }
 
-    fn table<K: Ord + std::hash::Hash + Clone>(
+    fn table<K: Ord + std::hash::Hash>(
         &self,
         text: &mut String,
         title: &str,
@@ -159,7 +159,7 @@ impl Report<'_> {
                 because(&row.why, words)
             );
         }
-        more(text, rows.len(), self.rows_max, ranking.dropped);
+        more(text, rows.len(), self.rows_max, ranking.others.refused());
     }
 
     fn difference(&self, text: &mut String, difference: &Difference) {
@@ -190,7 +190,7 @@ impl Report<'_> {
                 let _ =
                     writeln!(text, "  {:>12}  {name} of {}, {share}: {why}", Count(count), Count(row.asked));
             }
-            more(text, rows.len(), self.rows_max, difference.accounts.dropped);
+            more(text, rows.len(), self.rows_max, measure(&difference.accounts.others));
         }
     }
 
@@ -219,11 +219,16 @@ impl Report<'_> {
             "accounts": self.rows(&tally.accounts, &tally.words, "account", |name| name_or_null(name)),
             "rooms": self.rows(&tally.rooms, &tally.words, "room", |room| room.to_string().into()),
             "addresses": self.rows(&tally.proxies, &tally.words, "address", |prefix| prefix.to_string().into()),
+            "others": {
+                "accounts": tally.accounts.others.refused(),
+                "rooms": tally.rooms.others.refused(),
+                "addresses": tally.proxies.others.refused(),
+            },
             "difference": difference.as_ref().map(|difference| self.difference_json(difference)),
         })
     }
 
-    fn rows<K: Ord + std::hash::Hash + Clone>(
+    fn rows<K: Ord + std::hash::Hash>(
         &self,
         ranking: &Ranking<K>,
         words: &Words,
@@ -265,6 +270,10 @@ impl Report<'_> {
             "newly_freed_share": Share(total.newly_freed, total.asked).of_hundred() / 100.0,
             "refused_otherwise": difference.refused_otherwise,
             "accounts": accounts.collect::<Vec<_>>(),
+            "others": {
+                "newly_refused": difference.accounts.others.newly_refused,
+                "newly_freed": difference.accounts.others.newly_freed,
+            },
         })
     }
 }
@@ -289,9 +298,12 @@ fn because(why: &[(u16, u64)], words: &Words) -> String {
     named.join(", ")
 }
 
-fn more(text: &mut String, rows: usize, shown: usize, dropped: u64) {
-    if rows > shown || dropped > 0 {
-        let rest = (rows.saturating_sub(shown)) as u64 + dropped;
-        let _ = writeln!(text, "  and {} more (`--rows` shows more)", Count(rest));
+/// How many rows are not shown, and what was counted under names that there were too many of.
+fn more(text: &mut String, rows: usize, shown: usize, others: u64) {
+    if rows > shown {
+        let _ = writeln!(text, "  and {} more (`--rows` shows more)", Count((rows - shown) as u64));
+    }
+    if others > 0 {
+        let _ = writeln!(text, "  {:>12}  others, of too many names to keep each", Count(others));
     }
 }

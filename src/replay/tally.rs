@@ -1,9 +1,11 @@
-//! Who was refused and why, counted by name. Names are capped: of very many, those that count most are kept.
+//! Who was refused and why, counted by name. Names are capped: of very many, those that count most are kept, and the others
+//! are counted together, without their names.
 
 use std::borrow::Borrow;
 use std::hash::Hash;
 
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::course::Said;
 use super::record::Record;
@@ -12,8 +14,12 @@ use crate::base::room::Room;
 use crate::engine::decision::Verdict;
 use crate::policy::PolicySet;
 
-/// So many names of a kind are kept; up to twice as many until the least are dropped.
-const NAMES_MAX: usize = 1 << 16;
+/// So many names of a kind are kept; up to twice as many until the least are dropped: as many as a table of 32,768 places
+/// holds before it doubles.
+const NAMES_MAX: usize = 14_336;
+
+/// Requests by the rule that decided, by its number in [`Words`]. Mostly of one rule: that one needs no memory of its own.
+pub type Why = SmallVec<[(u16, u64); 1]>;
 
 /// What is counted under one name.
 #[derive(Debug, Clone, Default)]
@@ -30,10 +36,10 @@ pub struct Row {
     pub newly_refused: u64,
     /// The other way round.
     pub newly_freed: u64,
-    /// Refusals (or new ones) by the rule that decided, by its number in [`Words`].
-    pub why: Vec<(u16, u64)>,
+    /// Refusals (or new ones) by the rule that decided.
+    pub why: Why,
     /// What is no longer refused, by the rule that did.
-    pub why_freed: Vec<(u16, u64)>,
+    pub why_freed: Why,
 }
 
 impl Row {
@@ -50,6 +56,16 @@ impl Row {
         }
     }
 
+    /// Takes in what was counted under a name that is dropped.
+    fn absorb(&mut self, dropped: &Self) {
+        self.asked += dropped.asked;
+        self.throttled += dropped.throttled;
+        self.denied += dropped.denied;
+        self.in_shadow += dropped.in_shadow;
+        self.newly_refused += dropped.newly_refused;
+        self.newly_freed += dropped.newly_freed;
+    }
+
     /// What makes a name worth keeping.
     fn weight(&self) -> (u64, u64) {
         (self.refused() + self.newly_refused + self.newly_freed + self.in_shadow, self.asked)
@@ -57,7 +73,7 @@ impl Row {
 }
 
 /// Counts a rule.
-fn because(why: &mut Vec<(u16, u64)>, rule: u16) {
+fn because(why: &mut Why, rule: u16) {
     match why.iter_mut().find(|(known, _)| *known == rule) {
         Some((_, count)) => *count += 1,
         None => why.push((rule, 1)),
@@ -68,17 +84,18 @@ fn because(why: &mut Vec<(u16, u64)>, rule: u16) {
 #[derive(Debug)]
 pub struct Ranking<K> {
     rows: HashMap<K, Row, foldhash::fast::RandomState>,
-    /// How many names were dropped.
-    pub dropped: u64,
+    /// What was counted under names that were dropped, all together: a name that is kept may have a part of it, if it was
+    /// dropped and came again.
+    pub others: Row,
 }
 
 impl<K> Default for Ranking<K> {
     fn default() -> Self {
-        Self { rows: HashMap::default(), dropped: 0 }
+        Self { rows: HashMap::default(), others: Row::default() }
     }
 }
 
-impl<K: Ord + Hash + Clone> Ranking<K> {
+impl<K: Ord + Hash> Ranking<K> {
     /// The row of a name.
     pub fn row<Q>(&mut self, name: &Q) -> &mut Row
     where
@@ -98,12 +115,10 @@ impl<K: Ord + Hash + Clone> Ranking<K> {
             return;
         }
         // By weight and then by name: what is dropped must not hang on the order of a map.
-        let mut names: Vec<_> = self.rows.iter().map(|(name, row)| (row.weight(), name.clone())).collect();
-        names.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        for (_, name) in names.drain(NAMES_MAX..) {
-            self.rows.remove(&name);
-            self.dropped += 1;
-        }
+        let mut rows: Vec<(K, Row)> = self.rows.drain().collect();
+        rows.sort_unstable_by(|a, b| b.1.weight().cmp(&a.1.weight()).then_with(|| a.0.cmp(&b.0)));
+        rows.drain(NAMES_MAX..).for_each(|(_, row)| self.others.absorb(&row));
+        self.rows.extend(rows);
     }
 
     /// The names that `measure` finds something in, the largest first, then by name.
@@ -242,5 +257,30 @@ impl Difference {
             }
             (None, None) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_very_many_names_those_that_count_most_are_kept_and_none_goes_uncounted() {
+        let mut ranking = Ranking::<String>::default();
+        let (few, many) = (10, 20 * NAMES_MAX as u64);
+        for n in 0..many {
+            ranking.row(&format!("stranger {n}")).count(Verdict::Throttle, false);
+            let regular = ranking.row(&format!("regular {}", n % few));
+            regular.count(Verdict::Deny, false);
+            because(&mut regular.why, 0);
+        }
+        assert!(ranking.rows.len() <= 2 * NAMES_MAX && ranking.rows.capacity() <= 2 * NAMES_MAX);
+        let largest = ranking.largest(Row::refused);
+        for (place, (name, row)) in largest.iter().take(few as usize).enumerate() {
+            assert_eq!((*name, row.denied), (&format!("regular {place}"), many / few));
+            assert_eq!(row.why[..], [(0, many / few)]);
+        }
+        let named: u64 = largest.iter().map(|(_, row)| row.refused()).sum();
+        assert_eq!(named + ranking.others.refused(), 2 * many);
     }
 }

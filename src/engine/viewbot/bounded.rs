@@ -23,17 +23,23 @@ const LOOKED_AT: usize = 64;
 const ENTRIES_MIN: usize = 8;
 
 /// A row that is never moved.
-struct Row<T>(Vec<Vec<T>>);
+pub(super) struct Row<T>(Vec<Vec<T>>);
 
 /// So few blocks that where they lie stays at hand.
 const BLOCK: usize = 256;
 
+impl<T> Default for Row<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
 impl<T> Row<T> {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.last().map_or(0, |last| (self.0.len() - 1) * BLOCK + last.len())
     }
 
-    fn push(&mut self, entry: T) {
+    pub(super) fn push(&mut self, entry: T) {
         if let Some(last) = self.0.last_mut().filter(|last| last.len() < BLOCK) {
             last.push(entry);
         } else {
@@ -41,6 +47,16 @@ impl<T> Row<T> {
             block.push(entry);
             self.0.push(block);
         }
+    }
+
+    /// What lies at a place, where there is one.
+    pub(super) fn get(&self, at: usize) -> Option<&T> {
+        self.0.get(at / BLOCK)?.get(at % BLOCK)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn get_mut(&mut self, at: usize) -> Option<&mut T> {
+        self.0.get_mut(at / BLOCK)?.get_mut(at % BLOCK)
     }
 
     /// Takes an entry out; the last one takes its place.
@@ -101,7 +117,7 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     pub(super) fn new(cap: usize, seed: u64) -> Self {
         let hasher = SeedableRandomState::with_seed(seed, SharedSeed::global_random());
         let cap = cap.clamp(ENTRIES_MIN, u32::MAX as usize);
-        Self { index: Default::default(), row: Row(Vec::new()), hand: 0, cap, hasher }
+        Self { index: Default::default(), row: Row::default(), hand: 0, cap, hasher }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -263,7 +279,7 @@ mod tests {
     /// Beyond a block, too, and with one that is emptied again.
     #[test]
     fn a_row_keeps_its_order_but_for_what_takes_a_place() {
-        let (mut row, mut model) = (Row(Vec::new()), Vec::new());
+        let (mut row, mut model) = (Row::default(), Vec::new());
         for n in 0..3 * BLOCK {
             row.push(n);
             model.push(n);

@@ -31,27 +31,33 @@ const MEMBERS_MAX: usize = 64;
 /// How many minutes of the sum are kept to be shown.
 const CURVE_MINUTES: usize = 60;
 
-/// A newcomer, as the log keeps it.
+/// A newcomer, as the log keeps it: half a million of them, so what could lie between its fields is left out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Newcomer {
     pub(super) viewer: Viewer,
-    pub(super) profile: Profile,
+    fingerprint: Fingerprint,
     pub(super) wide: Wide,
-    pub(super) key: Option<KeyNumber>,
+    /// The key, where it has one.
+    key: KeyNumber,
     pub(super) chain: [u32; 2],
     /// Where else it was lately.
     pub(super) meetings: Meetings,
     pub(super) at: u32,
+    /// Which share of newcomers was known in calm rooms when it came.
+    usual_known: f32,
+    /// Of its profile.
+    sort: u8,
+    has_key: bool,
     pub(super) is_stranger: bool,
-    /// Whether that says anything of it.
+    /// It got no good answer, and was taken back.
+    pub(super) is_void: bool,
+    /// Whether being a stranger says anything of it.
     tells_age: bool,
     /// It is a client that repeats itself, not another one: its address has no more viewers for it.
     is_repeat: bool,
     is_hosting: bool,
     /// Many viewers had its address when it came.
     is_shared: bool,
-    /// Which share of newcomers was known in calm rooms when it came.
-    usual_known: f32,
 }
 
 impl Newcomer {
@@ -69,16 +75,28 @@ impl Newcomer {
             tells_age,
             is_shared,
             is_repeat,
+            is_void: false,
             viewer,
-            profile,
+            fingerprint: profile.fingerprint,
+            sort: profile.sort,
             wide,
-            key,
+            key: key.unwrap_or(KeyNumber(0)),
+            has_key: key.is_some(),
             chain,
             meetings,
             at,
             is_stranger,
             usual_known: usual_known as f32,
         }
+    }
+
+    /// What it came with.
+    pub(super) fn profile(&self) -> Profile {
+        Profile { fingerprint: self.fingerprint, sort: self.sort }
+    }
+
+    fn key(&self) -> Option<KeyNumber> {
+        self.has_key.then_some(self.key)
     }
 }
 
@@ -258,7 +276,7 @@ impl Alarm {
         if before != 0 && last != 0 {
             bump(&mut self.twice, (before, last), weight, most);
         }
-        let fingerprint = newcomer.profile.fingerprint;
+        let fingerprint = newcomer.fingerprint;
         if !newcomer.is_stranger {
             self.known += weight;
             self.known_hosting += if newcomer.is_hosting { weight } else { 0.0 };
@@ -283,17 +301,17 @@ impl Alarm {
             bump(&mut self.wides, newcomer.wide, weight, most);
             bump(&mut self.subnets, address.subnet(), weight, most);
         }
-        if let Some(key) = newcomer.key {
+        if let Some(key) = newcomer.key() {
             let is_new = !self.key_addresses.contains_key(&(key, address));
             bump(&mut self.key_addresses, (key, address), weight, most);
             if is_new && (self.keys.len() < most || self.keys.contains_key(&key)) {
                 self.keys.entry(key).or_default().addresses += weight;
             }
         }
-        if self.profiles.len() < most || self.profiles.contains_key(&newcomer.profile) {
-            let cohort = self.profiles.entry(newcomer.profile).or_default();
+        if self.profiles.len() < most || self.profiles.contains_key(&newcomer.profile()) {
+            let cohort = self.profiles.entry(newcomer.profile()).or_default();
             cohort.strangers += weight;
-            self.rarities.note(newcomer.profile);
+            self.rarities.note(newcomer.profile());
             let member = Member { viewer: newcomer.viewer, is_hosting: newcomer.is_hosting };
             if cohort.members.len() < MEMBERS_MAX && !cohort.members.contains(&member) {
                 cohort.members.push(member);
@@ -311,7 +329,7 @@ impl Alarm {
             }
             self.expected_known = (self.expected_known - f64::from(newcomer.usual_known)).max(0.0);
         }
-        let fingerprint = newcomer.profile.fingerprint;
+        let fingerprint = newcomer.fingerprint;
         if let Some(count) = self.once.get_mut(&newcomer.chain[1]) {
             take(count);
         }
@@ -327,9 +345,9 @@ impl Alarm {
         }
         take(&mut self.strangers);
         self.fingerprints.get_mut(&fingerprint).map(take);
-        if let Some(cohort) = self.profiles.get_mut(&newcomer.profile) {
+        if let Some(cohort) = self.profiles.get_mut(&newcomer.profile()) {
             take(&mut cohort.strangers);
-            self.rarities.note(newcomer.profile);
+            self.rarities.note(newcomer.profile());
             cohort.members.retain(|member| member.viewer != newcomer.viewer);
         }
         let address = newcomer.viewer.address;
@@ -344,7 +362,7 @@ impl Alarm {
                 self.hosting = (self.hosting - f64::from(u8::from(newcomer.is_hosting))).max(0.0);
                 self.wides.get_mut(&newcomer.wide).map(take);
                 self.subnets.get_mut(&address.subnet()).map(take);
-                if let Some(key) = newcomer.key
+                if let Some(key) = newcomer.key()
                     && self.key_addresses.remove(&(key, address)).is_some()
                     && let Some(cohort) = self.keys.get_mut(&key)
                 {

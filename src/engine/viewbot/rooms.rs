@@ -4,7 +4,7 @@
 //! ring that all its rooms share, so that a room that is alarmed knows who came before the alarm, and a room that is not has
 //! cost nothing. Only an alarmed room has [cohorts](super::cohort).
 
-use super::bounded::Bounded;
+use super::bounded::{Bounded, Row};
 use super::cohort::{Alarm, HALF_LIFE, Newcomer};
 use super::gate::Gate;
 use super::lockstep;
@@ -67,7 +67,6 @@ struct Logged {
     newcomer: Newcomer,
     /// The room's entry before this one; 0 for none.
     before: u64,
-    is_void: bool,
 }
 
 /// One room.
@@ -124,7 +123,7 @@ pub(super) struct Booked {
 pub(super) struct Rooms {
     states: Bounded<Subject, RoomState>,
     seats: Bounded<(u32, Viewer), Seat>,
-    log: Vec<Logged>,
+    log: Row<Logged>,
     log_max: usize,
     /// The next entry's number, from 1.
     next_logged: u64,
@@ -141,7 +140,7 @@ impl Rooms {
         Self {
             states: Bounded::new(rooms, seed),
             seats: Bounded::new(seats, seed),
-            log: Vec::new(),
+            log: Row::default(),
             log_max: (rooms / 2).max(1_024),
             next_logged: 1,
             numbers: 0,
@@ -339,7 +338,7 @@ impl Rooms {
         if let Some(newcomer) = booked.newcomer {
             let before = std::mem::replace(&mut self.states.at_mut(at).logged, self.next_logged);
             booked.logged = self.next_logged;
-            self.note(Logged { newcomer, before, is_void: false });
+            self.note(Logged { newcomer, before });
         }
     }
 
@@ -352,7 +351,7 @@ impl Rooms {
                 break;
             }
             number = logged.before;
-            if !logged.is_void
+            if !logged.newcomer.is_void
                 && other.viewer.address == newcomer.viewer.address
                 && other.viewer != newcomer.viewer
             {
@@ -374,7 +373,7 @@ impl Rooms {
             }
             number = logged.before;
             let subnet = other.viewer.address.subnet();
-            if logged.is_void
+            if logged.newcomer.is_void
                 || subnets.contains(&subnet)
                 || other.meetings.shared(&newcomer.meetings) < lockstep::MEETINGS_MIN
             {
@@ -442,12 +441,11 @@ impl Rooms {
     fn note(&mut self, entry: Logged) {
         let place = (self.next_logged % self.log_max as u64) as usize;
         self.next_logged += 1;
-        if place < self.log.len() {
-            self.log[place] = entry;
-        } else {
-            // The ring fills from 1 on: what lies before is never read.
-            self.log.resize(place + 1, entry);
+        // The ring fills from 1 on: what lies before is never read.
+        while self.log.len() <= place {
+            self.log.push(entry);
         }
+        self.log[place] = entry;
     }
 
     fn logged(&self, number: u64) -> Option<&Logged> {
@@ -466,7 +464,7 @@ impl Rooms {
             if logged.newcomer.at < onset {
                 break;
             }
-            if !logged.is_void {
+            if !logged.newcomer.is_void {
                 newcomers.push(logged.newcomer);
             }
             number = logged.before;
@@ -538,7 +536,7 @@ impl Rooms {
         let log_max = self.log_max as u64;
         let is_kept = booked.logged != 0 && booked.logged + log_max > self.next_logged;
         if is_kept && let Some(logged) = self.log.get_mut((booked.logged % log_max) as usize) {
-            logged.is_void = true;
+            logged.newcomer.is_void = true;
         }
         let Some(state) =
             self.states.get_mut(&sighting.subject).filter(|state| state.number == booked.number)

@@ -17,3 +17,4 @@ pub mod secret;
 pub mod subject;
 pub mod text;
 pub mod time;
+pub mod turn;

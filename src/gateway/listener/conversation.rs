@@ -22,6 +22,7 @@ use super::{
     thread::Stage,
     violation::Violation,
 };
+use crate::base::turn::after_the_others;
 use crate::dialect::head::Answer;
 
 /// How much of the requests after the current one is read before their turn.
@@ -291,6 +292,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Conversation<'c, S> {
             body = b"";
         }
         let mut start = &text[..];
+        after_the_others().await;
         let written = poll_fn(|cx| {
             while !(start.is_empty() && body.is_empty()) {
                 let length = ready!(self.poll_write(cx, start, body))?;

@@ -375,22 +375,27 @@ paused_tests! {
 
     idle_connections_hold_no_memory_and_share_what_was_given_back => {
         let thread = ListenerThread::new(Arc::new(ListenerSettings::default()), test_id);
-        let log = Log::default();
-        let peer: SocketAddr = "192.0.2.1:1234".parse().unwrap();
-        let handler = async |arrival: Arrival<'_>| handle(arrival, &log).await;
-        let (mut one, first) = duplex(64 << 10);
-        let (mut two, second) = duplex(64 << 10);
-        let serving = async { tokio::join!(serve_connection(first, peer, &thread, &handler), serve_connection(second, peer, &thread, &handler)) };
-        let asking = async {
-            for _ in 0..2 {
-                for client in [&mut one, &mut two] {
-                    client.write_all(&get("/a")).await.unwrap();
-                    read_until(client, "/a").await;
-                    assert_eq!(thread.spares(), (1, 1));
-                }
-            }
+        let connect = || {
+            let (client, stream) = duplex(64 << 10);
+            let thread = Rc::clone(&thread);
+            let served = spawn_local(async move {
+                let (log, peer) = (Log::default(), "192.0.2.1:1234".parse().unwrap());
+                serve_connection(stream, peer, &thread, &async |arrival: Arrival<'_>| handle(arrival, &log).await).await;
+            });
+            (client, served)
         };
-        tokio::select! { _ = serving => unreachable!(), () = asking => {} }
+        let ask = async |client: &mut DuplexStream| {
+            client.write_all(&get("/a")).await.unwrap();
+            read_until(client, "/a").await;
+            assert_eq!(thread.spares(), (1, 1));
+        };
+        let (mut one, _first) = connect();
+        ask(&mut one).await;
+        let (mut two, _second) = connect();
+        for _ in 0..2 {
+            ask(&mut two).await;
+            ask(&mut one).await;
+        }
     }
 
     a_body_that_nobody_read_is_no_request => {

@@ -19,6 +19,7 @@ use super::origin::Origin;
 use super::parse::{AnswerParser, Limits};
 use super::request::{Repeat, Request};
 use super::stream::Stream;
+use crate::base::turn::after_the_others;
 
 /// How many sets of buffers are kept for the next requests.
 const SPARE_BUFFERS_MAX: usize = 64;
@@ -140,6 +141,8 @@ impl Pool {
         now: Instant,
         deadline: Instant,
     ) -> Result<Answer, WireError> {
+        // Before a connection is taken, so that it is written to right after it was found to be quiet.
+        after_the_others().await;
         if request.repeat == Repeat::Allowed
             && let Some(link) = self.take_idle(now)
         {

@@ -12,6 +12,7 @@ from pathlib import Path
 import work
 from work import Failure, UNREACHED
 
+RECORD = "data/access.jsonl"  # where the gateway keeps it by itself, too
 READY_S = 120  # under valgrind each takes a while to start
 
 
@@ -117,7 +118,7 @@ def signgate(kind: Kind, folder: Path, generator: int) -> tuple[list, int | None
     asking, at_a_time = "", 1024
     if kind.shed:
         generator, asking, at_a_time = work.silent_port(), "[generators]\nqueue-length = 8\n", 1
-    record = "none" if kind.variant == "core" else str(folder / "access.jsonl")
+    record = "none" if kind.variant == "core" else str(folder / RECORD)
     (folder / "signgate.toml").write_text(
         '[listen]\naddress = "127.0.0.1:0"\nclient-address = "x-forwarded-for"\ntrusted-proxies = ["127.0.0.0/8"]\n'
         f'[admin]\naddress = "127.0.0.1:0"\nsocket = "none"\n[policies]\ndirectory = "{policies}"\n'

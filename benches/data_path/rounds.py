@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import work
-from proxies import Kind, Proxy
+from proxies import RECORD, Kind, Proxy
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def compare(comparison: Comparison, rounds: int, requests: int) -> list[Cost]:
 
 def forget_record(home: Path) -> None:
     """The access record is appended to, and nobody reads it here: a million lines would only fill the disk."""
-    record = home / "access.jsonl"
+    record = home / RECORD
     if record.exists():
         os.truncate(record, 0)
 

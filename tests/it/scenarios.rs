@@ -25,7 +25,7 @@ fn every_scenario_comes_as_expected() {
 }
 
 /// Each heuristic's scenario, and what switches the heuristic off in its policy.
-const NEEDED: [(&str, &str, &str); 11] = [
+const NEEDED: [(&str, &str, &str); 12] = [
     ("viewbot-profile-farm", "profile = 4.0", "profile = 0"),
     ("viewbot-network-block", "network = 4.0", "network = 0"),
     ("viewbot-identity-churn-farm", "identity-churn = 4.0", "identity-churn = 0"),
@@ -34,6 +34,7 @@ const NEEDED: [(&str, &str, &str); 11] = [
     ("viewbot-pool-chain-pool", "pool-chain = [1.5, 4.0]", "pool-chain = [0, 0]"),
     ("viewbot-lockstep-panel", "pool-chain = [1.5, 4.0]", "pool-chain = [0, 0]"),
     ("viewbot-carried-service", "carried = 4.0", "carried = 0"),
+    ("viewbot-known-viewer-regulars", "known-viewer = -2.0", "known-viewer = 0"),
     (
         "viewbot-strangers-attack",
         "known-age = \"2m\"",

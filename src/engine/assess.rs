@@ -87,13 +87,9 @@ pub fn assess(
     if facts.session.is_some() && policy.sessions() == crate::policy::set::SessionMode::Refuse {
         findings.add(Reason::SessionRefused, true, true);
     }
-    let identity = match (facts.credential, who.key) {
-        (Credential::Recorded { id, account, .. }, _) => AccountId::new(account).zip(KeyId::new(id)),
-        (_, Some(key)) => Some((policy.account(key.account).id.clone(), key.id.clone())),
-        _ => None,
-    };
     // Row 5: what the operator bans by hand, and what was convicted. What exempts from blocklists exempts from the former.
-    if !exempt.blocklist {
+    if !exempt.blocklist && !operator_bans.is_empty() {
+        let identity = identity(policy, facts, &who);
         let (account, key) = identity.as_ref().map(|(account, key)| (account.as_str(), key.as_str())).unzip();
         let rooms = [facts.room, room];
         let asking = Asking { client: facts.client, asn: facts.asn, account, key, rooms };
@@ -127,7 +123,15 @@ pub fn assess(
         plan(policy, facts, &who, room, facts.operation, |mode| shadow || mode != Mode::Shadow)
     };
     Assessment {
-        caller: Caller { tier: who.tier, identity },
+        caller: Caller {
+            tier: who.tier,
+            // Whoever decides a record has it before them, and need not be given a copy of its names.
+            identity: if let Credential::Recorded { .. } = facts.credential {
+                None
+            } else {
+                identity(policy, facts, &who)
+            },
+        },
         shadow: match findings.with_shadow {
             same if same == findings.enforced => Shadow::Same,
             Some(refusal) => Shadow::Refuses(refusal),
@@ -234,6 +238,15 @@ fn recorded<'p>(
             Some(key) => key.subject,
             None => key_subject.unwrap_or_else(|| Subject::text(Scope::Key, id)),
         }),
+    }
+}
+
+/// The account and the key that were shown, where both have names that a policy could give.
+pub(super) fn identity(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>) -> Option<(AccountId, KeyId)> {
+    match (facts.credential, who.key) {
+        (Credential::Recorded { id, account, .. }, _) => AccountId::new(account).zip(KeyId::new(id)),
+        (_, Some(key)) => Some((policy.account(key.account).id.clone(), key.id.clone())),
+        _ => None,
     }
 }
 

@@ -183,7 +183,8 @@ impl Book {
         }
         let mut locked = self.lock_all(plan);
         self.make_room(&mut locked, now);
-        let Room { enforced, with_shadow, shadow_full, look_ups } = self.room(policy, plan, &locked, now);
+        let Room { found: Found { enforced, with_shadow, shadow_full }, look_ups } =
+            self.room(policy, plan, &locked, now);
         if let Some(refusal) = enforced {
             let shadow = with_shadow.filter(|_| shadow_full).map_or(Shadow::Same, Shadow::Refuses);
             return Charge::Refused { refusal, shadow };
@@ -206,7 +207,8 @@ impl Book {
     /// What [`charge`](Self::charge) would answer, and how each counter of `plan` stands. Books nothing.
     pub(super) fn look(&self, policy: &PolicySet, plan: &Plan, now: Timestamp) -> (Charge, Vec<Look>) {
         let locked = self.lock_all(plan);
-        let Room { enforced, with_shadow, shadow_full, .. } = self.room(policy, plan, &locked, now);
+        let Room { found: Found { enforced, with_shadow, shadow_full }, .. } =
+            self.room(policy, plan, &locked, now);
         let same = Shadow::Same;
         let charge = if let Some(refusal) = enforced {
             Charge::Refused {
@@ -233,7 +235,7 @@ impl Book {
     /// Whether there is room for all of `plan`.
     fn room(&self, policy: &PolicySet, plan: &Plan, locked: &Locked<'_>, now: Timestamp) -> Room {
         let look_ups = SmallVec::new();
-        let mut room = Room { enforced: None, with_shadow: None, shadow_full: false, look_ups };
+        let mut room = Room { found: Found::default(), look_ups };
         // In three steps for all of them: memory is asked for many lines at once that way, and waited for twice and not twice
         // for each counter. Of a request's time in the engine most is that waiting.
         for planned in plan.entries() {
@@ -250,8 +252,7 @@ impl Book {
                 None => Record::left_of_none(&counter.limit, planned.counted, now),
             };
             if let Left::None { window, wait } = left {
-                note(&mut room.enforced, &mut room.with_shadow, counter, window, wait);
-                room.shadow_full |= counter.mode == Mode::Shadow;
+                room.found.note(counter, window, wait);
             }
         }
         room
@@ -404,11 +405,18 @@ fn shard_of(subject: Subject) -> u16 {
 
 /// Whether there is room for a request.
 struct Room {
-    enforced: Option<Refusal>,
-    with_shadow: Option<Refusal>,
-    shadow_full: bool,
+    found: Found,
     /// The records, in the order of the plan.
     look_ups: SmallVec<[LookUp; USUAL_COUNTERS]>,
+}
+
+/// What the counters of a request have against it.
+#[derive(Default)]
+struct Found {
+    enforced: Option<Refusal>,
+    /// The same with what the other rules found, once one of them did.
+    with_shadow: Option<Refusal>,
+    shadow_full: bool,
 }
 
 /// How a counter stands for one request, before it is booked.
@@ -445,23 +453,27 @@ fn reason(counter: &Counter, window: u8, wait: Duration) -> Reason {
     }
 }
 
-/// Adds what a counter found to the refusals: of the enforced rules, and of all.
-fn note(
-    enforced: &mut Option<Refusal>,
-    with_shadow: &mut Option<Refusal>,
-    counter: &Counter,
-    window: u8,
-    wait: Duration,
-) {
-    let reason = reason(counter, window, wait);
-    let add = |refusal: &mut Option<Refusal>, reason: Reason| match refusal {
-        Some(refusal) => refusal.add(reason),
-        None => *refusal = Some(Refusal::new(reason)),
-    };
-    if counter.mode == Mode::Enforce {
-        add(enforced, reason.clone());
+impl Found {
+    /// Adds what a counter found to the refusals: of the enforced rules, and of all.
+    fn note(&mut self, counter: &Counter, window: u8, wait: Duration) {
+        let add = |refusal: &mut Option<Refusal>, reason: Reason| match refusal {
+            Some(refusal) => refusal.add(reason),
+            None => *refusal = Some(Refusal::new(reason)),
+        };
+        let reason = reason(counter, window, wait);
+        if counter.mode == Mode::Enforce {
+            if let Some(all) = &mut self.with_shadow {
+                all.add(reason.clone());
+            }
+            add(&mut self.enforced, reason);
+            return;
+        }
+        self.shadow_full |= counter.mode == Mode::Shadow;
+        if self.with_shadow.is_none() {
+            self.with_shadow.clone_from(&self.enforced);
+        }
+        add(&mut self.with_shadow, reason);
     }
-    add(with_shadow, reason);
 }
 
 /// The shards of one charge, locked.

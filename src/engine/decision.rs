@@ -74,7 +74,7 @@ impl Decision {
 pub struct Caller {
     /// The tier whose limits apply.
     pub tier: TierIndex,
-    /// The account and the public id of the key, where a valid key was shown.
+    /// The account and the public id of the key, where a valid key was shown. Of a record it says nothing: the record does.
     pub identity: Option<(AccountId, KeyId)>,
 }
 

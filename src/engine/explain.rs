@@ -179,7 +179,7 @@ impl Engine {
         }
         Explanation {
             operation: facts.operation,
-            caller: decision.caller.clone(),
+            caller: Caller { identity: assess::identity(policy, facts, &who), ..decision.caller.clone() },
             exempt: listed.exempt,
             checks,
             decision,

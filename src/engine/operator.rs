@@ -194,9 +194,14 @@ impl Set {
 }
 
 impl OperatorBans {
+    /// Whether there is none to look for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
     /// Every ban that stands against a request, by id.
     pub(super) fn each(&self, asking: &Asking<'_>, now: Timestamp, mut each: impl FnMut(&Arc<OperatorBan>)) {
-        if self.count.load(Ordering::Relaxed) == 0 {
+        if self.is_empty() {
             return;
         }
         let set = self.set.load();

@@ -26,8 +26,9 @@ const NEAR: usize = 256;
 /// The records of the last two minutes.
 #[derive(Default)]
 pub(super) struct Order {
-    /// Those that came in order or nearly so: mostly all.
-    run: VecDeque<Box<Record>>,
+    /// Those that came in order or nearly so: mostly all. Each with its key, so that whose turn it is can be told without
+    /// looking at records that were read long ago.
+    run: VecDeque<(Key, Box<Record>)>,
     /// The others.
     late: BinaryHeap<Late>,
     last: Option<Key>,
@@ -61,41 +62,40 @@ impl Ord for Late {
 impl Order {
     pub(super) fn push(&mut self, record: Box<Record>) {
         let this = key(&record);
-        if self.run.back().is_none_or(|last| key(last) <= this) {
-            self.run.push_back(record);
+        if self.run.back().is_none_or(|(last, _)| *last <= this) {
+            self.run.push_back((this, record));
             return;
         }
         // Between what comes before it and what comes after it.
         let (mut before, mut after) = (self.run.len().saturating_sub(NEAR), self.run.len() - 1);
-        if key(&self.run[before]) > this {
+        if self.run[before].0 > this {
             self.late.push(Late(record));
             return;
         }
         while after - before > 1 {
             let middle = usize::midpoint(before, after);
-            if key(&self.run[middle]) <= this { before = middle } else { after = middle }
+            if self.run[middle].0 <= this { before = middle } else { after = middle }
         }
-        self.run.insert(after, record);
+        self.run.insert(after, (this, record));
     }
 
     /// The earliest record, once no earlier one can come: all inputs have been read up to `reached`. `None` is their end.
     pub(super) fn pop(&mut self, reached: Option<Timestamp>, window: Duration) -> Option<Box<Record>> {
         let late_first = match (self.run.front(), self.late.peek()) {
-            (Some(run), Some(late)) => key(&late.0) < key(run),
+            (Some((run, _)), Some(late)) => key(&late.0) < *run,
             (None, Some(_)) => true,
             (_, None) => false,
         };
-        let earliest = if late_first { &self.late.peek()?.0 } else { self.run.front()? };
+        let earliest = if late_first { key(&self.late.peek()?.0) } else { self.run.front()?.0 };
         let full = self.run.len() + self.late.len() > HELD_MAX;
-        if !full && reached.is_some_and(|reached| reached.since(earliest.time) <= window) {
+        if !full && reached.is_some_and(|reached| reached.since(earliest.0) <= window) {
             return None;
         }
-        let record = if late_first { self.late.pop()?.0 } else { self.run.pop_front()? };
-        let key = key(&record);
-        if self.last.is_some_and(|last| key < last) {
+        let record = if late_first { self.late.pop()?.0 } else { self.run.pop_front()?.1 };
+        if self.last.is_some_and(|last| earliest < last) {
             self.too_late += 1;
         } else {
-            self.last = Some(key);
+            self.last = Some(earliest);
         }
         Some(record)
     }

@@ -4,7 +4,7 @@
 //! more than the new one makes room; of many that are all worth more, the least (a clock, after Corbato's page replacement
 //! of 1968, with worths for the used bit, and jumps because what is worth much lies together at the beginning).
 //! Memory is given out as the table fills, and bounded by the cap. Nothing is ever copied as a whole to grow: the row grows by
-//! a block of entries, and the index is several tables of different sizes, each of which knows its entries' hashes.
+//! a block of entries, and the [index](super::index) is several, of different sizes.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -12,9 +12,8 @@ use std::ops::{Index, IndexMut};
 
 use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
-use hashbrown::HashTable;
 
-use crate::engine::table;
+use super::index::HashIndex;
 
 /// So many entries are looked at for one worth no more than the new one. Where nine of ten are worth more, one of them is
 /// given up for every thousand that are new.
@@ -82,30 +81,17 @@ impl<T> IndexMut<usize> for Row<T> {
     }
 }
 
-/// Half of a hash, enough for tables of this size, and where the entry lies. Kept, so that a table that grows does not have to
-/// look at every entry, each in another place of the memory.
-#[derive(Clone, Copy)]
-struct Slot {
+/// An entry that is being looked up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LookUp<K> {
+    key: K,
     hash: u32,
-    at: u32,
-}
-
-impl Slot {
-    /// What a table sees: its index in the low bits, its tags in the high ones.
-    #[inline]
-    fn hash(self) -> u64 {
-        u64::from(self.hash) | u64::from(self.hash) << 32
-    }
-
-    /// Which table it is in: by bits that are neither.
-    #[inline]
-    fn table(self) -> usize {
-        table::segment((self.hash >> 16) as u8)
-    }
+    /// Where an entry lies whose hash is the same: nearly always its own.
+    likely: Option<usize>,
 }
 
 pub(super) struct Bounded<K, V> {
-    index: [HashTable<Slot>; table::SEGMENTS],
+    index: HashIndex,
     row: Row<(K, V)>,
     hand: usize,
     cap: usize,
@@ -117,7 +103,7 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     pub(super) fn new(cap: usize, seed: u64) -> Self {
         let hasher = SeedableRandomState::with_seed(seed, SharedSeed::global_random());
         let cap = cap.clamp(ENTRIES_MIN, u32::MAX as usize);
-        Self { index: Default::default(), row: Row::default(), hand: 0, cap, hasher }
+        Self { index: HashIndex::default(), row: Row::default(), hand: 0, cap, hasher }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -125,21 +111,38 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     }
 
     #[inline]
-    fn slot(&self, key: &K, at: usize) -> Slot {
-        Slot { hash: self.hasher.hash_one(key) as u32, at: at as u32 }
+    fn hash(&self, key: &K) -> u32 {
+        self.hasher.hash_one(key) as u32
     }
 
     /// Where the entry of `key` lies, until something is taken out of the table.
     #[inline]
     pub(super) fn place(&self, key: &K) -> Option<usize> {
-        self.place_of(self.slot(key, 0), key)
+        self.place_of(self.hash(key), key)
     }
 
     #[inline]
-    fn place_of(&self, slot: Slot, key: &K) -> Option<usize> {
-        let found = self.index[slot.table()]
-            .find(slot.hash(), |other| other.hash == slot.hash && self.row[other.at as usize].0 == *key);
-        found.map(|found| found.at as usize)
+    fn place_of(&self, hash: u32, key: &K) -> Option<usize> {
+        self.index.find(hash, |at| self.row[at].0 == *key)
+    }
+
+    /// Begins to look an entry up. [`found`](Self::found) ends it: what is asked of several tables need not be waited for one
+    /// after the other.
+    #[inline]
+    pub(super) fn look_up(&self, key: K) -> LookUp<K> {
+        let hash = self.hash(&key);
+        LookUp { key, hash, likely: self.index.find(hash, |_| true) }
+    }
+
+    /// Where the entry lies that was looked up, until something is taken out of the table.
+    #[inline]
+    pub(super) fn found(&self, look_up: &LookUp<K>) -> Option<usize> {
+        let likely = look_up.likely?;
+        if self.row[likely].0 == look_up.key {
+            Some(likely)
+        } else {
+            self.place_of(look_up.hash, &look_up.key)
+        }
     }
 
     #[inline]
@@ -188,10 +191,20 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         make: impl FnOnce() -> V,
         worth: impl Fn(&K, &V) -> u64,
     ) -> (usize, bool) {
-        let slot = self.slot(&key, 0);
-        if let Some(at) = self.place_of(slot, &key) {
+        self.enter_looked_up(&self.look_up(key), make, worth)
+    }
+
+    /// The same of an entry that was looked up.
+    pub(super) fn enter_looked_up(
+        &mut self,
+        look_up: &LookUp<K>,
+        make: impl FnOnce() -> V,
+        worth: impl Fn(&K, &V) -> u64,
+    ) -> (usize, bool) {
+        if let Some(at) = self.found(look_up) {
             return (at, false);
         }
+        let LookUp { key, hash, .. } = *look_up;
         let at = if self.has_room() {
             self.row.push((key, make()));
             self.row.len() - 1
@@ -202,18 +215,34 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
             self.row[at] = (key, value);
             at
         };
-        let slot = Slot { at: at as u32, ..slot };
-        self.index[slot.table()].insert_unique(slot.hash(), slot, |slot| slot.hash());
+        self.index.insert(hash, at);
         (at, true)
     }
 
-    fn least(&mut self, enough: u64, worth: impl Fn(&K, &V) -> u64) -> usize {
-        // The golden section of the row, made to meet every entry: jumps that never fall into step.
+    /// Where the hand jumps next: by the golden section of the row, made to meet every entry; jumps that never fall into step.
+    #[inline]
+    fn next(&self) -> usize {
         let length = self.row.len();
         let jump = (length * 618 / 1_000) | 1;
+        (self.hand + jump) % length
+    }
+
+    /// Looks at the entry that is likely to make room for the next one, so that it is at hand then. Changes nothing: whoever
+    /// is about to enter something into several tables waits for all of them at once.
+    #[inline]
+    pub(super) fn foresee(&self) {
+        if !self.has_room() {
+            let next = self.next();
+            // Or nothing would hang on it, and it would not be done.
+            std::hint::black_box(self.index.find(self.hash(&self.row[next].0), |_| true));
+        }
+    }
+
+    fn least(&mut self, enough: u64, worth: impl Fn(&K, &V) -> u64) -> usize {
+        let length = self.row.len();
         let mut least = (u64::MAX, 0);
         for _ in 0..LOOKED_AT {
-            self.hand = (self.hand + jump) % length;
+            self.hand = self.next();
             let (key, value) = &self.row[self.hand];
             let worth = worth(key, value);
             if worth < least.0 {
@@ -229,10 +258,8 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     }
 
     fn unlink(&mut self, at: usize) {
-        let slot = self.slot(&self.row[at].0, at);
-        if let Ok(found) = self.index[slot.table()].find_entry(slot.hash(), |other| other.at == slot.at) {
-            found.remove();
-        }
+        let hash = self.hash(&self.row[at].0);
+        self.index.remove(hash, at);
     }
 
     pub(super) fn remove(&mut self, key: &K) -> Option<V> {
@@ -240,11 +267,8 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         self.unlink(at);
         let last = self.row.len() - 1;
         if at != last {
-            let slot = self.slot(&self.row[last].0, last);
-            let moved = self.index[slot.table()].find_mut(slot.hash(), |other| other.at == slot.at);
-            if let Some(moved) = moved {
-                moved.at = at as u32;
-            }
+            let hash = self.hash(&self.row[last].0);
+            self.index.moved(hash, last, at);
         }
         self.row.swap_remove(at).map(|(_, value)| value)
     }

@@ -4,6 +4,7 @@
 //! log ([`rooms`](super::rooms)). All counts are halved every ten minutes, in steps of one. Every table has a cap; beyond it
 //! what is new goes uncounted, and what is counted goes on.
 
+use hashbrown::hash_map::Entry;
 use smallvec::SmallVec;
 
 use super::arith::halved;
@@ -286,10 +287,11 @@ impl Alarm {
         }
         self.strangers += weight;
         let address = newcomer.viewer.address;
-        let is_new_address = !self.addresses.contains_key(&address);
-        if is_new_address || !newcomer.is_repeat {
-            bump(&mut self.addresses, address, weight, most);
-        }
+        let is_new_address = if newcomer.is_repeat && self.addresses.contains_key(&address) {
+            false
+        } else {
+            !bump(&mut self.addresses, address, weight, most)
+        };
         if is_new_address && newcomer.is_shared {
             bump(&mut self.shared, address, weight, most);
         } else if !is_new_address && !newcomer.is_repeat && !self.shared.contains_key(&address) {
@@ -302,8 +304,7 @@ impl Alarm {
             bump(&mut self.subnets, address.subnet(), weight, most);
         }
         if let Some(key) = newcomer.key() {
-            let is_new = !self.key_addresses.contains_key(&(key, address));
-            bump(&mut self.key_addresses, (key, address), weight, most);
+            let is_new = !bump(&mut self.key_addresses, (key, address), weight, most);
             if is_new && (self.keys.len() < most || self.keys.contains_key(&key)) {
                 self.keys.entry(key).or_default().addresses += weight;
             }
@@ -383,10 +384,19 @@ fn fade<K>(counts: &mut Map<K, f64>, left: f64) {
     });
 }
 
-fn bump<K: std::hash::Hash + Eq>(counts: &mut Map<K, f64>, key: K, weight: f64, most: usize) {
-    if let Some(count) = counts.get_mut(&key) {
-        *count += weight;
-    } else if counts.len() < most {
-        counts.insert(key, weight);
+/// Counts one more; tells whether it was counted before.
+fn bump<K: std::hash::Hash + Eq>(counts: &mut Map<K, f64>, key: K, weight: f64, most: usize) -> bool {
+    let has_room = counts.len() < most;
+    match counts.entry(key) {
+        Entry::Occupied(count) => {
+            *count.into_mut() += weight;
+            true
+        }
+        Entry::Vacant(place) => {
+            if has_room {
+                place.insert(weight);
+            }
+            false
+        }
     }
 }

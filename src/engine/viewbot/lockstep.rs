@@ -119,6 +119,40 @@ impl Meetings {
     }
 }
 
+/// Which rooms the latest newcomers of a room were in, as far as it takes to say that none of them can be a companion: who has
+/// been in [`MEETINGS_MIN`] rooms leaves a bit for each. Looking at the newcomers themselves is waiting for memory two dozen
+/// times. Of two generations the older is dropped when the younger has seen so many as are [looked at](LOOKED_AT).
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Traces {
+    bits: [u64; 2],
+    newcomers: u8,
+}
+
+impl Traces {
+    /// A bit for each room.
+    fn bits(meetings: &Meetings) -> impl Iterator<Item = u64> {
+        let met = meetings.0.iter().filter(|meeting| **meeting != 0);
+        met.map(|meeting| 1 << (Meetings::room(*meeting) % 64))
+    }
+
+    /// Another newcomer.
+    pub(super) fn note(&mut self, meetings: &Meetings) {
+        if usize::from(self.newcomers) >= LOOKED_AT {
+            (self.bits, self.newcomers) = ([self.bits[1], 0], 0);
+        }
+        self.newcomers += 1;
+        if meetings.len() >= MEETINGS_MIN {
+            self.bits[1] |= Self::bits(meetings).fold(0, |all, bit| all | bit);
+        }
+    }
+
+    /// Whether one of them may have met somebody in so many rooms as a companion did.
+    pub(super) fn may_hold_companions(&self, meetings: &Meetings) -> bool {
+        let all = self.bits[0] | self.bits[1];
+        Self::bits(meetings).filter(|bit| all & bit != 0).count() >= MEETINGS_MIN
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +179,29 @@ mod tests {
         assert_eq!(one.recent(8 * ROOM, 1_800_000_600).len(), KEPT - 1);
         assert_eq!(one.recent(8 * ROOM, 1_800_003_000).len(), 0);
         assert_eq!(Meetings::default().shared(&Meetings::default()), 0);
+    }
+
+    #[test]
+    fn whoever_may_be_a_companion_is_looked_for_among_the_last_newcomers() {
+        let visited = |rooms: std::ops::Range<u32>| {
+            let mut meetings = Meetings::default();
+            rooms.for_each(|room| meetings.note(room * ROOM, 1_800_000_000));
+            meetings
+        };
+        let mut traces = Traces::default();
+        let one = visited(1..5);
+        assert!(!traces.may_hold_companions(&one));
+        traces.note(&one);
+        assert!(traces.may_hold_companions(&visited(2..8)) && !traces.may_hold_companions(&visited(3..9)));
+        // Not forgotten among so many as are looked at, and not kept for ever.
+        for _ in 1..LOOKED_AT {
+            traces.note(&visited(20..22));
+            assert!(traces.may_hold_companions(&one));
+        }
+        for _ in 0..2 * LOOKED_AT {
+            traces.note(&visited(20..22));
+        }
+        assert!(!traces.may_hold_companions(&one) && !traces.may_hold_companions(&visited(20..24)));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! Only admitted requests that got a good answer, in rooms that were not under suspicion, earn anybody anything: else view-bots
 //! would be known by having view-botted.
 
-use super::bounded::Bounded;
+use super::bounded::{Bounded, LookUp};
 use super::lockstep::{FLAGGED_SECS, Meetings, ROOMS_MIN};
 use super::sighting::{Address, Profile, Sighting, Subnet, Viewer};
 
@@ -161,7 +161,15 @@ impl People {
         (suspect_bits, marching): (f64, bool),
     ) -> Met {
         let viewer = sighting.viewer;
-        let person = self.person(&viewer).copied();
+        // All of them at once, and then what they found: most of what this takes is waiting for memory.
+        let (long, young) = (self.long.look_up(viewer), self.young.look_up(viewer));
+        let place = self.places.look_up(viewer.address);
+        let (long_at, young_at, place_at) =
+            (self.long.found(&long), self.young.found(&young), self.places.found(&place));
+        let person = match (long_at, young_at) {
+            (Some(at), _) => Some(*self.long.at(at)),
+            (None, at) => at.map(|at| *self.young.at(at)),
+        };
         let is_known = person.is_some_and(|person| person.is_known(sighting.short, now, known_age));
         let mut met = Met {
             is_first: person.is_none(),
@@ -173,7 +181,8 @@ impl People {
             meetings: Meetings::default(),
             marches: false,
         };
-        if let Some(place) = self.places.get_mut(&viewer.address) {
+        if let Some(at) = place_at {
+            let place = self.places.at_mut(at);
             if now.saturating_sub(place.chain_at) <= CHAIN_SECS {
                 let rooms = place.chain;
                 // Where it is now is no move.
@@ -194,18 +203,24 @@ impl People {
             place.meetings.note(sighting.short, now);
         }
         if met.is_first {
-            self.welcome(sighting, now);
+            self.welcome(sighting, &young, &place, now);
         }
         met
     }
 
-    /// Somebody who was never seen before.
-    fn welcome(&mut self, sighting: &Sighting, now: u32) {
+    /// Somebody who was never seen before; with what was looked up of it.
+    fn welcome(&mut self, sighting: &Sighting, young: &LookUp<Viewer>, place: &LookUp<Address>, now: u32) {
         let viewer = sighting.viewer;
         let person = Person { first: now, last: now, rooms: [(0, 0); 2] };
-        self.young.entry(viewer, || person, |_, _| 0);
-        let (place, is_new) = self.places.entry(
-            viewer.address,
+        let party = self.parties.look_up((viewer.address, sighting.profile.number()));
+        let subnet = self.subnets.look_up(sighting.subnet);
+        self.young.foresee();
+        self.places.foresee();
+        self.parties.foresee();
+        self.subnets.foresee();
+        self.young.enter_looked_up(young, || person, |_, _| 0);
+        let (at, is_new) = self.places.enter_looked_up(
+            place,
             || {
                 let mut place = Place { first: now, is_shared: sighting.is_shared, ..Place::default() };
                 place.meetings.note(sighting.short, now);
@@ -213,17 +228,16 @@ impl People {
             },
             |_, place| u64::from(place.viewers.saturating_sub(1)),
         );
-        place.viewers += 1;
+        self.places.at_mut(at).viewers += 1;
         if is_new {
             let addresses =
                 |_: &Subnet, subnet: &Neighbourhood| u64::from(subnet.addresses.saturating_sub(1));
-            self.subnets.entry(sighting.subnet, Neighbourhood::default, addresses).0.addresses += 1;
+            let (at, _) = self.subnets.enter_looked_up(&subnet, Neighbourhood::default, addresses);
+            self.subnets.at_mut(at).addresses += 1;
         }
-        let party = (viewer.address, sighting.profile.number());
-        self.parties
-            .entry(party, Party::default, |_, party| u64::from(party.viewers.saturating_sub(1)))
-            .0
-            .viewers += 1;
+        let worth = |_: &(Address, u64), party: &Party| u64::from(party.viewers.saturating_sub(1));
+        let (at, _) = self.parties.enter_looked_up(&party, Party::default, worth);
+        self.parties.at_mut(at).viewers += 1;
     }
 
     /// Notes that the address met companions in a room.

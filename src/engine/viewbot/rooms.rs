@@ -7,7 +7,7 @@
 use super::bounded::{Bounded, Row};
 use super::cohort::{Alarm, HALF_LIFE, Newcomer};
 use super::gate::Gate;
-use super::lockstep;
+use super::lockstep::{self, Traces};
 use super::people::Met;
 use super::repeats::{AGAIN, INSISTS, LOOP, Repeaters, TOOLS_MAX, WINDOW_SECS};
 use super::sighting::{Sighting, Viewer};
@@ -51,6 +51,8 @@ pub(super) struct Usual {
 /// A viewer in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seat {
+    /// In which [room](RoomState::number): one that was forgotten and comes again has no seats.
+    room: u32,
     first: u32,
     window_at: u32,
     counted_at: u32,
@@ -76,6 +78,7 @@ pub(super) struct RoomState {
     pub(super) gate: Gate,
     viewers: u32,
     logged: u64,
+    traces: Traces,
     repeaters: Option<Box<Repeaters>>,
     pardoned_until: u32,
     pub(super) alarm: Option<Box<Alarm>>,
@@ -122,6 +125,7 @@ pub(super) struct Booked {
 
 pub(super) struct Rooms {
     states: Bounded<Subject, RoomState>,
+    /// By the room's short name: it need not be found first to look for a seat in it.
     seats: Bounded<(u32, Viewer), Seat>,
     log: Row<Logged>,
     log_max: usize,
@@ -174,6 +178,12 @@ impl Rooms {
         now_ms: u64,
     ) -> (Arrival, Booked) {
         let now = (now_ms / 1_000) as u32;
+        // What is waited for is memory: for both at once.
+        let key = (sighting.short, sighting.viewer);
+        let seat = self.seats.look_up(key);
+        if met.is_first {
+            self.seats.foresee();
+        }
         let at = self.enter(sighting.subject, Gate::new(now_ms, usual.started_ms));
         let state = self.states.at_mut(at);
         if state.gate.drain(&settings.gate, now_ms) {
@@ -187,11 +197,11 @@ impl Rooms {
         let onset = state.gate.onset();
 
         // The seat.
-        let key = (state.number, sighting.viewer);
         let tool = 1u8 << (sighting.profile.fingerprint.0 % 8);
-        let seat_at = self.seats.place(&key);
-        let seat_before = seat_at.map(|at| *self.seats.at(at));
+        let seat_at = self.seats.found(&seat);
+        let seat_before = seat_at.map(|at| *self.seats.at(at)).filter(|seat| seat.room == state.number);
         let fresh = Seat {
+            room: state.number,
             first: now,
             window_at: now,
             counted_at: now,
@@ -285,7 +295,8 @@ impl Rooms {
         }
         let is_calm = is_pardoned || state.alarm.is_none() && !too_many;
         let logged = state.logged;
-        if booked.newcomer.is_some() && booked.is_stranger && met.meetings.len() >= lockstep::MEETINGS_MIN {
+        if booked.newcomer.is_some() && booked.is_stranger && state.traces.may_hold_companions(&met.meetings)
+        {
             booked.companions = self.companions(logged, &newcomer);
         }
         let state = self.states.at_mut(at);
@@ -336,7 +347,9 @@ impl Rooms {
     /// Notes a newcomer in the log.
     fn log_newcomer(&mut self, at: usize, booked: &mut Booked) {
         if let Some(newcomer) = booked.newcomer {
-            let before = std::mem::replace(&mut self.states.at_mut(at).logged, self.next_logged);
+            let state = self.states.at_mut(at);
+            let before = std::mem::replace(&mut state.logged, self.next_logged);
+            state.traces.note(&newcomer.meetings);
             booked.logged = self.next_logged;
             self.note(Logged { newcomer, before });
         }
@@ -397,6 +410,7 @@ impl Rooms {
                 gate,
                 viewers: 0,
                 logged: 0,
+                traces: Traces::default(),
                 repeaters: None,
                 pardoned_until: 0,
                 alarm: None,
@@ -511,7 +525,8 @@ impl Rooms {
 
     /// The viewer gets in.
     pub(super) fn seat(&mut self, sighting: &Sighting, booked: &Booked) {
-        if let Some(seat) = self.seats.get_mut(&(booked.number, sighting.viewer)) {
+        let seat = self.seats.get_mut(&(sighting.short, sighting.viewer));
+        if let Some(seat) = seat.filter(|seat| seat.room == booked.number) {
             seat.is_admitted = true;
         }
     }
@@ -525,9 +540,9 @@ impl Rooms {
 
     /// Takes back what a request counted that got no good answer.
     pub(super) fn take_back(&mut self, sighting: &Sighting, booked: &Booked) {
-        let key = (booked.number, sighting.viewer);
+        let key = (sighting.short, sighting.viewer);
         // By one, and not to what it was before: others of the same viewer may have come since.
-        if let Some(seat) = self.seats.get_mut(&key) {
+        if let Some(seat) = self.seats.get_mut(&key).filter(|seat| seat.room == booked.number) {
             seat.times = seat.times.saturating_sub(1);
             if seat.times == 0 && booked.seat_before.is_none_or(|before| !before.is_admitted) {
                 self.seats.remove(&key);

@@ -342,6 +342,31 @@ fn what_an_operator_pardons_is_not_what_is_ordinary() {
     assert!(elsewhere < 30, "{elsewhere} of the pardoned program got into another room");
 }
 
+#[test]
+fn what_was_carried_from_a_room_is_forgotten_with_its_pardon() {
+    let carried_elsewhere = |is_pardoned: bool| {
+        // Who is convicted does not get as far; and of the same moves, which are the stronger evidence, and what is carried only
+        // one counts.
+        let more = "[viewbot.ladder]\ndeny-bits = 20\n[viewbot.evidence]\npool-chain = [0, 0]\n";
+        let mut world = World::with("throttle", more, 1);
+        world.warm_up();
+        world.attack(300);
+        if is_pardoned {
+            world.engine.viewbot().pardon(ROOM, Duration::from_secs(3_600), world.now);
+        }
+        let carried =
+            |world: &World| world.engine.viewbot().counts().of_evidence(ViewbotMode::Throttle, Kind::Carried);
+        let before = carried(&world);
+        for bot in 0..300 {
+            world.ask(asks(Room::Id(7_000_000_000_000_000_002), bot_at(bot), "curl/8.0"));
+            world.wait(100);
+        }
+        carried(&world) - before
+    };
+    assert!(carried_elsewhere(false) > 100, "{}", carried_elsewhere(false));
+    assert_eq!(carried_elsewhere(true), 0);
+}
+
 /// A gateway with a dozen rooms, all of them busy: none is ever calm by the floor, and each is by its own baseline.
 #[test]
 fn few_busy_rooms_are_no_attack() {

@@ -152,15 +152,22 @@ impl Learning {
     /// The key of a stranger, if it is now seen to be an app's.
     fn new_app(&mut self, sighting: &Sighting) -> Option<KeyNumber> {
         let (key, halvings) = (sighting.key?, self.halvings);
-        let (uses, _) =
-            self.keys.entry(key, || KeyUse { halvings, ..KeyUse::default() }, |_, uses| uses.worth());
+        let subnet = mix(sighting.subnet.to_number(), 0);
+        // With its first use, so that it is worth as much as another that was used once: else all in a full table would be worth
+        // more, and dozens be looked at for each new key.
+        let first = || {
+            let mut uses = KeyUse { halvings, ..KeyUse::default() };
+            uses.note(sighting.short, subnet);
+            uses
+        };
+        let (uses, _) = self.keys.entry(key, first, |_, uses| uses.worth());
         if uses.is_app() {
             return None;
         }
         if uses.halvings != halvings {
             *uses = KeyUse { halvings, ..KeyUse::default() };
         }
-        uses.note(sighting.short, mix(sighting.subnet.to_number(), 0));
+        uses.note(sighting.short, subnet);
         uses.is_app().then_some(key)
     }
 

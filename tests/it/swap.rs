@@ -35,6 +35,8 @@ fn limit(gateway: &Gateway) -> u64 {
 
 fn becomes(gateway: &Gateway, expected: u64) {
     gateway.wait_until(&format!("a limit of {expected}"), |gateway| limit(gateway) == expected);
+    // Requests see a set before it is told of; who takes it answers this only when it is done with it.
+    assert_eq!(operate(gateway, "GET", "/policies").0, 200);
 }
 
 /// Writes as an editor does that is careful: beside the file, then over it.

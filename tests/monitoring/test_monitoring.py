@@ -493,7 +493,8 @@ class Monitoring(unittest.TestCase):
         # All of the last five minutes failed: 200 times what one in 200 allows.
         self.assertAlmostEqual(broken["overview: Failures against the budget/0"]["signgate"], 200, delta=0.01)
         # By both of them in turn, as long as the budget of retries lasts.
-        self.assertTrue(1 <= broken["generators: Asked for one request"][""] <= 2.1, broken)
+        # A quotient of two rates: the last bit may be missing.
+        self.assertTrue(0.999 <= broken["generators: Asked for one request"][""] <= 2.1, broken)
         self.assertEqual(broken["policy-and-quotas: The files are in force"], {"": 0})
 
     def test_panels_show_a_canary_that_was_rolled_back(self) -> None:

@@ -28,8 +28,8 @@ def arguments() -> argparse.Namespace:
     look.add_argument("--functions", type=int, default=0, metavar="N", help="show the N functions that take most")
     look.add_argument("--no-io", action="store_true", help="leave the I/O calls out: faster, and needs no strace")
     held = verbs.add_parser("gate", help="hold instructions per request against the stored figures")
-    verbs.add_parser("train", help="only drive the gateway in SIGNGATE_BIN through all that is measured: for deploy/build")
     held.add_argument("--update", action="store_true", help="store what is measured now")
+    verbs.add_parser("train", help="only drive the gateway in SIGNGATE_BIN through all that is measured: for deploy/build")
     return parser.parse_args()
 
 

@@ -292,6 +292,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Conversation<'c, S> {
             body = b"";
         }
         let mut start = &text[..];
+        // What came together is answered together.
         after_the_others().await;
         let written = poll_fn(|cx| {
             while !(start.is_empty() && body.is_empty()) {

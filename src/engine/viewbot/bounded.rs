@@ -194,7 +194,7 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         self.enter_looked_up(&self.look_up(key), make, worth)
     }
 
-    /// The same of an entry that was looked up.
+    /// The same of an entry that was looked up, and the table not changed since: else it could be entered twice.
     pub(super) fn enter_looked_up(
         &mut self,
         look_up: &LookUp<K>,
@@ -205,6 +205,7 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
             return (at, false);
         }
         let LookUp { key, hash, .. } = *look_up;
+        debug_assert!(self.place(&key).is_none(), "the table was changed after the look-up");
         let at = if self.has_room() {
             self.row.push((key, make()));
             self.row.len() - 1

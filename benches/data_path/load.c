@@ -4,7 +4,7 @@
  *
  * Closed loop: a connection sends its next request when it has its answer. The head is a text of 528 bytes in which only
  * fixed slots are written, so that this program costs next to nothing beside what it measures. Prints one line of
- * JSON: how many answers of which status, bytes, reconnects, seconds. Keys rotate from FIRST. */
+ * JSON: how many answers of which status, bytes, reconnects, seconds. The requests of one gateway go on from FIRST. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,7 +45,8 @@ struct connection {
 static struct connection connections[CONNECTIONS_MAX];
 static struct sockaddr_in server;
 static int poller, open_requests;
-static uint32_t keys, next_key;
+static uint32_t keys;
+static uint64_t next_request;
 static long left, answered, reconnects, statuses[600];
 static unsigned long long bytes;
 static char *key_texts;
@@ -78,11 +79,11 @@ static void ask(struct connection *c) {
     if (left == 0) return;
     left--;
     open_requests++;
-    uint32_t n = next_key;
-    next_key = n + 1 == keys ? 0 : n + 1;
+    uint64_t turn = next_request / keys;
+    uint32_t n = (uint32_t)(next_request++ % keys);
     memcpy(c->head + key_slot, key_texts + (size_t)n * KEY_LENGTH, KEY_LENGTH);
     address_text(n, c->head + address_slot);
-    room_text(n, c->head + room_slot);
+    room_text(n, keys, turn, c->head + room_slot);
     send_head(c);
 }
 
@@ -128,7 +129,7 @@ int main(int count, char **words) {
     left = atol(words[2]);
     int wanted = atoi(words[3]);
     keys = (uint32_t)atol(words[4]);
-    next_key = count > 5 ? (uint32_t)atol(words[5]) % keys : 0;
+    next_request = count > 5 ? strtoull(words[5], NULL, 10) : 0;
     if (wanted < 1 || wanted > CONNECTIONS_MAX || keys < 1 || keys > 1000000) {
         fprintf(stderr, "load: 1 to %d connections, 1 to 1000000 keys\n", CONNECTIONS_MAX);
         return 2;

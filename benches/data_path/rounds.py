@@ -75,7 +75,8 @@ def compare(comparison: Comparison, rounds: int, requests: int) -> list[Cost]:
             order = list(enumerate(running))
             for place, (kind, proxy, home) in order if number % 2 == 0 else reversed(order):
                 before = cpu_seconds(proxy.process.pid)
-                answers = work.load(proxy.port, requests, kind.keys, beside, number * requests % kind.keys)
+                first = comparison.warm_up + number * requests
+                answers = work.load(proxy.port, requests, kind.keys, beside, first)
                 after = cpu_seconds(proxy.process.pid)
                 # nginx and HAProxy admit a few again as time passes.
                 work.expect(answers, kind.status, requests // 50 if kind.refuse else 0)

@@ -1,13 +1,14 @@
-/* What the load, the policy and the other proxies' configurations have in common: key `n`, address `n`, room `n`.
+/* What the load, the policy and the other proxies' configurations have in common: the key and the address of caller `n`, and
+ * the room that it asks for.
  *
- * Every text has a fixed length, so that each request's head has the same number of bytes, and hangs on `n` alone, so
+ * Every text has a fixed length, so that each request's head has the same number of bytes, and hangs on numbers alone, so
  * that the program which writes policies (keys.c) and the one which sends requests (load.c) agree without a file. */
 #ifndef WORK_H
 #define WORK_H
 
 #include <stdint.h>
 
-enum { KEY_LENGTH = 43, ADDRESS_LENGTH = 15, ROOM_LENGTH = 19, ROOMS = 1000 };
+enum { KEY_LENGTH = 43, ADDRESS_LENGTH = 15, ROOM_LENGTH = 19 };
 
 /* Steele, Lea, Flood 2014: enough to make keys that look random. */
 static inline uint64_t splitmix(uint64_t *state) {
@@ -41,8 +42,15 @@ static inline void address_text(uint32_t n, char out[ADDRESS_LENGTH]) {
     out[3] = out[7] = out[11] = '.';
 }
 
-static inline void room_text(uint32_t n, char out[ROOM_LENGTH]) {
-    uint64_t room = 7300000000000000000ULL + n % ROOMS;
+/* Calm traffic, whose every request is to be admitted without a finding: five callers in a room, each of them asks for it six
+ * times, as tools do that reconnect, and goes on to a next one with others than before. A caller that asked for one room
+ * without end would be found to repeat itself, and a room that everybody comes to, to be attacked. */
+enum { CALLERS_PER_ROOM = 5, TIMES_PER_ROOM = 6 };
+
+/* What caller `n` of `callers` asks for when all have asked `turn` times. */
+static inline void room_text(uint32_t n, uint32_t callers, uint64_t turn, char out[ROOM_LENGTH]) {
+    uint64_t stage = turn / TIMES_PER_ROOM, rooms = callers / CALLERS_PER_ROOM + 1;
+    uint64_t room = 7300000000000000000ULL + stage * rooms + (n % rooms + n / rooms * stage * 37) % rooms;
     for (int i = ROOM_LENGTH - 1; i >= 0; i--, room /= 10) out[i] = (char)('0' + room % 10);
 }
 

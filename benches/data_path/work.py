@@ -107,7 +107,7 @@ def silent_port() -> int:
 
 
 def load(port: int, count: int, keys: int, core: int | None, first: int = 0) -> dict:
-    """Sends `count` requests of the keys `first`, `first` + 1, ... of `keys` and says what came back."""
+    """Sends the requests `first`, `first` + 1, ... of `keys` callers who take turns, and says what came back."""
     command = on_core(core, [BUILT / "load", port, count, CONNECTIONS, keys, first])
     child = start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     said, complaint = child.communicate()

@@ -4,6 +4,7 @@
 //! things be mixed up. The one clock of the program is [`time::Clock`]; everything else is handed a [`time::Timestamp`].
 //! Read [`subject`] first: it says per what the engine counts.
 
+pub mod buffer;
 pub mod header;
 pub mod host;
 pub mod id;

@@ -8,6 +8,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::StatusCode;
 
+use crate::base::buffer::Buffer;
 use crate::base::header::is_value;
 use crate::base::request_id::RequestId;
 use crate::base::time::Timestamp;
@@ -82,8 +83,9 @@ fields! {
     RateLimit = "ratelimit",
 }
 
-/// Room for most headers at once, and little enough for an allocator's short way.
-const BYTES: usize = 768;
+/// In front of the lines there is room for a status line, so that neither has to move when it is known. The longest of those that
+/// have a name has 48 bytes.
+const START_BYTES: usize = 64;
 
 /// An answer of the gateway, whole.
 #[derive(Debug)]
@@ -99,17 +101,18 @@ pub struct Answer {
 }
 
 /// The header, while it is written and until it is sent.
-#[derive(Debug)]
 pub struct Head {
-    /// The lines as they go over the wire.
-    text: Vec<u8>,
+    /// The lines as they go over the wire, behind [`START_BYTES`].
+    text: Buffer,
     /// A bit for each field that stands there.
     present: u32,
 }
 
 impl Default for Head {
     fn default() -> Self {
-        Self { text: Vec::with_capacity(BYTES), present: 0 }
+        let mut text = Buffer::new();
+        text.resize(START_BYTES, b' ');
+        Self { text, present: 0 }
     }
 }
 
@@ -161,7 +164,7 @@ impl Head {
     }
 
     fn remove(&mut self, field: Field) {
-        let mut start = 0;
+        let mut start = START_BYTES;
         while start < self.text.len() {
             let rest = &self.text[start..];
             let end = start + rest.windows(2).position(|two| two == b"\r\n").map_or(rest.len(), |at| at + 2);
@@ -176,19 +179,41 @@ impl Head {
 
     /// The lines as they go over the wire, each with its end.
     pub fn lines(&self) -> &[u8] {
-        &self.text
+        &self.text[START_BYTES..]
+    }
+
+    /// Puts a status line in front of the lines. Gives what they stand in, for more to be written behind them, and where in it
+    /// the answer begins.
+    pub fn begin(self, status: StatusCode) -> (Buffer, usize) {
+        let mut text = self.text;
+        let name = status.canonical_reason().unwrap_or_default();
+        let parts = [b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", name.as_bytes(), b"\r\n"];
+        let start = START_BYTES - parts.iter().map(|part| part.len()).sum::<usize>();
+        let mut at = start;
+        for part in parts {
+            text[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        (text, start)
     }
 
     /// As a map, for tests.
     #[cfg(test)]
     pub fn to_map(&self) -> http::HeaderMap {
-        let text = std::str::from_utf8(&self.text).expect("text");
+        let text = std::str::from_utf8(self.lines()).expect("text");
         let line = |line: &str| {
             let (name, value) = line.split_once(": ").expect("a line");
             let name = http::HeaderName::from_bytes(name.as_bytes()).expect("a name");
             (name, http::HeaderValue::from_str(value).expect("a value"))
         };
         text.split_terminator("\r\n").map(line).collect()
+    }
+}
+
+/// Never what is in it: a line may be a session.
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(Field::ALL.iter().filter(|field| self.has(**field))).finish()
     }
 }
 
@@ -235,6 +260,19 @@ mod tests {
         let headers = head.to_map();
         assert_eq!(headers.len(), 1);
         assert_eq!(headers["x-room-id"], "7");
+    }
+
+    #[test]
+    fn every_status_line_fits_in_front() {
+        for status in 100..1000 {
+            let status = StatusCode::from_u16(status).unwrap();
+            let mut head = Head::new();
+            head.set_number(Field::RetryAfter, 41);
+            let (text, start) = head.begin(status);
+            let name = status.canonical_reason().unwrap_or_default();
+            let expected = format!("HTTP/1.1 {} {name}\r\nretry-after: 41\r\n", status.as_u16());
+            assert_eq!(&text[start..], expected.as_bytes());
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{
     counts::Deadline,
     framing::{Framing, Position, RequestHead},
     inbound::Inbound,
-    outbound::write_head,
+    outbound::Outbound,
     proxy_protocol::{Preface, read_preface},
     thread::Stage,
     violation::Violation,
@@ -27,8 +27,6 @@ use crate::dialect::head::Answer;
 
 /// How much of the requests after the current one is read before their turn.
 const AHEAD_BYTES_MAX: usize = 16 << 10;
-/// A body of up to so many bytes is written from one buffer with its head; a larger one stays where it is.
-const COPIED_BYTES_MAX: usize = 8 << 10;
 /// How much is read and thrown away after the last answer, so that a client that is still sending can read it.
 const LINGER_BYTES_MAX: usize = 512 << 10;
 /// What a client waits for that does not send its body at once (RFC 9110 section 15.2.1).
@@ -276,36 +274,28 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Conversation<'c, S> {
     /// Writes an answer.
     pub(super) async fn say(
         &mut self,
-        answer: &Answer,
+        answer: Answer,
         head: Option<RequestHead<'_>>,
         closes: bool,
     ) -> io::Result<()> {
-        let thread = &self.state.thread;
         self.state.enter(Phase::Serving);
-        let mut text = thread.spare_outbound();
-        write_head(&mut text, answer, &thread.date(answer.time), head, closes);
-        // RFC 9110 section 9.3.2: the answer to HEAD ends with its header.
-        let has_body = head.is_none_or(|head| head.method() != "HEAD");
-        let mut body = if has_body { &answer.body[..] } else { b"" };
-        if body.len() <= COPIED_BYTES_MAX {
-            text.extend_from_slice(body);
-            body = b"";
-        }
-        let mut start = &text[..];
+        let date = self.state.thread.date(answer.time);
+        let mut outbound = Outbound::new(answer, &date, head, closes);
+        drop(date);
         // What came together is answered together.
         after_the_others().await;
         let written = poll_fn(|cx| {
-            while !(start.is_empty() && body.is_empty()) {
-                let length = ready!(self.poll_write(cx, start, body))?;
-                let of_start = length.min(start.len());
-                start = &start[of_start..];
-                body = &body[length - of_start..];
+            loop {
+                let (text, body) = outbound.left();
+                if text.is_empty() && body.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                let length = ready!(self.poll_write(cx, text, body))?;
+                outbound.advance(length);
             }
-            Poll::Ready(Ok(()))
         })
         .await;
         self.state.written();
-        self.state.thread.keep_outbound(text);
         written
     }
 

@@ -68,8 +68,7 @@ where
         };
         let Some(answer) = answer else { break Parting::Lost };
         let closes = conversation.closes_after(request.ok());
-        let written = conversation.say(&answer, request.ok(), closes).await;
-        drop(answer);
+        let written = conversation.say(answer, request.ok(), closes).await;
         state.thread.keep_inbound(head);
         match written {
             Ok(()) if closes => break Parting::Answered,

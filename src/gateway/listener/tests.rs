@@ -387,7 +387,7 @@ paused_tests! {
         let ask = async |client: &mut DuplexStream| {
             client.write_all(&get("/a")).await.unwrap();
             read_until(client, "/a").await;
-            assert_eq!(thread.spares(), (1, 1));
+            assert_eq!(thread.spares(), 1);
         };
         let (mut one, _first) = connect();
         ask(&mut one).await;

@@ -46,15 +46,11 @@ pub struct ListenerThread {
     connections: RefCell<Connections>,
     ids: Box<dyn Fn() -> RequestId>,
     inbounds: RefCell<Vec<Inbound>>,
-    outbounds: RefCell<Vec<Vec<u8>>>,
     date: RefCell<Date>,
 }
 
-/// So much memory of either kind is kept for whoever reads or writes next.
+/// So much memory is kept for whoever reads next.
 const SPARES_MAX: usize = 64;
-
-/// Memory that an unusual answer made larger is not kept.
-const OUTBOUND_BYTES_KEPT: usize = 16 << 10;
 
 /// A second, and how an answer tells it.
 #[derive(Default)]
@@ -88,7 +84,6 @@ impl ListenerThread {
             stage: Cell::new(Stage::Open),
             connections: RefCell::default(),
             inbounds: RefCell::default(),
-            outbounds: RefCell::default(),
             date: RefCell::default(),
         })
     }
@@ -107,24 +102,10 @@ impl ListenerThread {
         }
     }
 
-    /// Memory for an answer.
-    pub(super) fn spare_outbound(&self) -> Vec<u8> {
-        self.outbounds.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// Takes it back.
-    pub(super) fn keep_outbound(&self, mut outbound: Vec<u8>) {
-        outbound.clear();
-        let mut outbounds = self.outbounds.borrow_mut();
-        if outbound.capacity() <= OUTBOUND_BYTES_KEPT && outbounds.len() < SPARES_MAX {
-            outbounds.push(outbound);
-        }
-    }
-
-    /// How much memory of either kind is kept.
+    /// How much such memory is kept.
     #[cfg(test)]
-    pub(super) fn spares(&self) -> (usize, usize) {
-        (self.inbounds.borrow().len(), self.outbounds.borrow().len())
+    pub(super) fn spares(&self) -> usize {
+        self.inbounds.borrow().len()
     }
 
     /// How a `Date` tells this time; written anew once a second.

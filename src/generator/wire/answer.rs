@@ -69,7 +69,7 @@ impl Span {
 
 /// A generator's answer, complete.
 ///
-/// One allocation holds the wanted headers' values and, after them, the body; it is freed when the answer and every
+/// One piece of memory holds the wanted headers' values and, after them, the body; it is given back when the answer and every
 /// [`Bytes`] taken from it are gone.
 #[derive(Clone)]
 pub struct Answer {

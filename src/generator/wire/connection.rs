@@ -12,32 +12,7 @@ use super::alarm::Alarm;
 use super::answer::Answer;
 use super::error::{Phase, WireError};
 use super::parse::AnswerParser;
-
-/// Bytes that the input buffer starts with and goes back to. A head and a small answer fit; of a large one the rest is
-/// read directly to where it stays.
-const INPUT_BYTES: usize = 8 * 1024;
-
-/// Bytes of output that a buffer may keep between requests.
-const OUTPUT_BYTES_KEPT: usize = 16 * 1024;
-
-/// The memory of one exchange. The pool keeps them, not the connections: idle ones need none. Not `Debug`: keys and
-/// sessions pass through.
-#[derive(Default)]
-pub(super) struct Buffers {
-    /// The request, whole.
-    pub(super) output: Vec<u8>,
-    input: Vec<u8>,
-}
-
-impl Buffers {
-    /// Empties them, and gives back what an unusual exchange made them grow to.
-    pub(super) fn reset(&mut self) {
-        self.output.clear();
-        self.output.shrink_to(OUTPUT_BYTES_KEPT);
-        self.input.clear();
-        self.input.shrink_to(INPUT_BYTES);
-    }
-}
+use crate::base::buffer::Buffer;
 
 /// Whether another request may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,20 +48,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         look.poll(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
-    /// Sends `buffers.output` and reads the answer.
+    /// Sends `request`, whole, and reads the answer.
     ///
     /// After an error, or if the future is dropped half-way, the connection must not be used again.
     pub(super) async fn exchange(
         &mut self,
-        buffers: &mut Buffers,
-        mut parser: AnswerParser,
+        request: &[u8],
+        parser: AnswerParser,
         deadline: Instant,
     ) -> Result<(Answer, Afterwards), WireError> {
         self.alarm.set(deadline);
-        let Buffers { output, input } = buffers;
         let stream = &mut self.stream;
         let written = self.alarm.bound(async {
-            stream.write_all(output).await?;
+            stream.write_all(request).await?;
             // TLS holds records back until it is told.
             stream.flush().await
         });
@@ -96,15 +70,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(Ok(())) => {}
         }
 
-        input.clear();
+        // An answer that comes whole stays in it; of a large one the rest is read directly to where it stays.
+        let (mut parser, mut input) = (parser.staying(), Buffer::new());
         // Of the input, what the parser has taken already.
         let mut taken = 0;
         while !parser.is_complete() {
             let read = if let Some(mut window) = parser.window() {
                 self.alarm.bound(self.stream.read_buf(&mut window)).await
             } else {
-                make_room(input, &mut taken);
-                self.alarm.bound(self.stream.read_buf(input)).await
+                make_room(&mut input, &mut taken);
+                self.alarm.bound(self.stream.read_buf(&mut *input)).await
             };
             match read {
                 Err(_elapsed) => {
@@ -126,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Afterwards::Close
         };
         // The loop ends with a complete answer only.
-        let answer = parser.into_answer().ok_or(WireError::CutShort)?;
+        let answer = parser.into_answer_in(|| input).ok_or(WireError::CutShort)?;
         Ok((answer, afterwards))
     }
 }
@@ -137,9 +112,7 @@ fn make_room(input: &mut Vec<u8>, taken: &mut usize) {
         input.drain(..*taken);
         *taken = 0;
     }
-    if input.capacity() < INPUT_BYTES {
-        input.reserve_exact(INPUT_BYTES - input.len());
-    } else if input.len() == input.capacity() {
+    if input.len() == input.capacity() {
         // Bounded by the limits of a head and of trailers, beyond which the parser refuses.
         input.reserve(input.len());
     }

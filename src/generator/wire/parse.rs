@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use bytes::BufMut;
+use bytes::{BufMut, Bytes};
 use http::StatusCode;
 
 use super::answer::{Answer, Span, WANTED_MAX, Wanted};
@@ -14,6 +14,7 @@ use super::chunk::{book_extension, read_chunk_line, read_trailers};
 use super::error::{Malformed, TooLarge, WireError};
 use super::head::{Framing, Head, HeadRead, may_have_ended, read_head};
 use super::request::Method;
+use crate::base::buffer::Buffer;
 
 /// How much a generator may say. Everything is bounded; a body's bytes are held in memory until it is judged.
 #[derive(Clone, Copy, Debug)]
@@ -86,9 +87,13 @@ pub struct AnswerParser {
     keep_alive: bool,
     idle_hint: Option<Duration>,
     spans: [Span; WANTED_MAX],
-    /// The wanted headers' values, then the body.
+    /// The wanted headers' values, then the body; empty where all of them lie where they were read to.
     store: Vec<u8>,
     body_start: usize,
+    /// Whether the caller gives away what it has read with [`Self::into_answer_in`].
+    may_stay: bool,
+    /// Whether the whole answer lies where it was read to, and is to stay there.
+    stays: bool,
 }
 
 /// Where it stands, never what it has read.
@@ -118,7 +123,16 @@ impl AnswerParser {
             spans: [Span::ABSENT; WANTED_MAX],
             store: Vec::new(),
             body_start: 0,
+            may_stay: false,
+            stays: false,
         }
+    }
+
+    /// The same for a caller that gives away what it has read, all in one piece from the answer's first byte. An answer that came
+    /// whole is not copied then.
+    pub(super) fn staying(mut self) -> Self {
+        self.may_stay = true;
+        self
     }
 
     /// Takes what it can from the front of `input` and says how many bytes that were.
@@ -225,10 +239,29 @@ impl AnswerParser {
                 Ok(Some(len))
             }
             HeadRead::Final(head) => {
+                let whole =
+                    matches!(head.framing, Framing::Length(length) if head.len + length == input.len());
+                if whole && self.may_stay && self.interims == 0 {
+                    self.leave(&head, input);
+                    return Ok(Some(input.len()));
+                }
                 self.keep(&head);
                 Ok(Some(head.len))
             }
         }
+    }
+
+    /// Takes note of an answer that is whole, head and body, and stays where it is.
+    fn leave(&mut self, head: &Head<'_>, input: &[u8]) {
+        (self.status, self.keep_alive, self.idle_hint) = (head.status, head.keep_alive, head.idle_hint);
+        for (span, value) in self.spans.iter_mut().zip(&head.values) {
+            if let Some(value) = value {
+                let start = (value.as_ptr().addr() - input.as_ptr().addr()) as u32;
+                *span = Span { start, end: start + value.len() as u32 };
+            }
+        }
+        self.body_start = head.len;
+        (self.stays, self.state) = (true, State::Done);
     }
 
     /// Keeps what the answer needs of its head, in a store with room for the body where its length is known.
@@ -338,11 +371,16 @@ impl AnswerParser {
 
     /// The answer, if it is complete.
     pub fn into_answer(self) -> Option<Answer> {
+        self.into_answer_in(Buffer::new)
+    }
+
+    /// The same for whoever asked that it [stay](Self::staying) where it was read to: in `input`.
+    pub(super) fn into_answer_in(self, input: impl FnOnce() -> Buffer) -> Option<Answer> {
         self.is_complete().then(|| Answer {
             status: self.status,
             wanted: self.wanted,
             spans: self.spans,
-            bytes: self.store.into(),
+            bytes: if self.stays { Bytes::from_owner(input()) } else { self.store.into() },
             body_start: self.body_start,
         })
     }

@@ -13,16 +13,14 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answer, Wanted};
-use super::connection::{Afterwards, Buffers, Connection};
+use super::connection::{Afterwards, Connection};
 use super::error::{NotConnected, Phase, WireError};
 use super::origin::Origin;
 use super::parse::{AnswerParser, Limits};
 use super::request::{Repeat, Request};
 use super::stream::Stream;
+use crate::base::buffer::Buffer;
 use crate::base::turn::after_the_others;
-
-/// How many sets of buffers are kept for the next requests.
-const SPARE_BUFFERS_MAX: usize = 64;
 
 /// How a pool treats its generator.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +69,6 @@ pub struct Pool {
     settings: Settings,
     /// The youngest last.
     idle: RefCell<VecDeque<Link>>,
-    spare: RefCell<Vec<Buffers>>,
     /// Which of the addresses was good last.
     preferred: Cell<Option<SocketAddr>>,
     resolve_at: Cell<Option<Instant>>,
@@ -95,7 +92,6 @@ impl Pool {
             origin,
             settings,
             idle: RefCell::default(),
-            spare: RefCell::default(),
             preferred: Cell::new(None),
             resolve_at: Cell::new(None),
             counts: Cell::default(),
@@ -120,24 +116,17 @@ impl Pool {
         if self.resolve_at.get().is_none_or(|due| due <= now) {
             self.resolve(now);
         }
-        let mut buffers = self.spare.borrow_mut().pop().unwrap_or_default();
-        let written = request.write_to(&mut buffers.output, self.origin.authority(), self.origin.base_path());
-        let result = match written {
-            Ok(()) => self.send_written(request, &mut buffers, now, deadline).await,
+        let mut written = Buffer::new();
+        match request.write_to(&mut written, self.origin.authority(), self.origin.base_path()) {
+            Ok(()) => self.send_written(request, &written, now, deadline).await,
             Err(why) => Err(WireError::Unsendable(why)),
-        };
-        buffers.reset();
-        let mut spare = self.spare.borrow_mut();
-        if spare.len() < SPARE_BUFFERS_MAX {
-            spare.push(buffers);
         }
-        result
     }
 
     async fn send_written(
         &self,
         request: &Request<'_>,
-        buffers: &mut Buffers,
+        written: &[u8],
         now: Instant,
         deadline: Instant,
     ) -> Result<Answer, WireError> {
@@ -147,25 +136,25 @@ impl Pool {
             && let Some(link) = self.take_idle(now)
         {
             self.count(|counts| counts.reused += 1);
-            match self.exchange(link, request, buffers, deadline).await {
+            match self.exchange(link, request, written, deadline).await {
                 Err(WireError::ClosedEarly) => self.count(|counts| counts.stale += 1),
                 result => return result,
             }
         }
         let link = self.dial(deadline).await?;
         self.count(|counts| counts.dialled += 1);
-        self.exchange(link, request, buffers, deadline).await
+        self.exchange(link, request, written, deadline).await
     }
 
     async fn exchange(
         &self,
         mut link: Link,
         request: &Request<'_>,
-        buffers: &mut Buffers,
+        written: &[u8],
         deadline: Instant,
     ) -> Result<Answer, WireError> {
         let parser = AnswerParser::new(request.method, self.settings.wanted, self.settings.limits);
-        let (answer, afterwards) = link.connection.exchange(buffers, parser, deadline).await?;
+        let (answer, afterwards) = link.connection.exchange(written, parser, deadline).await?;
         if let Afterwards::Reuse { idle_hint } = afterwards {
             self.put_idle(link, idle_hint);
         }

@@ -3,14 +3,11 @@
 use tokio::io::{DuplexStream, duplex};
 
 use super::*;
+use crate::base::buffer::BUFFER_BYTES;
 use crate::generator::wire::{Limits, Method, TooLarge, Wanted};
 
 fn parser() -> AnswerParser {
     AnswerParser::new(Method::Get, Wanted::NONE, Limits::default())
-}
-
-fn asking(request: &[u8]) -> Buffers {
-    Buffers { output: request.to_vec(), input: Vec::new() }
 }
 
 /// A connection whose other end takes `room` unread bytes, and a deadline in a second.
@@ -24,13 +21,13 @@ fn connected(room: usize) -> (Connection<DuplexStream>, DuplexStream, Instant) {
 async fn exchange_with(answer: &[u8]) -> Result<(Answer, Afterwards), WireError> {
     let (mut connection, mut far, deadline) = connected(1024);
     far.write_all(answer).await.unwrap();
-    connection.exchange(&mut asking(b"x"), parser(), deadline).await
+    connection.exchange(b"x", parser(), deadline).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_names_the_phase() {
     let (mut connection, _far, deadline) = connected(16);
-    let long = connection.exchange(&mut asking(&[b'x'; 17]), parser(), deadline).await;
+    let long = connection.exchange(&[b'x'; 17], parser(), deadline).await;
     assert_eq!(long.err(), Some(WireError::TimedOut(Phase::Write)));
     assert_eq!(Instant::now(), deadline);
 
@@ -59,14 +56,40 @@ async fn a_trickle_does_not_move_the_deadline() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let mut buffers = asking(b"x");
     tokio::select! {
-        result = connection.exchange(&mut buffers, parser(), deadline) => {
+        result = connection.exchange(b"x", parser(), deadline) => {
             assert_eq!(result.err(), Some(WireError::TimedOut(Phase::Head)));
         }
         () = trickle => panic!("read on beyond the deadline"),
     }
     assert_eq!(Instant::now(), deadline);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_whole_says_the_same_as_one_that_comes_in_pieces() {
+    const WANTED: Wanted = Wanted::new(&["x-room-id", "x-absent"]);
+    let interim = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    let answer = "HTTP/1.1 201 Created\r\nSet-Cookie: a\r\nX-Room-Id: 73\r\nContent-Length: 5\r\n\r\nhello";
+    for pieces in [vec![answer], vec![&answer[..20], &answer[20..]], vec![&answer[..answer.len() - 2], "lo"]]
+    {
+        for early in ["", interim] {
+            let (mut connection, mut far, deadline) = connected(1024);
+            let parser = AnswerParser::new(Method::Get, WANTED, Limits::default());
+            let server = async {
+                far.write_all(early.as_bytes()).await.unwrap();
+                for piece in &pieces {
+                    far.write_all(piece.as_bytes()).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+            };
+            let (result, ()) = tokio::join!(connection.exchange(b"x", parser, deadline), server);
+            let (got, afterwards) = result.unwrap();
+            assert_eq!((got.status().as_u16(), got.body()), (201, &b"hello"[..]));
+            assert_eq!(got.headers().collect::<Vec<_>>(), [("x-room-id", &b"73"[..])]);
+            assert_eq!(afterwards, Afterwards::Reuse { idle_hint: None });
+            assert_eq!(got.into_body(), &b"hello"[..]);
+        }
+    }
 }
 
 #[tokio::test]
@@ -110,7 +133,7 @@ async fn a_task_that_used_up_its_turn_still_notices() {
 #[tokio::test]
 async fn a_body_beyond_the_buffer_is_read_to_its_place_and_not_a_byte_further() {
     let (mut connection, mut far, deadline) = connected(4096);
-    let body = vec![b'b'; 5 * INPUT_BYTES];
+    let body = vec![b'b'; 5 * BUFFER_BYTES];
     let server = async {
         far.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes())
             .await
@@ -118,16 +141,14 @@ async fn a_body_beyond_the_buffer_is_read_to_its_place_and_not_a_byte_further() 
         far.write_all(&body).await.unwrap();
         far.write_all(b"surplus").await.unwrap();
     };
-    let mut buffers = asking(b"x");
-    let (result, ()) = tokio::join!(connection.exchange(&mut buffers, parser(), deadline), server);
+    let (result, ()) = tokio::join!(connection.exchange(b"x", parser(), deadline), server);
     let (answer, _) = result.unwrap();
     assert_eq!(answer.body(), body);
-    assert!(buffers.input.capacity() <= INPUT_BYTES, "the buffer stays small");
     assert!(!connection.is_quiet(), "what was left unread is noticed before the next request");
 }
 
 #[tokio::test]
-async fn a_large_head_and_large_chunks_fit_and_buffers_shrink_again() {
+async fn a_large_head_and_large_chunks_fit() {
     let (mut connection, mut far, deadline) = connected(4096);
     let head =
         format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Long: {}\r\n\r\n", "a".repeat(60_000));
@@ -138,15 +159,10 @@ async fn a_large_head_and_large_chunks_fit_and_buffers_shrink_again() {
         }
         far.write_all(b"0\r\n\r\n").await.unwrap();
     };
-    let mut buffers = asking(b"x");
-    let (result, ()) = tokio::join!(connection.exchange(&mut buffers, parser(), deadline), server);
+    let (result, ()) = tokio::join!(connection.exchange(b"x", parser(), deadline), server);
     let (answer, afterwards) = result.unwrap();
     assert_eq!(answer.body(), vec![b'b'; 99_990]);
     assert_eq!(afterwards, Afterwards::Reuse { idle_hint: None });
-    assert!(buffers.input.capacity() > INPUT_BYTES);
-    buffers.output.reserve(100_000);
-    buffers.reset();
-    assert!(buffers.input.capacity() <= INPUT_BYTES && buffers.output.capacity() <= OUTPUT_BYTES_KEPT);
 }
 
 #[tokio::test]
@@ -158,9 +174,8 @@ async fn an_endless_answer_ends_at_the_limit() {
                 while far.write_all(&[b'H'; 1024]).await.is_ok() {}
             }
         };
-        let mut buffers = asking(b"x");
         let client = async {
-            let result = connection.exchange(&mut buffers, parser(), deadline).await;
+            let result = connection.exchange(b"x", parser(), deadline).await;
             drop(connection);
             result
         };
@@ -184,7 +199,7 @@ async fn only_an_answer_without_any_byte_was_closed_early() {
         let (mut connection, mut far, deadline) = connected(1024);
         far.write_all(answer).await.unwrap();
         far.shutdown().await.unwrap();
-        let result = connection.exchange(&mut asking(b"x"), parser(), deadline).await;
+        let result = connection.exchange(b"x", parser(), deadline).await;
         assert_eq!(result.err(), Some(error), "{answer:?}");
     }
 }

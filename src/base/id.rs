@@ -1,7 +1,11 @@
 //! Names: of accounts, keys, tiers and rules. Cheap to clone, compared by their text.
+//!
+//! One of up to 23 bytes, as nearly all are, lies in place: whoever has what it names at hand has its name, and waits for no
+//! other memory. A longer one is shared.
 
 use std::fmt;
-use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 /// A name may hold at most so many bytes.
 pub const NAME_BYTES_MAX: usize = 64;
@@ -17,7 +21,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// `None` where [`is_name`] says no.
@@ -39,7 +43,7 @@ macro_rules! name {
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:?}", &*self.0)
+                write!(f, "{:?}", self.0.as_str())
             }
         }
 

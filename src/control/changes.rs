@@ -141,11 +141,12 @@ fn keys(set: &PolicySet) -> BTreeMap<String, String> {
         if key.disabled {
             told.push_str(", disabled");
         }
-        if let Some(expires) = key.expires {
+        if let Some(expires) = key.expires() {
             let _ = write!(told, ", until {expires}");
         }
-        if !key.proxies.is_empty() || !key.rooms.is_empty() {
-            let _ = write!(told, ", bound to {} prefixes and {} rooms", key.proxies.len(), key.rooms.len());
+        if !key.proxies().is_empty() || !key.rooms().is_empty() {
+            let _ =
+                write!(told, ", bound to {} prefixes and {} rooms", key.proxies().len(), key.rooms().len());
         }
         told
     };

@@ -264,7 +264,7 @@ pub(super) fn key_reason(facts: &Facts<'_>, who: &Who<'_>, now: Timestamp) -> Op
         (Credential::Presented(_) | Credential::Unknown, None) => Some(Reason::KeyUnknown),
         (_, None) => None,
         (_, Some(key)) if key.disabled => Some(Reason::KeyDisabled),
-        (_, Some(key)) => match key.expires {
+        (_, Some(key)) => match key.expires() {
             Some(at) if at <= now => Some(Reason::KeyExpired { at }),
             _ if !key.allows_address(facts.client) => Some(Reason::KeyProxy),
             _ if !(key.allows_room(facts.room.as_ref()) || key.allows_room(facts.resolved.as_ref())) => {

@@ -28,8 +28,8 @@ use crate::base::subject::{Scope, Scopes, Subject};
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
 use crate::policy::set::{
-    Account, AccountIndex, Counter, Family, Key, Limit, Mode, Operations, Parts, Rule, RuleIndex, RuleKind,
-    Tier, TierClass, TierIndex, Tiers, WindowLimit, limit_label,
+    Account, AccountIndex, Counter, Family, Key, KeyBounds, Limit, Mode, Operations, Parts, Rule, RuleIndex,
+    RuleKind, Tier, TierClass, TierIndex, Tiers, WindowLimit, limit_label,
 };
 
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -63,15 +63,12 @@ impl Draft {
             for secret in [format!("sg_{account}"), format!("sg_{account}_second")] {
                 parts.keys.push((
                     KeyHash::of(secret.as_bytes()),
-                    Key {
-                        id: KeyId::new(&key).unwrap(),
-                        account: AccountIndex(account),
-                        subject: Subject::text(Scope::Key, &secret),
-                        expires: None,
-                        disabled: false,
-                        proxies: Vec::new(),
-                        rooms: Vec::new(),
-                    },
+                    Key::new(
+                        KeyId::new(&key).unwrap(),
+                        AccountIndex(account),
+                        Subject::text(Scope::Key, &secret),
+                        KeyBounds::default(),
+                    ),
                 ));
             }
         }

@@ -18,8 +18,8 @@ use super::lists::Lists;
 use super::networks::{self, Networks};
 use super::reader::{At, Report};
 use super::set::{
-    Account, AccountIndex, COUNTERS_PER_REQUEST_MAX, Counter, Family, Key, Limit, Operations, Parts,
-    PolicySet, Rule, RuleIndex, RuleKind, Tier, TierClass, TierIndex, Tiers, WINDOWS_PER_COUNTER_MAX,
+    Account, AccountIndex, COUNTERS_PER_REQUEST_MAX, Counter, Family, Key, KeyBounds, Limit, Operations,
+    Parts, PolicySet, Rule, RuleIndex, RuleKind, Tier, TierClass, TierIndex, Tiers, WINDOWS_PER_COUNTER_MAX,
     WindowLimit, distinct_label, limit_label, window_name,
 };
 use super::sources::{FILES_MAX, Sources, TOML_BYTES_MAX, is_toml};
@@ -252,15 +252,15 @@ fn account_index(accounts: &[Account], id: &str) -> Option<AccountIndex> {
 }
 
 fn key(form: &KeyForm, accounts: &[Account]) -> Option<(crate::base::secret::KeyHash, Key)> {
-    let key = Key {
-        id: form.id.value.clone(),
-        account: account_index(accounts, form.account.value.as_str())?,
-        subject: Subject::text(Scope::Key, form.id.value.as_str()),
+    let bounds = KeyBounds {
         expires: form.expires.map(|expires| expires.value),
-        disabled: form.disabled,
         proxies: form.proxies.clone(),
         rooms: form.rooms.clone(),
     };
+    let account = account_index(accounts, form.account.value.as_str())?;
+    let subject = Subject::text(Scope::Key, form.id.value.as_str());
+    let mut key = Key::new(form.id.value.clone(), account, subject, bounds);
+    key.disabled = form.disabled;
     Some((form.hash.value, key))
 }
 

@@ -180,7 +180,7 @@ fn keys(changes: &mut Changes, before: &PolicySet, after: &PolicySet, old: &Cont
         if now.disabled {
             continue;
         }
-        match (key.expires, now.expires) {
+        match (key.expires(), now.expires()) {
             (was, is) if was == is => {}
             (was, Some(is)) if was.is_none_or(|was| is < was) => {
                 add(Weight::LosesAccess, format!("ends at {is}{}", before_that(was)));
@@ -194,14 +194,14 @@ fn keys(changes: &mut Changes, before: &PolicySet, after: &PolicySet, old: &Cont
         restricted(
             &mut add,
             "proxies",
-            &texts(&mut key.proxies.iter().map(ToString::to_string)),
-            &texts(&mut now.proxies.iter().map(ToString::to_string)),
+            &texts(&mut key.proxies().iter().map(ToString::to_string)),
+            &texts(&mut now.proxies().iter().map(ToString::to_string)),
         );
         restricted(
             &mut add,
             "rooms",
-            &texts(&mut key.rooms.iter().map(ToString::to_string)),
-            &texts(&mut now.rooms.iter().map(ToString::to_string)),
+            &texts(&mut key.rooms().iter().map(ToString::to_string)),
+            &texts(&mut now.rooms().iter().map(ToString::to_string)),
         );
         let (was, is) = (&before.account(key.account).id, &after.account(now.account).id);
         if was != is {

@@ -324,8 +324,9 @@ impl TierClass {
     }
 }
 
-/// The owner of keys.
+/// The owner of keys. On one cache line, as a key: of what a request has to know first, nothing is waited for twice.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 pub struct Account {
     /// Its name.
     pub id: AccountId,
@@ -337,6 +338,7 @@ pub struct Account {
 
 /// A credential.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 pub struct Key {
     /// Its public id.
     pub id: KeyId,
@@ -344,10 +346,17 @@ pub struct Key {
     pub account: AccountIndex,
     /// What its counters are kept under.
     pub subject: Subject,
-    /// When it stops being valid; a rotated key has one, so that its owner's tools have time to change over.
-    pub expires: Option<Timestamp>,
     /// Whether the operator switched it off.
     pub disabled: bool,
+    /// Most keys are good for ever, from everywhere, for all rooms.
+    bounds: Option<Box<KeyBounds>>,
+}
+
+/// How a key's use is bounded. The default bounds nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyBounds {
+    /// When it stops being valid; a rotated key has one, so that its owner's tools have time to change over.
+    pub expires: Option<Timestamp>,
     /// From where it may be used; empty: from everywhere.
     pub proxies: Vec<IpNet>,
     /// For which rooms it may be used; empty: for all.
@@ -355,15 +364,36 @@ pub struct Key {
 }
 
 impl Key {
+    /// A key that is switched on.
+    pub fn new(id: KeyId, account: AccountIndex, subject: Subject, bounds: KeyBounds) -> Self {
+        let bounds = (bounds != KeyBounds::default()).then(|| Box::new(bounds));
+        Self { id, account, subject, disabled: false, bounds }
+    }
+
+    /// When it stops being valid.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.bounds.as_ref()?.expires
+    }
+
+    /// From where it may be used; empty: from everywhere.
+    pub fn proxies(&self) -> &[IpNet] {
+        self.bounds.as_ref().map_or(&[], |bounds| &bounds.proxies)
+    }
+
+    /// For which rooms it may be used; empty: for all.
+    pub fn rooms(&self) -> &[Room] {
+        self.bounds.as_ref().map_or(&[], |bounds| &bounds.rooms)
+    }
+
     /// Whether it may be used from that address.
     pub fn allows_address(&self, address: std::net::IpAddr) -> bool {
         let address = canonical(address);
-        self.proxies.is_empty() || self.proxies.iter().any(|prefix| prefix.contains(&address))
+        self.proxies().is_empty() || self.proxies().iter().any(|prefix| prefix.contains(&address))
     }
 
     /// Whether it may be used for that room; a request without a room passes.
     pub fn allows_room(&self, room: Option<&Room>) -> bool {
-        self.rooms.is_empty() || room.is_none_or(|room| self.rooms.contains(room))
+        self.rooms().is_empty() || room.is_none_or(|room| self.rooms().contains(room))
     }
 }
 

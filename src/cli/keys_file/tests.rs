@@ -92,8 +92,8 @@ fn a_new_key_goes_where_keys_are_and_nothing_else_changes() {
     let set = compiles(sources(KEYS), &edit);
     let key = set.key(&KeyHash::of(secret.reveal().as_bytes())).unwrap();
     assert_eq!(set.account(key.account).id.as_str(), "overlay-suite");
-    assert_eq!((key.proxies.len(), key.rooms.len()), (2, 2));
-    assert_eq!(key.expires, Some(at("2027-01-01T00:00:00Z")));
+    assert_eq!((key.proxies().len(), key.rooms().len()), (2, 2));
+    assert_eq!(key.expires(), Some(at("2027-01-01T00:00:00Z")));
 }
 
 #[test]
@@ -132,13 +132,13 @@ fn rotating_ends_the_old_key_and_appends_its_successor() {
     insta::assert_snapshot!(added(KEYS, &edit.text));
     let set = compiles(sources(KEYS), &edit);
     let key = set.key(&KeyHash::of(b"new")).unwrap();
-    assert_eq!((key.id.as_str(), key.expires, key.disabled), ("k_beeqscij", None, false));
+    assert_eq!((key.id.as_str(), key.expires(), key.disabled), ("k_beeqscij", None, false));
 
     // An end that was set already is moved forward only, and the limits of use go over to the successor.
     let edit = rotated("k_second");
     assert!(edit.text.contains("expires = 2026-11-29T10:00:00Z # contract"), "{}", edit.text);
     let set = compiles(sources(KEYS), &edit);
-    assert_eq!(set.key(&KeyHash::of(b"new")).unwrap().proxies.len(), 1);
+    assert_eq!(set.key(&KeyHash::of(b"new")).unwrap().proxies().len(), 1);
     let later = rotate(
         &sources(KEYS),
         "k_second",

@@ -148,9 +148,14 @@ pub enum Charge {
     },
 }
 
+/// A shard and its lock, from the beginning of a cache line.
+#[derive(Default)]
+#[repr(align(64))]
+struct Locker(Mutex<Shard>);
+
 /// The book of all counts. Shared by all threads.
 pub struct Book {
-    shards: Box<[Mutex<Shard>]>,
+    shards: Box<[Locker]>,
     hasher: SeedableRandomState,
     /// Records that strangers made, in all shards.
     strangers: AtomicUsize,
@@ -164,7 +169,7 @@ impl Book {
     /// An empty book. `seed` seeds its hash tables: no decision depends on it.
     pub fn new(strangers_max: usize, seed: u64) -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..SHARDS).map(|_| Locker::default()).collect(),
             hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_random()),
             strangers: AtomicUsize::new(0),
             strangers_max: strangers_max.max(SHARDS * 2),
@@ -358,7 +363,7 @@ impl Book {
 
     fn lock(&self, place: impl Into<usize>) -> MutexGuard<'_, Shard> {
         // A panic under the lock can leave no half-made record: every write to one is a plain store.
-        self.shards[place.into()].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[place.into()].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Locks the shards of a plan in ascending order.

@@ -97,8 +97,10 @@ impl Default for Caps {
     }
 }
 
-const PEOPLE_SHARDS: usize = 64;
-const ROOM_SHARDS: usize = 64;
+/// Enough that threads hardly ever wait for each other, and so few that where their tables lie stays at hand: each of these shards
+/// has kilobytes of that alone.
+const PEOPLE_SHARDS: usize = 16;
+const ROOM_SHARDS: usize = 16;
 
 /// What is convicted, by where it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

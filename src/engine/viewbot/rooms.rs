@@ -16,10 +16,10 @@ use crate::base::subject::Subject;
 use crate::policy::viewbot::ViewbotSettings;
 
 /// So many rooms of a shard are alarmed at a time; then the one with the least excess gives way.
-const ALARMS_MAX: usize = 64;
+const ALARMS_MAX: usize = 256;
 
 /// The alarmed rooms of a shard count at most so many things together, but for the sums of those already counted.
-const ENTRIES_MAX: usize = 32_768;
+const ENTRIES_MAX: usize = 131_072;
 
 /// An alarm takes in at most so many who came before it.
 const LOGGED_MAX: usize = 1_024;

@@ -26,9 +26,16 @@ pub(super) struct Read {
     pub(super) surplus: usize,
 }
 
-/// Reads `input`, given in pieces of `lens` (repeated), then the end of the connection.
+/// Reads `input`, given in pieces of `lens` (repeated), then the end of the connection. Whether an answer stays where it was
+/// read to makes no difference.
 pub(super) fn read(method: Method, limits: Limits, input: &[u8], lens: &[usize]) -> Result<Read, WireError> {
-    let mut parser = AnswerParser::new(method, WANTED, limits);
+    let parser = || AnswerParser::new(method, WANTED, limits);
+    let copied = read_with(parser(), input, lens);
+    assert_eq!(read_with(parser().staying(), input, lens), copied, "where it stays");
+    copied
+}
+
+fn read_with(mut parser: AnswerParser, input: &[u8], lens: &[usize]) -> Result<Read, WireError> {
     let mut given = 0;
     let mut taken = 0;
     let mut lens = lens.iter().cycle();
@@ -41,7 +48,12 @@ pub(super) fn read(method: Method, limits: Limits, input: &[u8], lens: &[usize])
         parser.end(&input[taken..])?;
     }
     let reuse = parser.keeps_alive();
-    let answer = parser.into_answer().expect("`end` completes or refuses");
+    let read = || {
+        let mut read = Buffer::new();
+        read.extend_from_slice(&input[..given]);
+        read
+    };
+    let answer = parser.into_answer_in(read).expect("`end` completes or refuses");
     Ok(Read {
         status: answer.status().as_u16(),
         body: answer.body().to_vec(),

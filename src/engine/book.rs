@@ -188,8 +188,10 @@ impl Book {
         }
         let mut locked = self.lock_all(plan);
         self.make_room(&mut locked, now);
-        let Room { found: Found { enforced, with_shadow, shadow_full }, look_ups } =
-            self.room(policy, plan, &locked, now);
+        // What was looked up is charged without looking again, in the order of the plan.
+        let mut look_ups = SmallVec::new();
+        let Found { enforced, with_shadow, shadow_full } =
+            self.room(policy, plan, &locked, &mut look_ups, now);
         if let Some(refusal) = enforced {
             let shadow = with_shadow.filter(|_| shadow_full).map_or(Shadow::Same, Shadow::Refuses);
             return Charge::Refused { refusal, shadow };
@@ -212,8 +214,8 @@ impl Book {
     /// What [`charge`](Self::charge) would answer, and how each counter of `plan` stands. Books nothing.
     pub(super) fn look(&self, policy: &PolicySet, plan: &Plan, now: Timestamp) -> (Charge, Vec<Look>) {
         let locked = self.lock_all(plan);
-        let Room { found: Found { enforced, with_shadow, shadow_full }, .. } =
-            self.room(policy, plan, &locked, now);
+        let Found { enforced, with_shadow, shadow_full } =
+            self.room(policy, plan, &locked, &mut SmallVec::new(), now);
         let same = Shadow::Same;
         let charge = if let Some(refusal) = enforced {
             Charge::Refused {
@@ -237,30 +239,36 @@ impl Book {
         (charge, looks.collect())
     }
 
-    /// Whether there is room for all of `plan`.
-    fn room(&self, policy: &PolicySet, plan: &Plan, locked: &Locked<'_>, now: Timestamp) -> Room {
-        let look_ups = SmallVec::new();
-        let mut room = Room { found: Found::default(), look_ups };
+    /// Whether there is room for all of `plan`. Each record is looked up and put to `look_ups`.
+    fn room(
+        &self,
+        policy: &PolicySet,
+        plan: &Plan,
+        locked: &Locked<'_>,
+        look_ups: &mut LookUps,
+        now: Timestamp,
+    ) -> Found {
+        let mut found = Found::default();
         // In three steps for all of them: memory is asked for many lines at once that way, and waited for twice and not twice
         // for each counter. Of a request's time in the engine most is that waiting.
         for planned in plan.entries() {
             let key = RecordKey::new(policy.counter(planned.counter), planned.subject);
-            room.look_ups.push(locked.shard(planned).look_up(&self.hasher, key));
+            look_ups.push(locked.shard(planned).look_up(&self.hasher, key));
         }
-        for (planned, look_up) in plan.entries().iter().zip(&mut room.look_ups) {
+        for (planned, look_up) in plan.entries().iter().zip(&mut *look_ups) {
             locked.shard(planned).confirm(look_up);
         }
-        for (planned, look_up) in plan.entries().iter().zip(&room.look_ups) {
+        for (planned, look_up) in plan.entries().iter().zip(&*look_ups) {
             let counter = policy.counter(planned.counter);
             let left = match locked.shard(planned).found(&self.hasher, look_up, now) {
                 Some(record) => record.left(&counter.limit, planned.counted, now),
                 None => Record::left_of_none(&counter.limit, planned.counted, now),
             };
             if let Left::None { window, wait } = left {
-                room.found.note(counter, window, wait);
+                found.note(counter, window, wait);
             }
         }
-        room
+        found
     }
 
     /// Ends a booked request: work in flight is released, and where `refund` says so the counts go back, each to the
@@ -408,12 +416,8 @@ fn shard_of(subject: Subject) -> u16 {
     (subject.bucket() % SHARDS as u64) as u16
 }
 
-/// Whether there is room for a request.
-struct Room {
-    found: Found,
-    /// The records, in the order of the plan.
-    look_ups: SmallVec<[LookUp; USUAL_COUNTERS]>,
-}
+/// The records of a plan.
+type LookUps = SmallVec<[LookUp; USUAL_COUNTERS]>;
 
 /// What the counters of a request have against it.
 #[derive(Default)]

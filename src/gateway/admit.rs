@@ -158,17 +158,20 @@ impl Worker {
         // assess
         let facts = exchange.facts(&request, client);
         exchange.identified(&request, &facts);
-        let assessment = self.shared.engine.assess(&exchange.live.policy, &facts, exchange.now);
-        if facts.operation == Operation::Limits {
-            return if exchange.decide_free(assessment) {
-                Ok(self.limits(exchange, &facts))
-            } else {
-                Err(Stop::Refused)
-            };
-        }
+        let admitted = {
+            let mut assessment = self.shared.engine.assess(&exchange.live.policy, &facts, exchange.now);
+            if facts.operation == Operation::Limits {
+                return if exchange.decide_free(assessment) {
+                    Ok(self.limits(exchange, &facts))
+                } else {
+                    Err(Stop::Refused)
+                };
+            }
 
-        // charge, conclude
-        if !exchange.decide(assessment) {
+            // charge, conclude
+            exchange.decide(&mut assessment)
+        };
+        if !admitted {
             return Err(Stop::Refused);
         }
 

@@ -201,15 +201,15 @@ impl<'w> Exchange<'w> {
     }
 
     /// Decides: charges what the assessment planned and concludes. True where the request is admitted.
-    pub fn decide(&mut self, mut assessment: Assessment) -> bool {
+    pub fn decide(&mut self, assessment: &mut Assessment) -> bool {
         let (engine, policy) = (&self.worker.shared.engine, &self.live.policy);
         let receipt = &mut self.receipt;
-        let charge = engine.charge(policy, &mut assessment, receipt, self.now);
-        let decision = engine.conclude(policy, &mut assessment, charge, receipt, self.now);
+        let charge = engine.charge(policy, assessment, receipt, self.now);
+        let decision = engine.conclude(policy, assessment, charge, receipt, self.now);
         self.is_booked = decision.refusal.is_none();
         self.room = assessment.room;
         if !self.is_booked {
-            self.plan = assessment.plan;
+            self.plan = std::mem::take(&mut assessment.plan);
         }
         self.concluded(decision)
     }

@@ -29,20 +29,24 @@ impl Adapter for Euler {
     }
 
     async fn ask(&self, pool: &Pool, question: &Question<'_>, deadline: Instant) -> Result<Reply, WireError> {
-        let mut headers = [("", ""); HEADERS_MAX];
-        let mut count = question.headers.len().min(HEADERS_MAX - 1);
-        headers[..count].copy_from_slice(&question.headers[..count]);
-        if let Some(key) = &self.key {
-            headers[count] = ("x-api-key", key.reveal());
-            count += 1;
-        }
-        let request = Request {
-            method: question.method,
-            target: question.target,
-            headers: &headers[..count],
-            body: question.body,
-            repeat: if question.operation.may_be_repeated() { Repeat::Allowed } else { Repeat::Never },
+        // In a scope of their own: the future would hold the headers until the answer is there.
+        let sent = {
+            let mut headers = [("", ""); HEADERS_MAX];
+            let mut count = question.headers.len().min(HEADERS_MAX - 1);
+            headers[..count].copy_from_slice(&question.headers[..count]);
+            if let Some(key) = &self.key {
+                headers[count] = ("x-api-key", key.reveal());
+                count += 1;
+            }
+            let request = Request {
+                method: question.method,
+                target: question.target,
+                headers: &headers[..count],
+                body: question.body,
+                repeat: if question.operation.may_be_repeated() { Repeat::Allowed } else { Repeat::Never },
+            };
+            pool.send(&request, deadline)
         };
-        pool.send(&request, deadline).await.map(Reply::Wire)
+        sent.await.map(Reply::Wire)
     }
 }

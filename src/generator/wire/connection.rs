@@ -54,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) async fn exchange(
         &mut self,
         request: &[u8],
-        parser: AnswerParser,
+        mut parser: AnswerParser,
         deadline: Instant,
     ) -> Result<(Answer, Afterwards), WireError> {
         self.alarm.set(deadline);
@@ -71,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
 
         // An answer that comes whole stays in it; of a large one the rest is read directly to where it stays.
-        let (mut parser, mut input) = (parser.staying(), Buffer::new());
+        let mut input = Buffer::new();
         // Of the input, what the parser has taken already.
         let mut taken = 0;
         while !parser.is_complete() {

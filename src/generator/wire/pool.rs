@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::connection::{Afterwards, Connection};
 use super::error::{NotConnected, Phase, WireError};
 use super::origin::Origin;
 use super::parse::{AnswerParser, Limits};
-use super::request::{Repeat, Request};
+use super::request::{Method, Repeat, Request};
 use super::stream::Stream;
 use crate::base::buffer::Buffer;
 use crate::base::turn::after_the_others;
@@ -75,6 +76,13 @@ pub struct Pool {
     counts: Cell<Counts>,
 }
 
+/// A request as it goes over the wire.
+struct Written {
+    text: Buffer,
+    method: Method,
+    repeat: Repeat,
+}
+
 /// A connection, and what decides whether it may be used again.
 struct Link {
     connection: Connection<Stream>,
@@ -107,8 +115,24 @@ impl Pool {
     /// Sends a request and reads the whole answer, until `deadline`.
     ///
     /// On a stale idle connection (no byte of an answer came) it is sent once more, on a fresh one. Drop the future and
-    /// its connection is closed.
-    pub async fn send(&self, request: &Request<'_>, deadline: Instant) -> Result<Answer, WireError> {
+    /// its connection is closed. The request is written at once, and need not be held until it was answered.
+    pub fn send<'p>(
+        &'p self,
+        request: &Request<'_>,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Answer, WireError>> + use<'p> {
+        let mut text = Buffer::new();
+        let written = request.write_to(&mut text, self.origin.authority(), self.origin.base_path());
+        let written = written.map(|()| Written { text, method: request.method, repeat: request.repeat });
+        async move {
+            match written {
+                Ok(written) => self.send_written(&written, deadline).await,
+                Err(why) => Err(WireError::Unsendable(why)),
+            }
+        }
+    }
+
+    async fn send_written(&self, request: &Written, deadline: Instant) -> Result<Answer, WireError> {
         let now = Instant::now();
         if deadline <= now {
             return Err(WireError::TimedOut(Phase::Connect));
@@ -116,45 +140,32 @@ impl Pool {
         if self.resolve_at.get().is_none_or(|due| due <= now) {
             self.resolve(now);
         }
-        let mut written = Buffer::new();
-        match request.write_to(&mut written, self.origin.authority(), self.origin.base_path()) {
-            Ok(()) => self.send_written(request, &written, now, deadline).await,
-            Err(why) => Err(WireError::Unsendable(why)),
-        }
-    }
-
-    async fn send_written(
-        &self,
-        request: &Request<'_>,
-        written: &[u8],
-        now: Instant,
-        deadline: Instant,
-    ) -> Result<Answer, WireError> {
         // Before a connection is taken, so that it is written to right after it was found to be quiet.
         after_the_others().await;
         if request.repeat == Repeat::Allowed
             && let Some(link) = self.take_idle(now)
         {
             self.count(|counts| counts.reused += 1);
-            match self.exchange(link, request, written, deadline).await {
+            match self.exchange(link, request, deadline).await {
                 Err(WireError::ClosedEarly) => self.count(|counts| counts.stale += 1),
                 result => return result,
             }
         }
-        let link = self.dial(deadline).await?;
+        // In a box: it happens once for many requests, and each of them would have room for it.
+        let link = Box::pin(self.dial(deadline)).await?;
         self.count(|counts| counts.dialled += 1);
-        self.exchange(link, request, written, deadline).await
+        self.exchange(link, request, deadline).await
     }
 
     async fn exchange(
         &self,
         mut link: Link,
-        request: &Request<'_>,
-        written: &[u8],
+        request: &Written,
         deadline: Instant,
     ) -> Result<Answer, WireError> {
-        let parser = AnswerParser::new(request.method, self.settings.wanted, self.settings.limits);
-        let (answer, afterwards) = link.connection.exchange(written, parser, deadline).await?;
+        let Settings { wanted, limits, .. } = self.settings;
+        let parser = AnswerParser::new(request.method, wanted, limits).staying();
+        let (answer, afterwards) = link.connection.exchange(&request.text, parser, deadline).await?;
         if let Afterwards::Reuse { idle_hint } = afterwards {
             self.put_idle(link, idle_hint);
         }

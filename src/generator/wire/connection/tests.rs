@@ -7,7 +7,7 @@ use crate::base::buffer::BUFFER_BYTES;
 use crate::generator::wire::{Limits, Method, TooLarge, Wanted};
 
 fn parser() -> AnswerParser {
-    AnswerParser::new(Method::Get, Wanted::NONE, Limits::default())
+    AnswerParser::new(Method::Get, Wanted::NONE, Limits::default()).staying()
 }
 
 /// A connection whose other end takes `room` unread bytes, and a deadline in a second.
@@ -74,7 +74,7 @@ async fn an_answer_that_comes_whole_says_the_same_as_one_that_comes_in_pieces() 
     {
         for early in ["", interim] {
             let (mut connection, mut far, deadline) = connected(1024);
-            let parser = AnswerParser::new(Method::Get, WANTED, Limits::default());
+            let parser = AnswerParser::new(Method::Get, WANTED, Limits::default()).staying();
             let server = async {
                 far.write_all(early.as_bytes()).await.unwrap();
                 for piece in &pieces {

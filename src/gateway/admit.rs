@@ -24,7 +24,7 @@ use crate::dialect::route::{Generation, Method};
 use crate::dialect::{Fault, Request};
 use crate::engine::facts::Facts;
 use crate::generator::attempt::{Attempt, Mark};
-use crate::generator::fleet::{End, Fleet};
+use crate::generator::fleet::{End, Fleet, Outcome};
 use crate::generator::member::Generator;
 use crate::generator::roster::{Asker, Payer};
 use crate::generator::stage::Stage;
@@ -175,8 +175,15 @@ impl Worker {
             return Err(Stop::Refused);
         }
 
-        // forward, judge
+        // shed: before anything is made ready for a generator
         exchange.asking();
+        let asker = Self::asker(exchange, &facts);
+        if let Some(failure) = exchange.staff.fleet.turn_away(facts.operation, asker) {
+            exchange.observe(&Outcome::without(failure, None));
+            return Err(Stop::Failed(failure));
+        }
+
+        // forward, judge
         let mut scratch = self.scratches.borrow_mut().pop().unwrap_or_default();
         let forwarded = request.forward(exchange.live.policy.sessions(), None, &mut scratch);
         let browser_user_agent = || request.browser_user_agent();
@@ -194,7 +201,6 @@ impl Worker {
             body: forwarded.body,
         };
         let patience = patience(&request);
-        let asker = Self::asker(exchange, &facts);
         let asked = exchange.staff.fleet.ask(&question, asker, Instant::now() + patience).await;
         self.keep_scratch(scratch);
 

@@ -122,11 +122,25 @@ impl Fleet {
         self.bell.keep_time().await
     }
 
+    /// Turns a request away where there is more to do than the generators can; to be asked of each, once, before anything is made
+    /// ready for it.
+    ///
+    /// Where no generator works or can do it, that is what is to be said: [`ask`](Self::ask) does.
+    pub fn turn_away(&self, operation: Operation, asker: Asker<'_>) -> Option<Failure> {
+        let roster = &*self.roster;
+        if !roster.shedding.turns_away(asker.rank, || self.draws.bits()) {
+            return None;
+        }
+        let (open, _) = roster.posted(asker.payer);
+        let serving = roster.serving().and(roster.able(operation)).and(open);
+        (!serving.is_empty()).then(|| self.refused(Lack::Shed, asker))
+    }
+
     /// Asks until there is a good answer, nothing more may be tried, or `deadline` has come.
     ///
-    /// A request that finds all its generators out is answered at once, but for a trickle that tries the least bad. One that is
-    /// too much is turned away before anything is spent on it, or waits for a generator with room. Then one generator is
-    /// asked, and others where it fails or takes long: see `race`.
+    /// A request that finds all its generators out is answered at once, but for a trickle that tries the least bad. One that was
+    /// not [turned away](Self::turn_away) may wait for a generator with room. Then one generator is asked, and others where it
+    /// fails or takes long: see `race`.
     pub async fn ask<'f>(
         &'f self,
         question: &'f Question<'_>,
@@ -135,15 +149,13 @@ impl Fleet {
     ) -> Outcome {
         let roster = &*self.roster;
         let came = Instant::now();
-        let turned_away = roster.shedding.turns_away(asker.rank, || self.draws.bits());
         let able = roster.able(question.operation);
         if able.is_empty() {
             return Outcome::without(Failure::NoneConfigured, None);
         }
         let (open, canary) = roster.posted(asker.payer);
         let serving = roster.serving().and(able).and(open);
-        if let Some(canary) =
-            canary.filter(|place| !turned_away && roster.serving().and(able).contains(*place))
+        if let Some(canary) = canary.filter(|place| roster.serving().and(able).contains(*place))
             && let Some(permit) = roster.permit_of(canary)
         {
             // What fails there is mended by the others.
@@ -154,11 +166,8 @@ impl Fleet {
                 Some(permit) => {
                     Race::alone(self, question, asker.payer, deadline).run(permit, came, None).await
                 }
-                None => self.refused(Lack::AllOut, asker, None),
+                None => Outcome::without(self.refused(Lack::AllOut, asker), None),
             };
-        }
-        if turned_away {
-            return self.refused(Lack::Shed, asker, None);
         }
         let race = Race::among(self, question, asker.payer, serving, deadline);
         if roster.waiting() == 0
@@ -172,12 +181,13 @@ impl Fleet {
         let waited = roster.wait(asker, serving, until).await;
         let began = Instant::now();
         let queued = Some(began.duration_since(came));
-        match waited {
-            Ok(permit) => race.run(permit, began, queued).await,
-            Err(Unserved::NoRoom) => self.refused(Lack::QueueFull, asker, queued),
-            Err(Unserved::TooLong) => self.refused(Lack::QueueSlow, asker, queued),
-            Err(Unserved::Hopeless) => self.refused(Lack::AllOut, asker, queued),
-        }
+        let lack = match waited {
+            Ok(permit) => return race.run(permit, began, queued).await,
+            Err(Unserved::NoRoom) => Lack::QueueFull,
+            Err(Unserved::TooLong) => Lack::QueueSlow,
+            Err(Unserved::Hopeless) => Lack::AllOut,
+        };
+        Outcome::without(self.refused(lack, asker), queued)
     }
 
     /// While all are out: one of few requests, to the one of which least is known to be bad.
@@ -200,7 +210,7 @@ impl Fleet {
         known.min().unwrap_or_default()
     }
 
-    fn refused(&self, lack: Lack, asker: Asker<'_>, queued: Option<Duration>) -> Outcome {
+    fn refused(&self, lack: Lack, asker: Asker<'_>) -> Failure {
         let roster = &*self.roster;
         let wait = if lack == Lack::AllOut {
             // Of something that has lasted for a while, nothing better is known than that it may last as long again.
@@ -211,7 +221,7 @@ impl Fleet {
             let tries = 1.0 / (1.0 - roster.shedding.chance(asker.rank)).max(0.1);
             Duration::from_secs_f64(1.0 + tries * f64::from(self.draws.bits()) / f64::from(u32::MAX))
         };
-        Outcome::without(Failure::NoCapacity(lack, wait), queued)
+        Failure::NoCapacity(lack, wait)
     }
 
     /// Asks one generator, and judges what it says.
@@ -252,7 +262,7 @@ impl Fleet {
 
 impl Outcome {
     /// Nobody was asked.
-    const fn without(failure: Failure, queued: Option<Duration>) -> Self {
+    pub const fn without(failure: Failure, queued: Option<Duration>) -> Self {
         Self { end: End::Failed(failure), attempts: [None; ATTEMPTS_MAX], queued, asking: Duration::ZERO }
     }
 }

@@ -140,9 +140,7 @@ impl Kind {
         match (self, pool) {
             (Self::Euler(euler), Some(pool)) => euler.ask(pool, question, deadline).await,
             // In a box: the futures of all other requests would have room for it.
-            (Self::Carcabot(carcabot), Some(pool)) => {
-                Box::pin(carcabot.ask(pool, question, deadline)).await
-            }
+            (Self::Carcabot(carcabot), Some(pool)) => Box::pin(carcabot.ask(pool, question, deadline)).await,
             (Self::StandIn, _) => Ok(stand_in::answer(question)),
             #[cfg(test)]
             (Self::Played(play), _) => play.ask(question, deadline).await,

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::policy::PolicySet;
-use crate::policy::set::{Counter, Family, Key, Limit, Rule};
+use crate::policy::counter::{Counter, Family, Limit};
+use crate::policy::set::{Key, Rule};
 
 /// More lines than a person reads; what is left out is counted.
 const LINES_MAX: usize = 100;

@@ -9,10 +9,8 @@ use crate::base::request_id::RequestId;
 use crate::base::subject::Scopes;
 use crate::base::time::Timestamp;
 use crate::engine::decision::Standing;
-use crate::policy::set::{
-    Counter, Family, Limit, Mode, Operations, Parts, PolicySet, Rule, RuleIndex, RuleKind, Tier, TierClass,
-    Tiers, WindowLimit, limit_label,
-};
+use crate::policy::counter::{Counter, Family, Limit, Operations, Tiers, WindowLimit, limit_label};
+use crate::policy::set::{Mode, Parts, PolicySet, Rule, RuleIndex, RuleKind, Tier, TierClass};
 
 /// 2027-01-01T00:00:00.25Z: not a whole second, so that rounding shows.
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_798_761_600_250);

@@ -21,7 +21,7 @@ use crate::base::id::KeyId;
 use crate::base::net::Prefix;
 use crate::base::request_id::RequestId;
 use crate::base::time::Timestamp;
-use crate::policy::set::window_name;
+use crate::policy::counter::window_name;
 
 use super::head::{Field, Head};
 use super::ratelimit::Limits;

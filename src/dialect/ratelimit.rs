@@ -14,7 +14,8 @@ use smallvec::SmallVec;
 
 use crate::base::time::{Timestamp, Wait};
 use crate::engine::decision::{Reason, Refusal, Standing};
-use crate::policy::set::{Limit, Mode, PolicySet, RuleIndex, RuleKind, WindowLimit, header_text};
+use crate::policy::counter::{Limit, WindowLimit, header_text};
+use crate::policy::set::{Mode, PolicySet, RuleIndex, RuleKind};
 
 use super::head::{Field, Head, write_number};
 

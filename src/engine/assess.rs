@@ -9,10 +9,9 @@ use crate::base::operation::Operation;
 use crate::base::subject::{Scope, Scopes, Subject};
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
+use crate::policy::counter::Limit;
 use crate::policy::lists::Lists;
-use crate::policy::set::{
-    AccountIndex, Exemptions, Key, Limit, Mode, RuleIndex, RuleKind, TierClass, TierIndex,
-};
+use crate::policy::set::{AccountIndex, Exemptions, Key, Mode, RuleIndex, RuleKind, TierClass, TierIndex};
 
 use super::book::Plan;
 use super::decision::{Caller, Matcher, Reason, Refusal, Shadow};

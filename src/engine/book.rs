@@ -24,9 +24,10 @@ use super::viewbot::Counted;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
-use crate::policy::set::{
-    COUNTERS_PER_REQUEST_MAX, Counter, Limit, Mode, WINDOWS_PER_COUNTER_MAX, WindowLimit,
+use crate::policy::counter::{
+    COUNTERS_PER_REQUEST_MAX, Counter, Limit, WINDOWS_PER_COUNTER_MAX, WindowLimit,
 };
+use crate::policy::set::Mode;
 
 const SHARDS: usize = 256;
 

@@ -12,7 +12,8 @@ use crate::base::id::{AccountId, KeyId};
 use crate::base::rate::LengthText;
 use crate::base::subject::Scope;
 use crate::base::time::{Timestamp, Wait};
-use crate::policy::set::{Limit, PolicySet, RuleIndex, RuleKind, TierIndex, WindowLimit};
+use crate::policy::counter::{Limit, WindowLimit};
+use crate::policy::set::{PolicySet, RuleIndex, RuleKind, TierIndex};
 
 /// The outcome of all rules for one request.
 #[derive(Debug, Clone)]

@@ -23,9 +23,8 @@ use crate::base::operation::Operation;
 use crate::base::subject::Scope;
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
-use crate::policy::set::{
-    Counter, Exemptions, Limit, Mode, Rule, RuleIndex, RuleKind, SessionMode, TierClass, Tiers,
-};
+use crate::policy::counter::{Counter, Limit, Tiers};
+use crate::policy::set::{Exemptions, Mode, Rule, RuleIndex, RuleKind, SessionMode, TierClass};
 
 /// What one policy set says of one request, with the counts of one engine.
 #[derive(Debug)]

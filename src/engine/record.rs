@@ -9,7 +9,7 @@ use super::seen::Seen;
 use crate::base::rate::Rate;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
-use crate::policy::set::{Counter, Limit, WINDOWS_PER_COUNTER_MAX, WindowLimit};
+use crate::policy::counter::{Counter, Limit, WINDOWS_PER_COUNTER_MAX, WindowLimit};
 
 /// What a record is kept under: its rule's family and what is counted.
 ///

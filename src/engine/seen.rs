@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::record::{Left, Windows};
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
-use crate::policy::set::{DISTINCT_MAX, WINDOWS_PER_COUNTER_MAX, WindowLimit};
+use crate::policy::counter::{DISTINCT_MAX, WINDOWS_PER_COUNTER_MAX, WindowLimit};
 
 /// The windows of one subject.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

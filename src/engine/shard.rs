@@ -11,7 +11,7 @@ use super::table::{Place, Table, hash_of};
 use super::usage::Usage;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
-use crate::policy::set::Limit;
+use crate::policy::counter::Limit;
 
 /// Records, and how many of them, by their weight, count towards the cap. In the order in which they are asked: what every
 /// charge looks at comes first, on one cache line with the lock.

@@ -27,9 +27,9 @@ use crate::base::secret::KeyHash;
 use crate::base::subject::{Scope, Scopes, Subject};
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
+use crate::policy::counter::{Counter, Family, Limit, Operations, Tiers, WindowLimit, limit_label};
 use crate::policy::set::{
-    Account, AccountIndex, Counter, Family, Key, KeyBounds, Limit, Mode, Operations, Parts, Rule, RuleIndex,
-    RuleKind, Tier, TierClass, TierIndex, Tiers, WindowLimit, limit_label,
+    Account, AccountIndex, Key, KeyBounds, Mode, Parts, Rule, RuleIndex, RuleKind, Tier, TierClass, TierIndex,
 };
 
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);

@@ -7,7 +7,8 @@ use hashbrown::HashMap;
 use super::record::{Record, RecordKey};
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
-use crate::policy::set::{Limit, Mode, RuleIndex};
+use crate::policy::counter::Limit;
+use crate::policy::set::{Mode, RuleIndex};
 
 /// How much of a limit a subject has used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,6 +11,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::check::{check, tier_index};
+use super::counter::{
+    COUNTERS_PER_REQUEST_MAX, Counter, Family, Limit, Operations, Tiers, WINDOWS_PER_COUNTER_MAX,
+    WindowLimit, distinct_label, limit_label, window_name,
+};
 use super::diagnostic::{Diagnostic, line_span, quoted};
 use super::feed;
 use super::file::{self, CountedForm, Forms, Head, KeyForm, LimitForm, ListForm, ListKind, WindowForm};
@@ -18,9 +22,8 @@ use super::lists::Lists;
 use super::networks::{self, Networks};
 use super::reader::{At, Report};
 use super::set::{
-    Account, AccountIndex, COUNTERS_PER_REQUEST_MAX, Counter, Family, Key, KeyBounds, Limit, Operations,
-    Parts, PolicySet, Rule, RuleIndex, RuleKind, Tier, TierClass, TierIndex, Tiers, WINDOWS_PER_COUNTER_MAX,
-    WindowLimit, distinct_label, limit_label, window_name,
+    Account, AccountIndex, Key, KeyBounds, Parts, PolicySet, Rule, RuleIndex, RuleKind, Tier, TierClass,
+    TierIndex,
 };
 use super::sources::{FILES_MAX, Sources, TOML_BYTES_MAX, is_toml};
 use super::target::Target;

@@ -140,7 +140,7 @@ pub enum LimitForm {
     Distinct {
         /// Of what.
         count: At<Scope>,
-        /// Each admits at least 1, at most [`DISTINCT_MAX`](super::set::DISTINCT_MAX).
+        /// Each admits at least 1, at most [`DISTINCT_MAX`](super::counter::DISTINCT_MAX).
         windows: Vec<WindowForm>,
     },
     /// `[[rate]]`.

@@ -9,6 +9,7 @@
 
 pub mod check;
 pub mod compile;
+pub mod counter;
 pub mod diagnostic;
 pub mod diff;
 pub mod feed;

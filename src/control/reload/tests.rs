@@ -37,7 +37,7 @@ fn reloader(start: Start) -> Reloader {
 
 fn limit(policy: &PolicySet) -> u32 {
     match &policy.counters()[0].limit {
-        crate::policy::set::Limit::Windows(windows) => windows[0].max,
+        crate::policy::counter::Limit::Windows(windows) => windows[0].max,
         other => panic!("{other:?}"),
     }
 }

@@ -4,115 +4,22 @@
 //! convicted while the mode was `enforce`, and what would have been. The second acts on nobody, and a change of mode does not
 //! move an entry from one to the other; [promoting](super::Viewbot::promote) does.
 
-use std::collections::BTreeMap;
-use std::ops::{Bound, Deref, DerefMut};
+mod ban;
+mod room_files;
+
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use ban::{Ban, RUNGS, Target};
+pub(super) use room_files::Place;
+
+use room_files::{ADDRESSES_MAX, RoomFile, RoomFiles};
 
 use super::bounded::Bounded;
 use super::evidence::Evidence;
 use super::sighting::{Address, KeyNumber, Label, Profile, Subnet, Viewer};
 use crate::base::room::Room;
 use crate::base::time::Timestamp;
-
-/// Whom a ban is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Target {
-    /// One viewer in one room.
-    ViewerInRoom(Viewer, Room),
-    /// Those of a profile at an address, in one room: where clean viewers share the address.
-    ProfileInRoom(Address, Profile, Room),
-    /// Those of a profile at an address.
-    Profile(Address, Profile),
-    /// A whole address.
-    Address(Address),
-    /// A subnet in one room.
-    SubnetInRoom(Subnet, Room),
-    /// A key in one room.
-    KeyInRoom(KeyNumber, Room),
-}
-
-impl Target {
-    /// The rung of the ladder.
-    pub const fn word(&self) -> &'static str {
-        RUNGS[self.place()]
-    }
-
-    /// Its place in [`RUNGS`].
-    pub const fn place(&self) -> usize {
-        match self {
-            Self::ViewerInRoom(..) => 0,
-            Self::ProfileInRoom(..) => 1,
-            Self::Profile(..) => 2,
-            Self::Address(_) => 3,
-            Self::SubnetInRoom(..) => 4,
-            Self::KeyInRoom(..) => 5,
-        }
-    }
-
-    pub(super) fn address(&self) -> Option<Address> {
-        match self {
-            Self::ViewerInRoom(viewer, _) => Some(viewer.address),
-            Self::ProfileInRoom(address, ..) | Self::Profile(address, _) | Self::Address(address) => {
-                Some(*address)
-            }
-            Self::SubnetInRoom(..) | Self::KeyInRoom(..) => None,
-        }
-    }
-}
-
-/// The rungs that ban, by [`Target::place`].
-pub const RUNGS: [&str; 6] = [
-    "viewer-in-room",
-    "address-profile-in-room",
-    "address-profile",
-    "address",
-    "subnet-in-room",
-    "key-in-room",
-];
-
-/// One ban.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ban {
-    /// By which an operator names it.
-    pub id: u64,
-    /// Whom it is about.
-    pub target: Target,
-    /// When it was made.
-    pub made: Timestamp,
-    /// Identities that were seen before are not touched, but for a single viewer's.
-    pub spares_before: u32,
-    /// When it ends.
-    pub until: Timestamp,
-    /// What was held against them.
-    pub evidence: Arc<Evidence>,
-    /// The room whose excess it goes back to.
-    pub room: Room,
-    /// The user agent of the profile, for people.
-    pub label: Label,
-}
-
-#[cfg(test)]
-impl Ban {
-    /// One for tests of what is done with bans.
-    pub(crate) fn example() -> Self {
-        use super::evidence::{Finding, Kind};
-        let address = Address::of(crate::base::net::Prefix::proxy([192, 0, 2, 7].into()));
-        let mut evidence = Evidence::of_crowd(430.0, 900.0, 40.0);
-        evidence.add(Some(Finding::new(Kind::Profile, 4.0, 212.0, 6.0)));
-        evidence.add(Some(Finding::new(Kind::IdentityChurn, 2.9, 31.0, 4.0)));
-        Self {
-            id: 1,
-            target: Target::Address(address),
-            made: Timestamp::from_secs(1_800_000_000),
-            spares_before: 1_800_000_000,
-            until: Timestamp::from_secs(1_800_001_800),
-            evidence: Arc::new(evidence),
-            room: Room::Id(7_300_000_000_000_000_001),
-            label: Label::new("TikTokLive.py/7.0.1"),
-        }
-    }
-}
 
 /// What is on file of an address.
 #[derive(Debug, Default)]
@@ -138,65 +45,6 @@ pub(super) const PROBATION_SECS: u32 = 3_600;
 
 const SHARDS: usize = 64;
 
-/// A subnet's or a key's convictions in one room.
-#[derive(Debug, Default)]
-struct RoomFile {
-    addresses: Vec<Address>,
-    ban: Option<Arc<Ban>>,
-    last: u32,
-    probation_until: u32,
-}
-
-/// So many addresses of a subnet or key are remembered by themselves: all of a /24.
-const ADDRESSES_MAX: usize = 256;
-
-/// Rooms' files at most.
-const ROOM_FILES_MAX: usize = 65_536;
-
-/// At the cap so many of them are looked at for each that is to be new: nobody waits until all are.
-const SWEPT: usize = 32;
-
-/// The files of subnets and keys in rooms.
-#[derive(Debug, Default)]
-struct RoomFiles {
-    files: BTreeMap<(Room, Place), RoomFile>,
-    /// Up to here they were looked at last.
-    swept: Option<(Room, Place)>,
-}
-
-impl RoomFiles {
-    /// Whether there is room for another; at the cap what was not used lately makes it.
-    fn make_room(&mut self, now: u32) -> bool {
-        if self.files.len() < ROOM_FILES_MAX {
-            return true;
-        }
-        let from = self.swept.map_or(Bound::Unbounded, Bound::Excluded);
-        let next = self.files.range((from, Bound::Unbounded)).take(SWEPT);
-        let next: Vec<_> = next.map(|(place, file)| (*place, file.last)).collect();
-        // Behind the last one comes the first.
-        self.swept = if next.len() < SWEPT { None } else { next.last().map(|(place, _)| *place) };
-        for (place, last) in next {
-            if now.saturating_sub(last) > STRIKES_SECS / 24 {
-                self.files.remove(&place);
-            }
-        }
-        self.files.len() < ROOM_FILES_MAX
-    }
-}
-
-impl Deref for RoomFiles {
-    type Target = BTreeMap<(Room, Place), RoomFile>;
-    fn deref(&self) -> &Self::Target {
-        &self.files
-    }
-}
-
-impl DerefMut for RoomFiles {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.files
-    }
-}
-
 /// What a conviction goes by.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Conviction<'c> {
@@ -217,13 +65,6 @@ pub struct Book {
     probations_until: AtomicU64,
     room_probations_until: AtomicU64,
     next: AtomicU64,
-}
-
-/// A subnet or a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
-    Subnet(Subnet),
-    Key(KeyNumber),
 }
 
 impl std::fmt::Debug for Book {

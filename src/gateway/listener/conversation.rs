@@ -279,9 +279,10 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Conversation<'c, S> {
         closes: bool,
     ) -> io::Result<()> {
         self.state.enter(Phase::Serving);
-        let date = self.state.thread.date(answer.time);
-        let mut outbound = Outbound::new(answer, &date, head, closes);
-        drop(date);
+        let mut outbound = {
+            let date = self.state.thread.date(answer.time);
+            Outbound::new(answer, &date, head, closes)
+        };
         // What came together is answered together.
         after_the_others().await;
         let written = poll_fn(|cx| {

@@ -6,10 +6,11 @@ use super::{class, known_tier};
 use crate::base::id::TierName;
 use crate::base::library::LibraryName;
 use crate::base::subject::{Scope, Scopes};
+use crate::policy::counter::window_name;
 use crate::policy::diagnostic::{Diagnostic, quoted};
 use crate::policy::file::{CountedForm, LimitForm, WindowForm};
 use crate::policy::reader::{At, Report, Spot};
-use crate::policy::set::{Mode, Tier, TierClass, window_name};
+use crate::policy::set::{Mode, Tier, TierClass};
 
 pub(super) fn check(rules: &[CountedForm], tiers: &[Tier], report: &Report<'_>) {
     for rule in rules {

@@ -7,7 +7,8 @@ use super::contents::{Contents, Listed};
 use super::{Changes, Weight, some_of};
 use crate::base::operation::Operation;
 use crate::policy::PolicySet;
-use crate::policy::set::{Counter, Exemptions, Limit, Mode, Rule, RuleKind, Tiers, WindowLimit};
+use crate::policy::counter::{Counter, Limit, Tiers, WindowLimit};
+use crate::policy::set::{Exemptions, Mode, Rule, RuleKind};
 
 type Of<'a> = (&'a PolicySet, &'a Contents);
 

@@ -14,9 +14,10 @@ use crate::base::operation::Operation;
 use crate::base::rate::{LENGTH_MAX, Rate};
 use crate::base::subject::Scopes;
 use crate::base::time::Timestamp;
+use crate::policy::counter::{DISTINCT_MAX, window_name};
 use crate::policy::diagnostic::{Diagnostic, quoted_list};
 use crate::policy::reader::{At, Table, Value};
-use crate::policy::set::{DISTINCT_MAX, Exemptions, Mode, SessionMode, TierClass, window_name};
+use crate::policy::set::{Exemptions, Mode, SessionMode, TierClass};
 
 /// A quota may have at most so many windows.
 const WINDOWS_MAX: usize = 12;

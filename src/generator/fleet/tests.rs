@@ -90,7 +90,7 @@ impl World {
                     rank: 0,
                 };
                 let began = Instant::now();
-                let outcome = fleet.ask(&question, asker, began + Duration::from_secs(14)).await;
+                let outcome = answered(&fleet, &question, asker, began + Duration::from_secs(14)).await;
                 Asked { outcome, took: began.elapsed() }
             });
         }
@@ -139,10 +139,18 @@ impl Asked {
     }
 }
 
+/// As the gateway asks: who is to be turned away is.
+async fn answered(fleet: &Fleet, question: &Question<'_>, asker: Asker<'_>, deadline: Instant) -> Outcome {
+    match fleet.turn_away(question.operation, asker) {
+        Some(failure) => Outcome::without(failure, None),
+        None => fleet.ask(question, asker, deadline).await,
+    }
+}
+
 async fn ask(fleet: &Fleet, operation: Operation) -> Asked {
     let question = question(operation);
     let began = Instant::now();
-    let outcome = fleet.ask(&question, asker(), began + Duration::from_secs(14)).await;
+    let outcome = answered(fleet, &question, asker(), began + Duration::from_secs(14)).await;
     Asked { outcome, took: began.elapsed() }
 }
 
@@ -463,7 +471,7 @@ async fn overload(percent: u32) -> Overload {
                     let question = question(Operation::Connect);
                     // As long as Node 1.x waits.
                     let deadline = began + Duration::from_millis(4_700);
-                    let outcome = fleet.ask(&question, Asker { payer, rank }, deadline).await;
+                    let outcome = answered(&fleet, &question, Asker { payer, rank }, deadline).await;
                     (number, rank, Asked { outcome, took: began.elapsed() })
                 });
                 while let Some(answer) = running.try_join_next() {

@@ -8,6 +8,7 @@ pub mod buffer;
 pub mod header;
 pub mod host;
 pub mod id;
+pub mod lanes;
 pub mod library;
 pub mod net;
 pub mod operation;

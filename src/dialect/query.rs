@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::fault::Fault;
+use crate::base::lanes::{Lanes, bits_of_64};
 
 /// One pair, as it stands in the query.
 #[derive(Clone, Copy)]
@@ -122,12 +123,52 @@ pub(super) struct Pairs<'r> {
     query: &'r str,
     at: usize,
     left: u32,
+    others: Others,
+}
+
+/// Where the next bytes stand that are not of the most usual ones: 64 bytes are looked at together.
+#[derive(Clone, Copy)]
+struct Others {
+    from: usize,
+    bits: u64,
+}
+
+impl Others {
+    /// Before any were looked at: every place is beyond this.
+    const NONE: Self = Self { from: usize::MAX - 63, bits: 0 };
+
+    /// The place of the first one from `at` on; the end, where there is none. `at` never goes back.
+    #[inline]
+    fn next(&mut self, bytes: &[u8], mut at: usize) -> usize {
+        loop {
+            let offset = at.wrapping_sub(self.from);
+            if offset < 64 {
+                let left = self.bits >> offset;
+                if left != 0 {
+                    return at + left.trailing_zeros() as usize;
+                }
+                at = self.from + 64;
+            }
+            if at >= bytes.len() {
+                return bytes.len();
+            }
+            self.from = at;
+            // All of them are plain: letters, `_`, and from `-` to `:` the full stop, the slash and digits.
+            let usual =
+                |lanes: Lanes| lanes.are_letters().or(lanes.are(b'_')).or(lanes.are_within(b'-', b':'));
+            let window = &bytes[at..];
+            self.bits = !bits_of_64(window, usual);
+            if window.len() < 64 {
+                self.bits &= (1 << window.len()) - 1;
+            }
+        }
+    }
 }
 
 impl<'r> Pairs<'r> {
     /// Of a query without its `?`: at most `pairs_max`, then [`Fault::TooManyParameters`].
     pub const fn of(query: &'r str, pairs_max: u32) -> Self {
-        Self { query, at: 0, left: pairs_max }
+        Self { query, at: 0, left: pairs_max, others: Others::NONE }
     }
 
     /// Reads up to the next `&` or the end: one look at each byte.
@@ -139,17 +180,10 @@ impl<'r> Pairs<'r> {
         let mut canonical = true;
         let mut beyond_ascii = false;
         loop {
-            // Most bytes stand for themselves: four at a time.
-            while let Some([one, two, three, four]) = bytes.get(at..).and_then(<[u8]>::first_chunk)
-                && class(*one) | class(*two) | class(*three) | class(*four) == PLAIN
-            {
-                at += 4;
-            }
-            while bytes.get(at).is_some_and(|byte| class(*byte) == PLAIN) {
-                at += 1;
-            }
+            at = self.others.next(bytes, at);
             let Some(byte) = bytes.get(at) else { break };
             match class(*byte) {
+                PLAIN => {}
                 AND => break,
                 EQUALS if equals.is_none() => equals = Some(at),
                 EQUALS | ODD => canonical = false,

@@ -1,44 +1,24 @@
 //! The byte classes of a head, and a search that looks at many bytes at a time.
 //!
-//! This runs over every head, so it is written for speed, in safe code: a head of 508 bytes costs 3.0k instructions and
-//! 0.3 us, no allocation. httparse takes 2.3k and 0.2 us for the parse alone, to which the checks that it does not make
+//! This runs over every head, so it is written for speed, in safe code, and allocates nothing. httparse takes 2.3k and 0.2 us for the parse alone, to which the checks that it does not make
 //! (bare LF, names, targets, framing headers) would come; and starts over on each piece.
 
-const LANES: u64 = u64::from_ne_bytes([1; 8]);
-const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+use crate::base::lanes::Lanes;
 
 /// Index of the first byte at or after `from` that ends a line or may not stand in one: below 0x20 except HTAB, or DEL.
 #[inline]
 pub(super) fn find_control(bytes: &[u8], from: usize) -> Option<usize> {
     let mut rest = bytes.get(from..)?;
-    // Whole blocks that hold neither, with vector instructions: the compiler's, since there is no early exit.
-    while let Some((block, after)) = rest.split_first_chunk::<32>() {
-        if block.iter().fold(0, |hits, &byte| hits | u8::from(byte < 0x20) | u8::from(byte == 0x7f)) != 0 {
-            break;
+    while let Some((block, after)) = rest.split_first_chunk() {
+        let lanes = Lanes::of(block);
+        let controls = lanes.are_within(0, 0x1f).and_not(lanes.are(b'\t')).or(lanes.are(0x7f)).bits();
+        if controls != 0 {
+            return Some(bytes.len() - rest.len() + controls.trailing_zeros() as usize);
         }
         rest = after;
     }
-    let mut at = bytes.len() - rest.len();
-    while let Some((eight, after)) = rest.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*eight);
-        // The classic "has a byte less than n" and "has a zero byte"; of their hits the lowest is always true.
-        let below = word.wrapping_sub(LANES * 0x20) & !word;
-        let del = word ^ (LANES * 0x7f);
-        let del = del.wrapping_sub(LANES) & !del;
-        let hits = (below | del) & HIGH;
-        if hits == 0 {
-            at += 8;
-            rest = after;
-            continue;
-        }
-        let lane = (hits.trailing_zeros() / 8) as usize;
-        if eight[lane] != b'\t' {
-            return Some(at + lane);
-        }
-        at += lane + 1;
-        rest = &rest[lane + 1..];
-    }
-    rest.iter().position(|&byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f).map(|index| at + index)
+    let place = rest.iter().position(|&byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f)?;
+    Some(bytes.len() - rest.len() + place)
 }
 
 /// Whether every byte may stand unencoded in a path and query here.
@@ -110,11 +90,14 @@ const fn classes() -> [u8; 256] {
 pub(super) fn name_length(line: &[u8]) -> usize {
     let is_name = |byte: u8| CLASSES[byte as usize] & NAME != 0;
     let mut at = 0;
-    // Four at a time, without an exit in between.
-    while let Some([one, two, three, four]) = line.get(at..).and_then(<[u8]>::first_chunk)
-        && is_name(*one) & is_name(*two) & is_name(*three) & is_name(*four)
-    {
-        at += 4;
+    // Nearly every name is made of these alone.
+    while let Some(block) = line.get(at..).and_then(<[u8]>::first_chunk) {
+        let lanes = Lanes::of(block);
+        let usual = lanes.are_letters().or(lanes.are(b'-')).or(lanes.are_within(b'0', b'9')).bits();
+        at += usual.trailing_ones() as usize;
+        if usual != u16::MAX {
+            break;
+        }
     }
     while line.get(at).is_some_and(|&byte| is_name(byte)) {
         at += 1;

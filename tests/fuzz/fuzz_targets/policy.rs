@@ -10,8 +10,8 @@ use libfuzzer_sys::fuzz_target;
 use signgate::base::operation::Operation;
 use signgate::base::time::Timestamp;
 use signgate::policy::diagnostic::{Diagnostic, render};
-use signgate::policy::counter::{COUNTERS_PER_REQUEST_MAX};
-use signgate::policy::set::{TierIndex};
+use signgate::policy::counter::COUNTERS_PER_REQUEST_MAX;
+use signgate::policy::set::TierIndex;
 use signgate::policy::{PolicySet, Sources, compile};
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);

@@ -234,7 +234,7 @@ fn unpack(reply: &Reply) -> Result<Bytes, Fault> {
     }
 }
 
-/// Of an answer that is passed on as it is: JSON, an object, and not one that says it failed.
+/// Of an answer that is passed on as it is: JSON in UTF-8 (RFC 8259 section 8.1), an object, and not one that says it failed.
 fn judge_json(body: &[u8]) -> Result<(), Fault> {
     #[derive(serde::Deserialize)]
     struct Told {
@@ -244,7 +244,9 @@ fn judge_json(body: &[u8]) -> Result<(), Fault> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Fault::NotJson);
     }
-    let told: Told = serde_json::from_slice(body).map_err(|_| Fault::NotJson)?;
+    // First, for texts that are not asked for are skipped unseen.
+    let body = std::str::from_utf8(body).map_err(|_| Fault::NotJson)?;
+    let told: Told = serde_json::from_str(body).map_err(|_| Fault::NotJson)?;
     match told.code {
         Some(code) if (code - 200.0).abs() >= 1.0 => Err(Fault::FailureCode),
         _ => Ok(()),

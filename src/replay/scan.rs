@@ -23,7 +23,8 @@ const POWERS: [f64; 16] =
 
 /// Reads a plain line into an empty one. `false`: it is not plain, and what was read of it is good for nothing.
 pub(super) fn scan<'a>(text: &'a str, line: &mut Line<'a>, quotes: &mut Quotes) -> bool {
-    let text = text.trim_ascii_end();
+    // White space of JSON (RFC 8259 section 2): a form feed is none, though ASCII has it among its own.
+    let text = text.trim_end_matches([' ', '\t', '\n', '\r']);
     let bytes = text.as_bytes();
     quotes.mark(bytes)
         && Scan { text, bytes, at: 0, quotes: &quotes.0, unread: 0, word: 0 }.line(line).is_some()
@@ -457,6 +458,7 @@ mod tests {
             "{}",
             r#"{"client":"1.2.3.4"}"#,
             r#"{"time":1}x"#,
+            "{\"time\":1}\u{c}",
             r#"{"time":1,}"#,
             r#"{"time":1,"time":1}"#,
             r#"{"time":1,"seq":1,"seq":null}"#,

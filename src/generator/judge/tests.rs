@@ -119,6 +119,8 @@ fn other_answers_are_json_that_does_not_say_it_failed() {
     let judge = |body: &str| fault_of(Operation::RoomId, made(&[], body.as_bytes()));
     assert_eq!(judge(r#"{"code":200,"room_id":"7"}"#), None);
     assert_eq!(judge(r#"{"code":500}"#), Some(Fault::FailureCode));
+    let cut_in_a_character = b"{\"title\":\"caf\xc3\"}";
+    assert_eq!(fault_of(Operation::RoomId, made(&[], cut_in_a_character)), Some(Fault::NotJson));
     for body in ["[]", "[null]", "[200]", "", "null", "\"ok\""] {
         assert_eq!(
             judge(body),

@@ -73,6 +73,10 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!((url.host_str(), url.path()), (Some("webcast.tiktok.com"), "/webcast/im/fetch/"));
             assert!(url.query_pairs().any(|(name, value)| name == "room_id" && value == "7"));
         }
-        _ => assert!(serde_json::from_slice::<serde_json::Value>(&good.body).is_ok_and(|told| told.is_object())),
+        _ => {
+            // What `Value` says beyond that, of halves of characters in escapes and of numbers that are too large, clients take.
+            let text = std::str::from_utf8(&good.body).expect("is UTF-8");
+            assert!(text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
+        }
     }
 });

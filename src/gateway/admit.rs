@@ -159,6 +159,7 @@ impl Worker {
         let facts = exchange.facts(&request, client);
         exchange.identified(&request, &facts);
         let admitted = {
+            // Large, and not held until the answer is there.
             let mut assessment = self.shared.engine.assess(&exchange.live.policy, &facts, exchange.now);
             if facts.operation == Operation::Limits {
                 return if exchange.decide_free(assessment) {

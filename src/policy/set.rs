@@ -343,6 +343,8 @@ pub struct Key {
     bounds: Option<Box<KeyBounds>>,
 }
 
+const _: () = assert!(size_of::<Key>() == 64 && size_of::<Account>() == 64, "one cache line each");
+
 /// How a key's use is bounded. The default bounds nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyBounds {

@@ -1,7 +1,8 @@
 //! The byte classes of a head, and a search that looks at many bytes at a time.
 //!
-//! This runs over every head, so it is written for speed, in safe code, and allocates nothing. httparse takes 2.3k and 0.2 us for the parse alone, to which the checks that it does not make
-//! (bare LF, names, targets, framing headers) would come; and starts over on each piece.
+//! This runs over every head, so it is written for speed, in safe code, and allocates nothing: with the lines' own checks, 2.7k
+//! instructions for a head of 528 bytes. httparse takes 2.3k for the parse alone, to which the checks that it does not make (bare
+//! LF, names, targets, framing headers) would come; and starts over on each piece.
 
 use crate::base::lanes::Lanes;
 

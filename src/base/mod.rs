@@ -12,6 +12,7 @@ pub mod lanes;
 pub mod library;
 pub mod net;
 pub mod operation;
+pub mod prefetch;
 pub mod rate;
 pub mod request_id;
 pub mod room;

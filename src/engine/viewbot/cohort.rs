@@ -50,8 +50,6 @@ pub(super) struct Newcomer {
     sort: u8,
     has_key: bool,
     pub(super) is_stranger: bool,
-    /// It got no good answer, and was taken back.
-    pub(super) is_void: bool,
     /// Whether being a stranger says anything of it.
     tells_age: bool,
     /// It is a client that repeats itself, not another one: its address has no more viewers for it.
@@ -76,7 +74,6 @@ impl Newcomer {
             tells_age,
             is_shared,
             is_repeat,
-            is_void: false,
             viewer,
             fingerprint: profile.fingerprint,
             sort: profile.sort,

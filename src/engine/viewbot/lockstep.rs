@@ -22,6 +22,9 @@
 //!
 //! **Settings.** `[viewbot.evidence] pool-chain`, its second cap: where it is below `[viewbot.ladder] throttle-bits`, this is off.
 
+use super::arith::mix;
+use super::sighting::Address;
+
 /// So many rooms of an address are remembered.
 const KEPT: usize = 6;
 
@@ -119,12 +122,15 @@ impl Meetings {
     }
 }
 
-/// Which rooms the latest newcomers of a room were in, as far as it takes to say that none of them can be a companion: who has
-/// been in [`MEETINGS_MIN`] rooms leaves a bit for each. Looking at the newcomers themselves is waiting for memory two dozen
-/// times. Of two generations the older is dropped when the younger has seen so many as are [looked at](LOOKED_AT).
+/// What the latest newcomers of a room left, as far as it takes to say that none of them has the address of another or can be
+/// its companion: a bit for each address, and of whoever has been in [`MEETINGS_MIN`] rooms one for each of those. Looking at
+/// the newcomers themselves is waiting for memory two dozen times. Of two generations the older is dropped when the younger
+/// has seen so many as are [looked at](LOOKED_AT).
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Traces {
-    bits: [u64; 2],
+    rooms: [u64; 2],
+    /// Fewer bits, for every room has them: what they say is that most rooms have few newcomers, and those are others.
+    addresses: [u32; 2],
     newcomers: u8,
 }
 
@@ -135,20 +141,31 @@ impl Traces {
         met.map(|meeting| 1 << (Meetings::room(*meeting) % 64))
     }
 
+    /// One bit of 32.
+    fn bit(address: Address) -> u32 {
+        1 << (mix(address.number(), 0) % 32)
+    }
+
     /// Another newcomer.
-    pub(super) fn note(&mut self, meetings: &Meetings) {
+    pub(super) fn note(&mut self, address: Address, meetings: &Meetings) {
         if usize::from(self.newcomers) >= LOOKED_AT {
-            (self.bits, self.newcomers) = ([self.bits[1], 0], 0);
+            *self = Self { rooms: [self.rooms[1], 0], addresses: [self.addresses[1], 0], newcomers: 0 };
         }
         self.newcomers += 1;
+        self.addresses[1] |= Self::bit(address);
         if meetings.len() >= MEETINGS_MIN {
-            self.bits[1] |= Self::bits(meetings).fold(0, |all, bit| all | bit);
+            self.rooms[1] |= Self::bits(meetings).fold(0, |all, bit| all | bit);
         }
+    }
+
+    /// Whether one of them may have that address.
+    pub(super) fn may_hold(&self, address: Address) -> bool {
+        (self.addresses[0] | self.addresses[1]) & Self::bit(address) != 0
     }
 
     /// Whether one of them may have met somebody in so many rooms as a companion did.
     pub(super) fn may_hold_companions(&self, meetings: &Meetings) -> bool {
-        let all = self.bits[0] | self.bits[1];
+        let all = self.rooms[0] | self.rooms[1];
         Self::bits(meetings).filter(|bit| all & bit != 0).count() >= MEETINGS_MIN
     }
 }
@@ -156,6 +173,7 @@ impl Traces {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::net::Prefix;
 
     const ROOM: u32 = 1 << STEP_BITS;
 
@@ -183,6 +201,7 @@ mod tests {
 
     #[test]
     fn whoever_may_be_a_companion_is_looked_for_among_the_last_newcomers() {
+        let address = |n: u32| Address::of(Prefix::proxy(std::net::Ipv4Addr::from_bits(n).into()));
         let visited = |rooms: std::ops::Range<u32>| {
             let mut meetings = Meetings::default();
             rooms.for_each(|room| meetings.note(room * ROOM, 1_800_000_000));
@@ -191,17 +210,34 @@ mod tests {
         let mut traces = Traces::default();
         let one = visited(1..5);
         assert!(!traces.may_hold_companions(&one));
-        traces.note(&one);
+        traces.note(address(0), &one);
         assert!(traces.may_hold_companions(&visited(2..8)) && !traces.may_hold_companions(&visited(3..9)));
         // Not forgotten among so many as are looked at, and not kept for ever.
         for _ in 1..LOOKED_AT {
-            traces.note(&visited(20..22));
+            traces.note(address(0), &visited(20..22));
             assert!(traces.may_hold_companions(&one));
         }
         for _ in 0..2 * LOOKED_AT {
-            traces.note(&visited(20..22));
+            traces.note(address(0), &visited(20..22));
         }
         assert!(!traces.may_hold_companions(&one) && !traces.may_hold_companions(&visited(20..24)));
+    }
+
+    #[test]
+    fn an_address_is_looked_for_among_the_last_newcomers() {
+        let address = |n: u32| Address::of(Prefix::proxy(std::net::Ipv4Addr::from_bits(n).into()));
+        let mut traces = Traces::default();
+        assert!((0..32).all(|n| !traces.may_hold(address(n))));
+        for n in 0..1_000 {
+            traces.note(address(n), &Meetings::default());
+            let latest = (n + 1).saturating_sub(LOOKED_AT as u32)..=n;
+            assert!(latest.clone().all(|n| traces.may_hold(address(n))), "one of {latest:?} is forgotten");
+        }
+        // Of a room's first few newcomers nearly no stranger is mistaken for one.
+        let mut traces = Traces::default();
+        (0..3).for_each(|n| traces.note(address(n), &Meetings::default()));
+        let strangers = (1_000..2_000).filter(|n| traces.may_hold(address(*n))).count();
+        assert!(strangers < 150, "{strangers} of 1,000");
     }
 
     #[test]

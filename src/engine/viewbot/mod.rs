@@ -35,6 +35,7 @@ pub mod known;
 pub mod ladder;
 mod learning;
 pub mod lockstep;
+mod log;
 pub mod memory;
 pub mod network;
 mod ordinary;

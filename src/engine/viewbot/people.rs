@@ -32,21 +32,26 @@ impl Person {
     }
 }
 
-/// What is remembered of an address.
+/// What is remembered of an address: with it one cache line.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
     first: u32,
-    viewers: u32,
+    /// How many viewers it has had; no more are told apart than this holds.
+    viewers: u16,
     /// The table of networks says that many people share it.
     is_shared: bool,
+    /// In how many rooms it met companions.
+    marched_rooms: u8,
     /// The last alarmed rooms that it was a stranger in, the latest last; 0 for none.
     chain: [u32; 3],
     chain_at: u32,
     /// The last rooms that it came to.
     meetings: Meetings,
-    /// In how many rooms it met companions, where it did last, and when.
-    marched: (u8, u32, u32),
+    /// Where it met companions last, and when.
+    marched: (u32, u32),
 }
+
+const _: () = assert!(size_of::<(Address, Place)>() == 64, "one cache line");
 
 /// What is remembered of a profile at an address.
 #[derive(Debug, Clone, Copy, Default)]
@@ -189,12 +194,12 @@ impl People {
                 met.chain =
                     if rooms[2] == sighting.short { [rooms[0], rooms[1]] } else { [rooms[1], rooms[2]] };
             }
-            let is_shared = place.viewers >= super::ladder::SHARED_EGRESS;
+            let is_shared = u32::from(place.viewers) >= super::ladder::SHARED_EGRESS;
             met.is_shared |= is_shared;
             met.tells_age = !(sighting.is_nameless && is_shared);
             if marching && !is_shared && !sighting.is_paid() {
-                let (rooms, _, last) = place.marched;
-                met.marches = rooms >= ROOMS_MIN && now.saturating_sub(last) <= FLAGGED_SECS;
+                let is_recent = now.saturating_sub(place.marched.1) <= FLAGGED_SECS;
+                met.marches = place.marched_rooms >= ROOMS_MIN && is_recent;
                 met.is_known &= !met.marches;
                 if !met.is_known {
                     met.meetings = place.meetings.recent(sighting.short, now);
@@ -228,7 +233,8 @@ impl People {
             },
             |_, place| u64::from(place.viewers.saturating_sub(1)),
         );
-        self.places.at_mut(at).viewers += 1;
+        let viewers = &mut self.places.at_mut(at).viewers;
+        *viewers = viewers.saturating_add(1);
         if is_new {
             let addresses =
                 |_: &Subnet, subnet: &Neighbourhood| u64::from(subnet.addresses.saturating_sub(1));
@@ -243,13 +249,14 @@ impl People {
     /// Notes that the address met companions in a room.
     pub(super) fn marched(&mut self, address: Address, room: u32, now: u32) {
         if let Some(place) = self.places.get_mut(&address) {
-            let (rooms, before, at) = place.marched;
-            let rooms = if now.saturating_sub(at) > FLAGGED_SECS { 0 } else { rooms };
-            place.marched = if before == room && rooms > 0 {
-                (rooms, room, now)
-            } else {
-                (rooms.saturating_add(1), room, now)
-            };
+            let (before, at) = place.marched;
+            if now.saturating_sub(at) > FLAGGED_SECS {
+                place.marched_rooms = 0;
+            }
+            if before != room || place.marched_rooms == 0 {
+                place.marched_rooms = place.marched_rooms.saturating_add(1);
+            }
+            place.marched = (room, now);
         }
     }
 
@@ -279,7 +286,7 @@ impl People {
     /// How many an address, a profile at it and its subnet have.
     pub(super) fn crowded(&self, address: Address, profile: Profile) -> Crowded {
         Crowded {
-            viewers: self.places.get(&address).map_or(1, |place| place.viewers),
+            viewers: self.places.get(&address).map_or(1, |place| place.viewers.into()),
             of_profile: self.parties.get(&(address, profile.number())).map_or(1, |party| party.viewers),
             addresses: self.subnets.get(&address.subnet()).map_or(1, |subnet| subnet.addresses),
             is_shared: self.places.get(&address).is_some_and(|place| place.is_shared),

@@ -4,10 +4,11 @@
 //! ring that all its rooms share, so that a room that is alarmed knows who came before the alarm, and a room that is not has
 //! cost nothing. Only an alarmed room has [cohorts](super::cohort).
 
-use super::bounded::{Bounded, Row};
+use super::bounded::Bounded;
 use super::cohort::{Alarm, HALF_LIFE, Newcomer};
 use super::gate::Gate;
 use super::lockstep::{self, Traces};
+use super::log::Log;
 use super::people::Met;
 use super::repeats::{AGAIN, INSISTS, LOOP, Repeaters, TOOLS_MAX, WINDOW_SECS};
 use super::sighting::{Sighting, Viewer};
@@ -21,9 +22,6 @@ const ALARMS_MAX: usize = 256;
 /// The alarmed rooms of a shard count at most so many things together, but for the sums of those already counted.
 const ENTRIES_MAX: usize = 131_072;
 
-/// An alarm takes in at most so many who came before it.
-const LOGGED_MAX: usize = 1_024;
-
 /// Whoever was refused counts as new again after so long: it still wants to get in.
 const REFUSED_AGAIN_SECS: u32 = 45;
 
@@ -32,9 +30,6 @@ const ESTABLISHED_SECS: u32 = 30;
 
 /// In a room with fewer viewers nothing is learned of how many are usually known.
 const AUDIENCE_MIN: u32 = 5;
-
-/// So many of the latest newcomers are asked whether they have the address of another.
-const COMPANY_LOOKED_AT: usize = 24;
 
 /// One in so many newcomers to calm rooms is asked: it costs a look at each of those.
 const COMPANY_SAMPLE: u64 = 4;
@@ -62,13 +57,6 @@ pub(super) struct Seat {
     /// One bit for each eighth of all fingerprints that asked in the window.
     tools: u8,
     is_admitted: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Logged {
-    newcomer: Newcomer,
-    /// The room's entry before this one; 0 for none.
-    before: u64,
 }
 
 /// One room.
@@ -127,10 +115,7 @@ pub(super) struct Rooms {
     states: Bounded<Subject, RoomState>,
     /// By the room's short name: it need not be found first to look for a seat in it.
     seats: Bounded<(u32, Viewer), Seat>,
-    log: Row<Logged>,
-    log_max: usize,
-    /// The next entry's number, from 1.
-    next_logged: u64,
+    log: Log,
     numbers: u32,
     alarmed: Vec<Subject>,
     entries: usize,
@@ -144,9 +129,7 @@ impl Rooms {
         Self {
             states: Bounded::new(rooms, seed),
             seats: Bounded::new(seats, seed),
-            log: Row::default(),
-            log_max: (rooms / 2).max(1_024),
-            next_logged: 1,
+            log: Log::new((rooms / 2).max(1_024)),
             numbers: 0,
             alarmed: Vec::new(),
             entries: 0,
@@ -297,7 +280,7 @@ impl Rooms {
         let logged = state.logged;
         if booked.newcomer.is_some() && booked.is_stranger && state.traces.may_hold_companions(&met.meetings)
         {
-            booked.companions = self.companions(logged, &newcomer);
+            booked.companions = self.log.companions(logged, &newcomer);
         }
         let state = self.states.at_mut(at);
         if is_calm {
@@ -314,7 +297,8 @@ impl Rooms {
                     .wrapping_add(sighting.viewer.who)
                     .is_multiple_of(COMPANY_SAMPLE);
             if booked.newcomer.is_some() && booked.is_stranger && booked.is_quiet && is_asked {
-                booked.has_company = Some(self.has_company(logged, &newcomer));
+                let may_have = state.traces.may_hold(sighting.viewer.address);
+                booked.has_company = Some(may_have && self.log.has_company(logged, &newcomer));
             }
             self.log_newcomer(at, &mut booked);
             self.sit(seat_at, key, seat);
@@ -348,56 +332,10 @@ impl Rooms {
     fn log_newcomer(&mut self, at: usize, booked: &mut Booked) {
         if let Some(newcomer) = booked.newcomer {
             let state = self.states.at_mut(at);
-            let before = std::mem::replace(&mut state.logged, self.next_logged);
-            state.traces.note(&newcomer.meetings);
-            booked.logged = self.next_logged;
-            self.note(Logged { newcomer, before });
+            state.traces.note(newcomer.viewer.address, &newcomer.meetings);
+            state.logged = self.log.note(newcomer, state.logged);
+            booked.logged = state.logged;
         }
-    }
-
-    /// Whether one of the latest newcomers is another viewer at the same address.
-    fn has_company(&self, mut number: u64, newcomer: &Newcomer) -> bool {
-        for _ in 0..COMPANY_LOOKED_AT {
-            let Some(logged) = self.logged(number) else { break };
-            let other = &logged.newcomer;
-            if newcomer.at.saturating_sub(other.at) > HALF_LIFE {
-                break;
-            }
-            number = logged.before;
-            if !logged.newcomer.is_void
-                && other.viewer.address == newcomer.viewer.address
-                && other.viewer != newcomer.viewer
-            {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// How many of the latest newcomers were, each, where this one was: one for each subnet.
-    fn companions(&self, mut number: u64, newcomer: &Newcomer) -> u8 {
-        let mut subnets = [newcomer.viewer.address.subnet(); lockstep::COMPANIONS_MIN as usize + 1];
-        let mut found = 0;
-        for _ in 0..lockstep::LOOKED_AT {
-            let Some(logged) = self.logged(number) else { break };
-            let other = &logged.newcomer;
-            if newcomer.at.saturating_sub(other.at) > lockstep::LOOKS_BACK_SECS {
-                break;
-            }
-            number = logged.before;
-            let subnet = other.viewer.address.subnet();
-            if logged.newcomer.is_void
-                || subnets.contains(&subnet)
-                || other.meetings.shared(&newcomer.meetings) < lockstep::MEETINGS_MIN
-            {
-                continue;
-            }
-            found += 1;
-            if let Some(place) = subnets.get_mut(found) {
-                *place = subnet;
-            }
-        }
-        found.min(usize::from(u8::MAX)) as u8
     }
 
     /// Makes a room's state where there is none. Rooms are never taken out: where it lies holds until another is made.
@@ -452,37 +390,13 @@ impl Rooms {
         }
     }
 
-    fn note(&mut self, entry: Logged) {
-        let place = (self.next_logged % self.log_max as u64) as usize;
-        self.next_logged += 1;
-        // The ring fills from 1 on: what lies before is never read.
-        while self.log.len() <= place {
-            self.log.push(entry);
-        }
-        self.log[place] = entry;
-    }
-
-    fn logged(&self, number: u64) -> Option<&Logged> {
-        let is_kept = number != 0 && number + (self.log_max as u64) > self.next_logged;
-        if is_kept { self.log.get((number % self.log_max as u64) as usize) } else { None }
-    }
-
     /// Alarms a room: takes in who came since its excess began.
     fn alarm(&mut self, room: Subject, shown: Room, settings: &ViewbotSettings, now_ms: u64) {
         let now = (now_ms / 1_000) as u32;
         self.make_room_for_alarm(settings, now_ms);
-        let mut newcomers = Vec::new();
-        let (mut number, onset) =
+        let (logged, onset) =
             self.states.get(&room).map_or((0, now), |state| (state.logged, state.gate.onset()));
-        while let Some(logged) = self.logged(number).filter(|_| newcomers.len() < LOGGED_MAX) {
-            if logged.newcomer.at < onset {
-                break;
-            }
-            if !logged.newcomer.is_void {
-                newcomers.push(logged.newcomer);
-            }
-            number = logged.before;
-        }
+        let newcomers = self.log.newcomers_since(logged, onset);
         let mut alarm = Box::new(Alarm::new(shown, now));
         for newcomer in newcomers.iter().rev() {
             alarm.add(newcomer, now, true);
@@ -548,11 +462,7 @@ impl Rooms {
                 self.seats.remove(&key);
             }
         }
-        let log_max = self.log_max as u64;
-        let is_kept = booked.logged != 0 && booked.logged + log_max > self.next_logged;
-        if is_kept && let Some(logged) = self.log.get_mut((booked.logged % log_max) as usize) {
-            logged.newcomer.is_void = true;
-        }
+        self.log.void(booked.logged);
         let Some(state) =
             self.states.get_mut(&sighting.subject).filter(|state| state.number == booked.number)
         else {

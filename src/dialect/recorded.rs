@@ -8,6 +8,7 @@ use super::request::Request;
 use crate::base::library::Library;
 use crate::base::net::canonical;
 use crate::base::operation::Operation;
+use crate::base::prefetch::prefetch_at;
 use crate::base::room::Room;
 use crate::base::secret::{KeyHash, SessionHash};
 use crate::base::subject::Subject;
@@ -152,6 +153,14 @@ impl Reading {
     /// The room that the request names.
     pub fn room(&self) -> Option<Room> {
         self.room
+    }
+
+    /// Asks for the memory of its texts.
+    pub fn prefetch(&self) {
+        prefetch_at(self.user_agent.as_bytes(), 0);
+        if let Some(device) = &self.device {
+            prefetch_at(device.as_bytes(), 0);
+        }
     }
 
     /// The facts of a record of this request. `asn` is what the networks table of today says of its address.

@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 use super::decision::{Reason, Refusal, Shadow, Standing};
 use super::record::{Left, Record, RecordKey};
 use super::shard::{LookUp, Shard};
+use super::table::hash_of;
 use super::usage::Usage;
 use super::viewbot::Counted;
 use crate::base::subject::Subject;
@@ -240,6 +241,23 @@ impl Book {
         (charge, looks.collect())
     }
 
+    /// Where the records of `plan` will be looked up.
+    pub(super) fn foresee(&self, policy: &PolicySet, plan: &Plan) -> Foreseen {
+        let hash = |planned: &Planned| {
+            let key = RecordKey::new(policy.counter(planned.counter), planned.subject);
+            (planned.shard, hash_of(&self.hasher, key))
+        };
+        Foreseen(plan.entries().iter().map(hash).collect())
+    }
+
+    /// Asks for the records.
+    pub(super) fn foresee_records(&mut self, foreseen: &Foreseen) {
+        for (shard, hash) in &foreseen.0 {
+            let shard = self.shards[usize::from(*shard)].0.get_mut();
+            shard.unwrap_or_else(PoisonError::into_inner).prefetch(*hash);
+        }
+    }
+
     /// Whether there is room for all of `plan`. Each record is looked up and put to `look_ups`.
     fn room(
         &self,
@@ -416,6 +434,10 @@ impl std::fmt::Debug for Book {
 fn shard_of(subject: Subject) -> u16 {
     (subject.bucket() % SHARDS as u64) as u16
 }
+
+/// The shards and the hashes of records.
+#[derive(Debug)]
+pub(super) struct Foreseen(SmallVec<[(u16, u64); USUAL_COUNTERS]>);
 
 /// The records of a plan.
 type LookUps = SmallVec<[LookUp; USUAL_COUNTERS]>;

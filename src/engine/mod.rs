@@ -18,6 +18,7 @@ pub mod book;
 pub mod decision;
 pub mod explain;
 pub mod facts;
+pub mod foresight;
 pub mod operator;
 pub mod order;
 mod record;

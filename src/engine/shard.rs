@@ -64,6 +64,11 @@ impl Shard {
         self.records.shrink(hasher);
     }
 
+    /// Asks for the record that has the tag of that hash.
+    pub(super) fn prefetch(&self, hash: u64) {
+        self.records.prefetch(hash);
+    }
+
     fn get(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&Record> {
         self.records.get(hasher, key)
     }

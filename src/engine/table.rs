@@ -10,6 +10,8 @@ use foldhash::fast::SeedableRandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use crate::base::prefetch::prefetch;
+
 use super::record::{Record, RecordKey};
 
 pub(super) const SEGMENTS: usize = 8;
@@ -98,6 +100,16 @@ impl Table {
         let segment = segment_of(hash);
         let index = self.0[segment].find_bucket_index(hash, |_| true)?;
         Some(Place { segment: segment as u8, index })
+    }
+
+    /// Asks for the record that has the tag of that hash.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u64) {
+        if let Some(place) = self.likely_place(hash)
+            && let Some(slot) = self.0[usize::from(place.segment)].get_bucket(place.index)
+        {
+            prefetch(slot);
+        }
     }
 
     /// The record at a place, where it is still that of `key`.

@@ -12,6 +12,7 @@ use crate::dialect::recorded::Reading;
 use crate::engine::book::{Receipt, STRANGERS_MAX_DEFAULT};
 use crate::engine::decision::{Decision, Verdict};
 use crate::engine::facts::Facts;
+use crate::engine::foresight::Foresight;
 use crate::engine::{Ending, Engine};
 use crate::policy::PolicySet;
 use crate::telemetry::outcome::Outcome;
@@ -31,6 +32,7 @@ pub struct Course<'p> {
     now: Timestamp,
     under_way: UnderWay,
     records: u64,
+    foreseen: Vec<Foresight>,
 }
 
 /// What is said of one record.
@@ -70,7 +72,14 @@ impl<'p> Course<'p> {
     /// With empty counts. `seed` seeds the hash tables: nothing hangs on it.
     pub fn new(policy: &'p PolicySet, seed: u64) -> Self {
         let engine = Engine::new(STRANGERS_MAX_DEFAULT, seed);
-        Self { policy, engine, now: Timestamp::EPOCH, under_way: UnderWay::default(), records: 0 }
+        Self {
+            policy,
+            engine,
+            now: Timestamp::EPOCH,
+            under_way: UnderWay::default(),
+            records: 0,
+            foreseen: Vec::new(),
+        }
     }
 
     /// Decides one record, as the gateway would have.
@@ -88,6 +97,22 @@ impl<'p> Course<'p> {
                 None => Said::ByGateway(record.rule()),
             },
         }
+    }
+
+    /// Looks ahead to records that are to come next.
+    pub fn foresee<'r>(&mut self, records: impl Iterator<Item = &'r Box<Record>> + Clone) {
+        let mut foreseen = std::mem::take(&mut self.foreseen);
+        records.clone().for_each(|record| record.prefetch_shared());
+        records.clone().for_each(|record| record.prefetch_texts());
+        for record in records {
+            if let (Ok(request), false) = (record.request(), record.by_gateway)
+                && let Some(facts) = self.facts(record, request)
+            {
+                foreseen.push(self.engine.foresee(self.policy, &facts, self.now));
+            }
+        }
+        foreseen.drain(..).for_each(|foresight| self.engine.foresee_entries(&foresight));
+        self.foreseen = foreseen;
     }
 
     /// Follows an operator's order, where the record is one. A ban that there is not with this policy is not missed.

@@ -169,6 +169,15 @@ impl Feed {
         self.order.too_late
     }
 
+    /// The records that come next, where they have been read just now: to be looked ahead to.
+    pub fn read_just_now(&mut self) -> Option<&VecDeque<Box<Record>>> {
+        if self.ready.is_empty() && self.ended.is_none() {
+            self.ended = self.read_ahead();
+            return Some(&self.ready);
+        }
+        None
+    }
+
     /// The next record. Give it [back](Self::give_back), to be used again.
     pub fn next_record(&mut self) -> Result<Option<Box<Record>>, InputError> {
         if self.ready.is_empty() && self.ended.is_none() {
@@ -199,6 +208,7 @@ impl Feed {
                     }
                     break;
                 };
+                record.prefetch();
                 self.ready.push_back(record);
             }
             if self.ready.len() >= AHEAD {

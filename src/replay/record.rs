@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::line::{Key, Line};
 use super::shared::{Asked, HeldKey, Shared};
 use crate::base::net::parse_address;
+use crate::base::prefetch::prefetch;
 use crate::base::room::Room;
 use crate::base::secret::SessionHash;
 use crate::base::time::{Timestamp, Wait};
@@ -115,6 +116,15 @@ impl Record {
             None => None,
             Some(word) => Verdict::ALL.into_iter().find(|verdict| verdict.word() == word),
         };
+        let [method, target, user_agent] =
+            [&line.method, &line.target, &line.user_agent].map(|text| text.as_deref().unwrap_or_default());
+        let asked = (method, target, user_agent);
+        let key = match &line.key {
+            Key::Known(key) => (&*key.id, &*key.account, &*key.tier),
+            Key::None | Key::NotSaid => ("", "", ""),
+        };
+        // Asked for here, needed below.
+        let places = shared.places(asked, key);
         self.client = match line.client.as_deref() {
             Some(text) => Some(parse_address(text).ok_or(Broken::Bad("client", "address"))?),
             None if self.by_gateway => None,
@@ -136,15 +146,12 @@ impl Record {
         };
         required("method", line.method.as_deref())?;
         required("target", line.target.as_deref())?;
-        let [method, target, user_agent] =
-            [&line.method, &line.target, &line.user_agent].map(|text| text.as_deref().unwrap_or_default());
-        let asked = (method, target, user_agent);
         self.asked = Some(match &line.headers {
             Some(headers) if !headers.0.is_empty() => {
                 let headers = headers.0.iter().map(|(name, value)| (&**name, &**value));
                 Rc::new(Asked::read(asked, headers))
             }
-            _ => shared.asked(asked),
+            _ => shared.asked(places, asked),
         });
         (self.rule, self.request_id, self.policy) = Default::default();
         if with_names || self.by_gateway {
@@ -153,7 +160,7 @@ impl Record {
             self.policy = self.keep(line.policy.as_deref());
         }
         self.key = match (&line.key, line.key_barred_s) {
-            (Key::Known(key), _) => SaidKey::Known(shared.key((&key.id, &key.account, &key.tier))),
+            (Key::Known(_), _) => SaidKey::Known(shared.key(places, key)),
             (_, Some(secs)) => SaidKey::Barred(Wait::of(Duration::from_secs(secs))),
             _ if line.key_unknown == Some(true) => SaidKey::Unknown,
             (Key::None, None) => SaidKey::None,
@@ -268,6 +275,34 @@ impl Record {
     /// The digest of the policy that decided it.
     pub fn policy(&self) -> &str {
         self.part(self.policy)
+    }
+
+    /// Asks for its own memory.
+    pub(super) fn prefetch(&self) {
+        prefetch(self);
+        prefetch(&self.asked);
+        prefetch(&self.key);
+        prefetch(&self.client);
+    }
+
+    /// Asks for the memory of what it shares.
+    pub(super) fn prefetch_shared(&self) {
+        if let Some(asked) = &self.asked {
+            prefetch(&**asked);
+        }
+        if let SaidKey::Known(key) = &self.key {
+            prefetch(&**key);
+        }
+    }
+
+    /// Asks for the texts of what it shares.
+    pub(super) fn prefetch_texts(&self) {
+        if let Ok(reading) = self.request() {
+            reading.prefetch();
+        }
+        if let SaidKey::Known(key) = &self.key {
+            key.prefetch();
+        }
     }
 
     /// Lets go of what it shares, and of a buffer that has grown.

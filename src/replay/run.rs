@@ -57,7 +57,14 @@ pub fn run(
     let mut outcome = Outcome { difference: against.map(|_| Difference::default()), ..Outcome::default() };
     let names: Vec<String> = feed.names().iter().map(|name| name.display().to_string()).collect();
     let (mut decisions, mut lines) = (decisions, Vec::with_capacity(2 * WRITE_BYTES));
-    while let Some(record) = feed.next_record()? {
+    loop {
+        if let Some(next) = feed.read_just_now() {
+            course.foresee(next.iter());
+            if let Some(other) = &mut other {
+                other.foresee(next.iter());
+            }
+        }
+        let Some(record) = feed.next_record()? else { break };
         if course.follow(&record) {
             if let Some(other) = &mut other {
                 other.follow(&record);

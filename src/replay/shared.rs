@@ -4,11 +4,12 @@
 //! nothing but that line, so that a record that has the same one points at what was read before. A table of the lines read
 //! last says which; whatever it has forgotten is read again.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::BuildHasher;
 use std::rc::Rc;
 
 use foldhash::fast::FixedState;
 
+use crate::base::prefetch::prefetch_at;
 use crate::base::subject::{Scope, Subject};
 use crate::dialect::Fault;
 use crate::dialect::recorded::{Reading, RecordedKey};
@@ -17,12 +18,45 @@ use crate::dialect::recorded::{Reading, RecordedKey};
 /// nothing else.
 const REMEMBERED: usize = 1 << 15;
 
+/// Three texts, held one after the other.
+#[derive(Debug, Clone)]
+struct Texts {
+    text: Rc<str>,
+    /// Where the first and the second end.
+    ends: [u32; 2],
+}
+
+impl Texts {
+    fn of((one, two, three): (&str, &str, &str)) -> Self {
+        let ends = [one.len(), one.len() + two.len()].map(|end| u32::try_from(end).unwrap_or(u32::MAX));
+        Self { text: [one, two, three].concat().into(), ends }
+    }
+
+    fn get(&self, part: std::ops::Range<usize>) -> &str {
+        self.text.get(part).unwrap_or_default()
+    }
+
+    fn first(&self) -> &str {
+        self.get(0..self.ends[0] as usize)
+    }
+
+    fn second(&self) -> &str {
+        self.get(self.ends[0] as usize..self.ends[1] as usize)
+    }
+
+    fn third(&self) -> &str {
+        self.get(self.ends[1] as usize..self.text.len())
+    }
+
+    fn are(&self, (one, two, three): (&str, &str, &str)) -> bool {
+        self.first() == one && self.second() == two && self.third() == three
+    }
+}
+
 /// A request line and its user agent, and what was read of them.
 #[derive(Debug)]
 pub(super) struct Asked {
-    text: Box<str>,
-    method: usize,
-    target: usize,
+    texts: Texts,
     /// What was read.
     pub(super) reading: Result<Reading, Fault>,
 }
@@ -35,58 +69,53 @@ impl Asked {
     ) -> Self {
         Self {
             reading: Reading::of(method, target, user_agent, headers),
-            text: [method, target, user_agent].concat().into(),
-            method: method.len(),
-            target: method.len() + target.len(),
+            texts: Texts::of((method, target, user_agent)),
         }
     }
 
     /// Its method.
     pub(super) fn method(&self) -> &str {
-        self.text.get(..self.method).unwrap_or_default()
+        self.texts.first()
     }
 
     /// Its path and query.
     pub(super) fn target(&self) -> &str {
-        self.text.get(self.method..self.target).unwrap_or_default()
-    }
-
-    fn says(&self, (method, target, user_agent): (&str, &str, &str)) -> bool {
-        self.method() == method && self.target() == target && self.text.get(self.target..) == Some(user_agent)
+        self.texts.second()
     }
 }
 
 /// A key that was looked up when it was recorded, and what it and its account are counted under.
 #[derive(Debug)]
 pub(super) struct HeldKey {
-    text: Box<str>,
-    id: usize,
-    account: usize,
+    texts: Texts,
     subjects: (Subject, Subject),
 }
 
 impl HeldKey {
     fn of((id, account, tier): (&str, &str, &str)) -> Self {
         Self {
-            text: [id, account, tier].concat().into(),
-            id: id.len(),
-            account: id.len() + account.len(),
+            texts: Texts::of((id, account, tier)),
             subjects: (Subject::text(Scope::Account, account), Subject::text(Scope::Key, id)),
         }
     }
 
+    /// Asks for the memory of its names.
+    pub(super) fn prefetch(&self) {
+        prefetch_at(self.texts.text.as_bytes(), 0);
+    }
+
     fn id(&self) -> &str {
-        self.text.get(..self.id).unwrap_or_default()
+        self.texts.first()
     }
 
     /// The account that it belonged to.
     pub(super) fn account(&self) -> &str {
-        self.text.get(self.id..self.account).unwrap_or_default()
+        self.texts.second()
     }
 
     /// The tier that it had.
     pub(super) fn tier(&self) -> &str {
-        self.text.get(self.account..).unwrap_or_default()
+        self.texts.third()
     }
 
     /// As facts are made of it.
@@ -113,35 +142,64 @@ impl Default for Shared {
     }
 }
 
+/// Where a request line and a key are held, if they are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places {
+    asked: usize,
+    key: usize,
+}
+
 impl Shared {
+    /// Where a request line with its user agent, and a key by its id, its account and its tier, are looked for; asks for that
+    /// memory.
+    pub(super) fn places(&self, line: (&str, &str, &str), key: (&str, &str, &str)) -> Places {
+        Places { asked: self.asked.place(line), key: self.keys.place(key) }
+    }
+
     /// A request line with its user agent and no other header.
-    pub(super) fn asked(&mut self, line: (&str, &str, &str)) -> Rc<Asked> {
-        let read = || Asked::read(line, std::iter::empty());
-        self.asked.get(line, |asked| asked.says(line), read)
+    pub(super) fn asked(&mut self, places: Places, line: (&str, &str, &str)) -> Rc<Asked> {
+        let read = || {
+            let asked = Asked::read(line, std::iter::empty());
+            (asked.texts.clone(), asked)
+        };
+        self.asked.get(places.asked, line, read)
     }
 
     /// A key by its id, its account and its tier.
-    pub(super) fn key(&mut self, key: (&str, &str, &str)) -> Rc<HeldKey> {
-        let is = |held: &HeldKey| (held.id(), held.account(), held.tier()) == key;
-        self.keys.get(key, is, || HeldKey::of(key))
+    pub(super) fn key(&mut self, places: Places, key: (&str, &str, &str)) -> Rc<HeldKey> {
+        let make = || {
+            let held = HeldKey::of(key);
+            (held.texts.clone(), held)
+        };
+        self.keys.get(places.key, key, make)
     }
 }
 
-/// Each in the one place that its hash says, until another takes it.
+/// Each in the one place that its hash says, until another takes it; with its texts beside it, which are asked first.
 #[derive(Debug)]
-struct Table<T>(Vec<Option<Rc<T>>>);
+struct Table<T>(Vec<Option<(Texts, Rc<T>)>>);
 
 impl<T> Table<T> {
     fn new(places: usize) -> Self {
         Self(std::iter::repeat_with(|| None).take(places).collect())
     }
 
-    fn get(&mut self, key: impl Hash, is: impl Fn(&T) -> bool, make: impl FnOnce() -> T) -> Rc<T> {
+    fn place(&self, key: (&str, &str, &str)) -> usize {
         // The same places in every run; and nothing hangs on them but how much is read again.
         let place = FixedState::with_seed(0).hash_one(key) as usize % self.0.len();
+        prefetch_at(&self.0, place);
+        place
+    }
+
+    fn get(&mut self, place: usize, texts: (&str, &str, &str), make: impl FnOnce() -> (Texts, T)) -> Rc<T> {
         match &mut self.0[place] {
-            Some(held) if is(held) => Rc::clone(held),
-            place => Rc::clone(place.insert(Rc::new(make()))),
+            Some((held, value)) if held.are(texts) => Rc::clone(value),
+            place => {
+                let (held, value) = make();
+                let value = Rc::new(value);
+                *place = Some((held, Rc::clone(&value)));
+                value
+            }
         }
     }
 }
@@ -154,25 +212,41 @@ mod tests {
     fn what_is_said_again_is_held_once_and_what_was_forgotten_is_read_again() {
         let mut shared = Shared::default();
         let line = ("GET", "/webcast/fetch?room_id=7", "agent");
-        let one = shared.asked(line);
-        assert!(Rc::ptr_eq(&one, &shared.asked(line)));
+        let mut asked = |line: (&str, &str, &str)| {
+            let places = shared.places(line, ("", "", ""));
+            shared.asked(places, line)
+        };
+        let same = Rc::<Asked>::ptr_eq;
+        let one = asked(line);
+        assert!(same(&one, &asked(line)));
         // The same letters, cut otherwise, say something else.
         for other in
             [("GET", "/webcast/fetch?room_id=", "7agent"), ("GE", "T/webcast/fetch?room_id=7", "agent")]
         {
-            assert!(!Rc::ptr_eq(&one, &shared.asked(other)), "{other:?}");
+            assert!(!same(&one, &asked(other)), "{other:?}");
         }
         assert_eq!((one.method(), one.target()), (line.0, line.1));
-        let key = shared.key(("k_1", "a", "free"));
-        assert!(Rc::ptr_eq(&key, &shared.key(("k_1", "a", "free"))));
-        assert!(!Rc::ptr_eq(&key, &shared.key(("k_1a", "", "free"))));
-        assert_eq!((key.id(), key.account(), key.tier()), ("k_1", "a", "free"));
         for n in 0..10 * REMEMBERED {
-            shared.asked(("GET", &format!("/webcast/fetch?room_id={}", n + 8), "agent"));
+            asked(("GET", &format!("/webcast/fetch?room_id={}", n + 8), "agent"));
         }
-        let again = shared.asked(line);
-        assert!(!Rc::ptr_eq(&one, &again));
-        assert_eq!(again.reading.as_ref().unwrap().room(), one.reading.as_ref().unwrap().room());
-        assert_eq!(shared.asked(("PUT", "/", "")).reading.as_ref().err(), Some(&Fault::UnknownPath));
+        let again = asked(line);
+        assert!(!same(&one, &again));
+        let room = |asked: &Rc<Asked>| asked.reading.as_ref().unwrap().room();
+        assert_eq!(room(&again), room(&one));
+        assert_eq!(asked(("PUT", "/", "")).reading.as_ref().err(), Some(&Fault::UnknownPath));
+    }
+
+    #[test]
+    fn a_key_is_told_apart_by_each_of_its_names() {
+        let mut shared = Shared::default();
+        let mut key = |names| {
+            let places = shared.places(("", "", ""), names);
+            shared.key(places, names)
+        };
+        let same = Rc::<HeldKey>::ptr_eq;
+        let one = key(("k_1", "a", "free"));
+        assert!(same(&one, &key(("k_1", "a", "free"))));
+        assert!(!same(&one, &key(("k_1a", "", "free"))));
+        assert_eq!((one.id(), one.account(), one.tier()), ("k_1", "a", "free"));
     }
 }

@@ -14,6 +14,7 @@ use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
 
 use super::index::HashIndex;
+use crate::base::prefetch::prefetch;
 
 /// So many entries are looked at for one worth no more than the new one. Where nine of ten are worth more, one of them is
 /// given up for every thousand that are new.
@@ -143,6 +144,23 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         } else {
             self.place_of(look_up.hash, &look_up.key)
         }
+    }
+
+    /// Asks for the memory that finding the entry of `key` will look at; gives its hash, for
+    /// [`prefetch_entry`](Self::prefetch_entry) to ask for the entry itself once that has come.
+    #[inline]
+    pub(super) fn prefetch(&self, key: &K) -> u32 {
+        let hash = self.hash(key);
+        self.index.prefetch(hash);
+        hash
+    }
+
+    /// Asks for the entry that has this hash, which is mostly the one that is meant, and says where it lies.
+    #[inline]
+    pub(super) fn prefetch_entry(&self, hash: u32) -> Option<usize> {
+        let at = self.index.find(hash, |_| true)?;
+        prefetch(self.row.get(at)?);
+        Some(at)
     }
 
     #[inline]

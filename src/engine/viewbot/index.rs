@@ -4,6 +4,7 @@
 //! place in eight bytes, the next best place beside it (linear probing; Knuth, TAOCP 3, 6.4), no marks that lie elsewhere.
 //! There are several indices of different sizes, and none of them doubles at the same time as another.
 
+use crate::base::prefetch::prefetch_at;
 use crate::engine::table;
 
 /// Half of a hash, enough for tables of this size, and where the entry lies. Kept, so that an index that grows does not have to
@@ -108,6 +109,13 @@ impl HashIndex {
     pub(super) fn find(&self, hash: u32, is: impl Fn(usize) -> bool) -> Option<usize> {
         let found = self.0[part_of(hash)].find(hash, |slot| is(slot.at as usize));
         found.map(|(_, slot)| slot.at as usize)
+    }
+
+    /// Asks for the memory that finding the entry of that hash will look at.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u32) {
+        let part = &self.0[part_of(hash)];
+        prefetch_at(&part.slots, hash as usize & part.slots.len().wrapping_sub(1));
     }
 
     /// Notes where an entry lies.

@@ -64,6 +64,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::base::room::Room;
+use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::policy::viewbot::{ViewbotMode, ViewbotSettings};
 
@@ -225,6 +226,27 @@ pub(super) struct Counted {
     is_clean: bool,
 }
 
+/// Where a request will be looked up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Foreseen {
+    people: (u8, people::Foreseen),
+    rooms: (u8, rooms::Foreseen),
+}
+
+fn people_shard(viewer: Viewer) -> usize {
+    mix(viewer.address.subnet().to_number(), 1) as usize % PEOPLE_SHARDS
+}
+
+fn room_shard(room: Subject) -> usize {
+    let (high, low) = room.halves();
+    mix(high, low) as usize % ROOM_SHARDS
+}
+
+/// What is behind a lock that nobody else can hold.
+fn owned<T>(mutex: &mut Mutex<T>) -> &mut T {
+    mutex.get_mut().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Who is convicted, and for what.
 #[derive(Clone, Copy)]
 struct Guilty<'g> {
@@ -258,13 +280,28 @@ impl Viewbot {
     }
 
     fn people(&self, viewer: Viewer) -> MutexGuard<'_, People> {
-        let place = mix(viewer.address.subnet().to_number(), 1) as usize % PEOPLE_SHARDS;
-        self.people[place].lock().unwrap_or_else(PoisonError::into_inner)
+        self.people[people_shard(viewer)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn room(&self, room: crate::base::subject::Subject) -> MutexGuard<'_, Rooms> {
-        let (high, low) = room.halves();
-        self.rooms[mix(high, low) as usize % ROOM_SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    fn room(&self, room: Subject) -> MutexGuard<'_, Rooms> {
+        self.rooms[room_shard(room)].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for the memory that a request will need.
+    pub(super) fn foresee(&mut self, viewer: Viewer, room: Subject) -> Foreseen {
+        let short = sighting::short_room(room);
+        let (people, rooms) = (people_shard(viewer), room_shard(room));
+        Foreseen {
+            people: (people as u8, owned(&mut self.people[people]).prefetch(viewer)),
+            rooms: (rooms as u8, owned(&mut self.rooms[rooms]).prefetch(room, (short, viewer))),
+        }
+    }
+
+    /// Asks for the entries that it leads to.
+    pub(super) fn foresee_entries(&mut self, foreseen: &Foreseen) {
+        let ((people, viewer), (rooms, seat)) = (foreseen.people, foreseen.rooms);
+        owned(&mut self.people[usize::from(people)]).prefetch_entries(viewer);
+        owned(&mut self.rooms[usize::from(rooms)]).prefetch_entries(seat);
     }
 
     fn learning(&self) -> MutexGuard<'_, Learning> {

@@ -114,6 +114,14 @@ pub(super) struct Crowded {
     pub(super) is_shared: bool,
 }
 
+/// The hashes of what a viewer will be looked up under.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Foreseen {
+    long: u32,
+    young: u32,
+    place: u32,
+}
+
 pub(super) struct People {
     long: Bounded<Viewer, Person>,
     young: Bounded<Viewer, Person>,
@@ -146,6 +154,23 @@ impl People {
             carried: Bounded::new(viewers / 16, seed),
             subnets: Bounded::new(viewers / 4, seed),
         }
+    }
+
+    /// Asks for the memory that meeting a viewer begins with.
+    pub(super) fn prefetch(&self, viewer: Viewer) -> Foreseen {
+        Foreseen {
+            long: self.long.prefetch(&viewer),
+            young: self.young.prefetch(&viewer),
+            place: self.places.prefetch(&viewer.address),
+        }
+    }
+
+    /// Asks for the entries that those lead to.
+    pub(super) fn prefetch_entries(&self, foreseen: Foreseen) {
+        if self.long.prefetch_entry(foreseen.long).is_none() {
+            self.young.prefetch_entry(foreseen.young);
+        }
+        self.places.prefetch_entry(foreseen.place);
     }
 
     fn person(&self, viewer: &Viewer) -> Option<&Person> {

@@ -111,6 +111,13 @@ pub(super) struct Booked {
     pub(super) has_company: Option<bool>,
 }
 
+/// The hashes of what a request will be looked up under.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Foreseen {
+    state: u32,
+    seat: u32,
+}
+
 pub(super) struct Rooms {
     states: Bounded<Subject, RoomState>,
     /// By the room's short name: it need not be found first to look for a seat in it.
@@ -135,6 +142,17 @@ impl Rooms {
             entries: 0,
             unearned: Vec::new(),
         }
+    }
+
+    /// Asks for the memory that taking in a request begins with.
+    pub(super) fn prefetch(&self, room: Subject, seat: (u32, Viewer)) -> Foreseen {
+        Foreseen { state: self.states.prefetch(&room), seat: self.seats.prefetch(&seat) }
+    }
+
+    /// Asks for the entries that those lead to.
+    pub(super) fn prefetch_entries(&self, foreseen: Foreseen) {
+        self.states.prefetch_entry(foreseen.state);
+        self.seats.prefetch_entry(foreseen.seat);
     }
 
     /// Whoever came before an alarm that was raised just now, with its excess: what they did here is to earn them nothing.

@@ -128,6 +128,23 @@ pub struct Viewer {
     pub who: u64,
 }
 
+impl Viewer {
+    /// Of a request, with the number of its key.
+    pub(in crate::engine) fn of(facts: &Facts<'_>, who: &Who<'_>) -> (Self, Option<KeyNumber>) {
+        let key = who.key_subject().map(|subject| {
+            let (high, low) = subject.halves();
+            KeyNumber(mix(high, low))
+        });
+        let who = match (facts.device, facts.session, key) {
+            (Some(device), ..) => number_of(1, device.as_bytes()),
+            (None, Some(session), _) => number_of(2, session.as_bytes()),
+            (None, None, Some(key)) => mix(3, key.0),
+            (None, None, None) => number_of(4, facts.user_agent.as_bytes()),
+        };
+        (Self { address: Address::of(Prefix::proxy(facts.client)), who }, key)
+    }
+}
+
 /// A library with its user agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub(super) u64);
@@ -244,22 +261,9 @@ impl Sighting {
         if !adds_a_viewer(facts) {
             return None;
         }
-        let address = Address::of(Prefix::proxy(facts.client));
+        let (viewer, key) = Viewer::of(facts, who);
+        let address = viewer.address;
         let class = policy.tier(who.tier).class;
-        let key_subject = who.key_subject();
-        let key = key_subject.map(|subject| {
-            let (high, low) = subject.halves();
-            KeyNumber(mix(high, low))
-        });
-        let viewer = Viewer {
-            address,
-            who: match (facts.device, facts.session, key) {
-                (Some(device), ..) => number_of(1, device.as_bytes()),
-                (None, Some(session), _) => number_of(2, session.as_bytes()),
-                (None, None, Some(key)) => mix(3, key.0),
-                (None, None, None) => number_of(4, facts.user_agent.as_bytes()),
-            },
-        };
         let fingerprint = Fingerprint(number_of(16 + facts.library.name as u8, facts.user_agent.as_bytes()));
         let subject = Subject::room(&room);
         let network = policy.networks().lookup(facts.client);

@@ -513,6 +513,35 @@ fn the_same_trace_gives_the_same_decisions_under_any_seed() {
     assert_eq!(run(1), run(2));
 }
 
+/// At what comes and at what does not, in rooms and of viewers that are known and that are not, before anything was seen.
+#[test]
+fn looking_ahead_changes_no_decision() {
+    let run = |looks: bool| {
+        let quotas = "[[quota]]\nname = \"q\"\nscope = \"proxy\"\nlimits = { hour = 4 }\n\
+                      [[distinct]]\nname = \"d\"\ncount = \"room\"\nscope = \"proxy\"\nlimits = { hour = 3 }\n";
+        let mut world = World::with("enforce", quotas, 1);
+        let mut decisions = Vec::new();
+        for n in 0..4_000u32 {
+            let asked = |n: u32| match n % 3 {
+                0 => asks(ROOM, bot_at(n), "curl/8.0"),
+                1 => asks(Room::parse("@name").unwrap(), honest(n % 700), AGENTS[n as usize % 5]),
+                _ => asks(Room::Id(1_000 + u64::from(n) % 7), bot_at(n / 9), "wget"),
+            };
+            if looks {
+                for next in [n, n + 1, 3 * n + 1_000_000] {
+                    let (asked, now) = (asked(next), world.now);
+                    let foresight = world.engine.foresee(&world.policy, &World::facts(&asked), now);
+                    world.engine.foresee_entries(&foresight);
+                }
+            }
+            decisions.push(format!("{:?}", world.ask(asked(n)).refusal));
+            world.wait(77);
+        }
+        (decisions, world.engine.viewbot().memory(), world.engine.book().len())
+    };
+    assert!(run(true) == run(false));
+}
+
 #[test]
 fn what_is_remembered_across_a_restart_makes_a_warm_gateway() {
     let mut world = World::warm("enforce");

@@ -141,6 +141,11 @@ pub enum Charge {
         /// What the shadow rules would have refused.
         shadow: Shadow,
     },
+    /// There was room for everything; but the request was turned away, and nothing was booked.
+    TurnedAway {
+        /// What the shadow rules would have refused.
+        shadow: Shadow,
+    },
     /// Nothing was booked, and the receipt is empty.
     Refused {
         /// Why.
@@ -184,9 +189,23 @@ impl Book {
     /// Shadow rules decide as if in force: where one has no room the request would have been refused, so that none of
     /// the shadow rules' counters moves, while the enforced ones are booked.
     pub fn charge(&self, policy: &PolicySet, plan: &Plan, receipt: &mut Receipt, now: Timestamp) -> Charge {
+        self.charge_unless(policy, plan, receipt, now, || false)
+    }
+
+    /// The same, but that `is_turned_away` is asked where there is room for all: whether nothing is booked all the same. It is
+    /// asked under the locks, and must not wait.
+    pub fn charge_unless(
+        &self,
+        policy: &PolicySet,
+        plan: &Plan,
+        receipt: &mut Receipt,
+        now: Timestamp,
+        is_turned_away: impl FnOnce() -> bool,
+    ) -> Charge {
         receipt.clear();
         if plan.is_empty() {
-            return Charge::Booked { shadow: Shadow::Same };
+            let shadow = Shadow::Same;
+            return if is_turned_away() { Charge::TurnedAway { shadow } } else { Charge::Booked { shadow } };
         }
         let mut locked = self.lock_all(plan);
         self.make_room(&mut locked, now);
@@ -197,6 +216,9 @@ impl Book {
         if let Some(refusal) = enforced {
             let shadow = with_shadow.filter(|_| shadow_full).map_or(Shadow::Same, Shadow::Refuses);
             return Charge::Refused { refusal, shadow };
+        }
+        if is_turned_away() {
+            return Charge::TurnedAway { shadow: with_shadow.map_or(Shadow::Same, Shadow::Refuses) };
         }
         for (planned, look_up) in plan.entries().iter().zip(&look_ups) {
             let counter = policy.counter(planned.counter);

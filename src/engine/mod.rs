@@ -38,7 +38,7 @@ use crate::policy::viewbot::ViewbotMode;
 
 use assess::Assessment;
 use book::{Book, Charge, Plan, Receipt};
-use decision::{Decision, Reason, Refusal, Shadow, Standing};
+use decision::{Caller, Decision, Reason, Refusal, Shadow, Standing};
 use facts::Facts;
 use operator::OperatorBans;
 use viewbot::Viewbot;
@@ -59,8 +59,12 @@ pub enum Ending {
     /// Charged, though there was no good answer: one that blames the request, or a caller that hung up after a generator was
     /// asked.
     Charged,
-    /// Taken back: no attempt gave a good answer, and the generators are to blame.
+    /// Taken back: no attempt gave a good answer, and the generators are to blame. So much and no more in each window, for
+    /// whoever can make a generator fail must not win unlimited tries by it.
     Refunded,
+    /// As if it had never been: refused for want of capacity, before any generator was asked. A refused request consumes no
+    /// quota, however often it comes.
+    Refused,
 }
 
 impl Engine {
@@ -91,17 +95,31 @@ impl Engine {
         receipt: &mut Receipt,
         now: Timestamp,
     ) -> Charge {
-        match assessment.refusal.take() {
-            Some(refusal) => {
-                receipt.clear();
-                Charge::Refused { refusal, shadow: Shadow::Same }
-            }
-            None => self.book.charge(policy, &assessment.plan, receipt, now),
+        self.charge_unless(policy, assessment, receipt, now, |_| false)
+    }
+
+    /// The same for a request that may be turned away although the policy admits it, because there is more to do than can be
+    /// done: `is_turned_away` is asked of the caller once no rule has anything against it, and then nothing is booked. It
+    /// must not wait.
+    pub fn charge_unless(
+        &self,
+        policy: &PolicySet,
+        assessment: &mut Assessment,
+        receipt: &mut Receipt,
+        now: Timestamp,
+        is_turned_away: impl FnOnce(&Caller) -> bool,
+    ) -> Charge {
+        if let Some(refusal) = assessment.refusal.take() {
+            receipt.clear();
+            return Charge::Refused { refusal, shadow: Shadow::Same };
         }
+        let is_turned_away = || is_turned_away(&assessment.caller);
+        self.book.charge_unless(policy, &assessment.plan, receipt, now, is_turned_away)
     }
 
     /// The third step: the decision, which takes what it says from `assessment`. Counts what every other check admits for
-    /// view-bot detection, and gives back what was charged where that stops it: `receipt` is of nothing then.
+    /// view-bot detection, and gives back what was charged where that stops it: `receipt` is of nothing then. Whoever was
+    /// turned away is not counted: what gets no good answer would be taken back.
     pub fn conclude(
         &self,
         policy: &PolicySet,
@@ -159,7 +177,9 @@ impl Engine {
                 let shadow = found.or(if assessment.shadow_exempts { Shadow::Admits } else { shadow });
                 Decision { caller, refusal: Some(refusal), shadow }
             }
-            Charge::Booked { shadow } => Decision { caller, refusal: None, shadow: found.or(shadow) },
+            Charge::Booked { shadow } | Charge::TurnedAway { shadow } => {
+                Decision { caller, refusal: None, shadow: found.or(shadow) }
+            }
         }
     }
 
@@ -177,13 +197,17 @@ impl Engine {
         (decision, admitted.then_some(receipt))
     }
 
-    /// The last step: ends an admitted request. Tells whether anything was given back.
+    /// The last step: ends an admitted request. Tells whether anything was refunded.
     pub fn observe(&self, policy: &PolicySet, receipt: &Receipt, ending: Ending, now: Timestamp) -> bool {
         if let Some(counted) = &receipt.counted {
             self.viewbot.settle(policy.viewbot(), counted, matches!(ending, Ending::Good(_)), now);
         }
         if let (Some(named), Ending::Good(Some(answered))) = (receipt.named, ending) {
             self.viewbot.learn_pair(named, answered, now);
+        }
+        if ending == Ending::Refused {
+            self.book.undo(policy, receipt, now);
+            return false;
         }
         self.book.settle(policy, receipt, ending == Ending::Refunded, now)
     }

@@ -24,9 +24,8 @@ use crate::dialect::route::{Generation, Method};
 use crate::dialect::{Fault, Request};
 use crate::engine::facts::Facts;
 use crate::generator::attempt::{Attempt, Mark};
-use crate::generator::fleet::{End, Fleet, Outcome};
+use crate::generator::fleet::{End, Fleet};
 use crate::generator::member::Generator;
-use crate::generator::roster::{Asker, Payer};
 use crate::generator::stage::Stage;
 use crate::generator::{Failure, Question, wire};
 use crate::telemetry::access_log::Recorder;
@@ -158,7 +157,7 @@ impl Worker {
         // assess
         let facts = exchange.facts(&request, client);
         exchange.identified(&request, &facts);
-        let admitted = {
+        {
             // Large, and not held until the answer is there.
             let mut assessment = self.shared.engine.assess(&exchange.live.policy, &facts, exchange.now);
             if facts.operation == Operation::Limits {
@@ -169,20 +168,10 @@ impl Worker {
                 };
             }
 
-            // charge, conclude
-            exchange.decide(&mut assessment)
-        };
-        if !admitted {
-            return Err(Stop::Refused);
+            // charge, or shed: before anything is booked or made ready for a generator; conclude
+            exchange.decide(&mut assessment, &facts)?;
         }
-
-        // shed: before anything is made ready for a generator
         exchange.asking();
-        let asker = Self::asker(exchange, &facts);
-        if let Some(failure) = exchange.staff.fleet.turn_away(facts.operation, asker) {
-            exchange.observe(&Outcome::without(failure, None));
-            return Err(Stop::Failed(failure));
-        }
 
         // forward, judge
         let mut scratch = self.scratches.borrow_mut().pop().unwrap_or_default();
@@ -202,7 +191,8 @@ impl Worker {
             body: forwarded.body,
         };
         let patience = patience(&request);
-        let asked = exchange.staff.fleet.ask(&question, asker, Instant::now() + patience).await;
+        let asked =
+            exchange.staff.fleet.ask(&question, exchange.asker(&facts), Instant::now() + patience).await;
         self.keep_scratch(scratch);
 
         // observe, respond; the record is written when the exchange is dropped
@@ -230,17 +220,6 @@ impl Worker {
         )
     }
 
-    /// Who asks, where requests may have to wait or be turned away.
-    fn asker<'e>(exchange: &'e Exchange<'_>, facts: &Facts<'_>) -> Asker<'e> {
-        let caller = exchange.decision().map(|decision| &decision.caller);
-        let identity = caller.and_then(|caller| caller.identity.as_ref());
-        let proxy = crate::base::net::Prefix::proxy(facts.client);
-        Asker {
-            payer: identity.map_or(Payer::Proxy(proxy), |(account, _)| Payer::Account(account)),
-            rank: caller.map_or(0, |caller| exchange.live.policy.shedding_rank(caller.tier)),
-        }
-    }
-
     /// Answers a load balancer's question whether the data path lives; neither counted nor recorded.
     fn health_check(&self, arrival: &Arrival<'_>) -> Option<Answer> {
         let path = self.shared.settings.health_path.as_deref()?;
@@ -253,7 +232,7 @@ impl Worker {
         let proxy = crate::base::net::Prefix::proxy(facts.client);
         let caller =
             exchange.decision().and_then(|decision| decision.caller.identity.as_ref()).map(|(_, key)| key);
-        let chance = exchange.staff.fleet.roster().shedding.chance(Self::asker(exchange, facts).rank);
+        let chance = exchange.staff.fleet.roster().shedding.chance(exchange.asker(facts).rank);
         let shedding = LoadShedding { chance, ..LoadShedding::NONE };
         let body = self.shared.poll(proxy, caller, now, || {
             let standings = self.shared.engine.standings(policy, facts, now);

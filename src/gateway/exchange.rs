@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::admit::{Staff, Worker};
+use super::admit::{Staff, Stop, Worker};
 use super::shared::Live;
 use crate::base::net::Prefix;
 use crate::base::operation::Operation;
@@ -24,9 +24,10 @@ use crate::dialect::route::Method;
 use crate::engine::Ending;
 use crate::engine::assess::Assessment;
 use crate::engine::book::{Plan, Receipt};
-use crate::engine::decision::{Decision, Reason, Standing};
+use crate::engine::decision::{Caller, Decision, Reason, Standing};
 use crate::engine::facts::{Credential, Facts, TargetClaim};
 use crate::generator::fleet::{self, End};
+use crate::generator::roster::{Asker, Payer};
 use crate::generator::{Failure, wire};
 use crate::telemetry::access_log::{AccessRecord, KeyDoubt, Ruling, Target, redact_target};
 use crate::telemetry::metrics::InFlight;
@@ -72,6 +73,8 @@ pub struct Exchange<'w> {
     /// What was booked, where `is_booked`. In its place from the start: it is large.
     receipt: Receipt,
     is_booked: bool,
+    /// The policy admits it, and there was no capacity for it.
+    turned_away: bool,
     /// The gateway's own reason, where no policy was asked.
     own_reason: &'static str,
     outcome: Outcome,
@@ -114,6 +117,7 @@ impl<'w> Exchange<'w> {
             plan: Plan::default(),
             receipt: Receipt::default(),
             is_booked: false,
+            turned_away: false,
             own_reason: "client-gone",
             // Until something else is known: dropped now, the client has hung up.
             outcome: Outcome::ClientGone,
@@ -200,18 +204,34 @@ impl<'w> Exchange<'w> {
         facts
     }
 
-    /// Decides: charges what the assessment planned and concludes. True where the request is admitted.
-    pub fn decide(&mut self, assessment: &mut Assessment) -> bool {
-        let (engine, policy) = (&self.worker.shared.engine, &self.live.policy);
+    /// Decides: charges what the assessment planned and concludes. Whoever the policy admits, and there is no capacity for, is
+    /// turned away before anything is booked.
+    pub(super) fn decide(&mut self, assessment: &mut Assessment, facts: &Facts<'_>) -> Result<(), Stop> {
+        let (engine, live, generators) = (&self.worker.shared.engine, &self.live, &self.staff.fleet);
         let receipt = &mut self.receipt;
-        let charge = engine.charge(policy, assessment, receipt, self.now);
-        let decision = engine.conclude(policy, assessment, charge, receipt, self.now);
-        self.is_booked = decision.refusal.is_none();
+        let mut failure = None;
+        let charge = engine.charge_unless(&live.policy, assessment, receipt, self.now, |caller| {
+            failure = generators.turn_away(facts.operation, asker(live, Some(caller), facts));
+            failure.is_some()
+        });
+        let decision = engine.conclude(&live.policy, assessment, charge, receipt, self.now);
+        self.turned_away = failure.is_some();
+        self.is_booked = decision.refusal.is_none() && !self.turned_away;
         self.room = assessment.room;
         if !self.is_booked {
             self.plan = std::mem::take(&mut assessment.plan);
         }
-        self.concluded(decision)
+        if !self.concluded(decision) {
+            return Err(Stop::Refused);
+        }
+        let Some(failure) = failure else { return Ok(()) };
+        self.observe(&fleet::Outcome::without(failure, None));
+        Err(Stop::Failed(failure))
+    }
+
+    /// Who asks, where requests may have to wait or be turned away.
+    pub fn asker(&self, facts: &Facts<'_>) -> Asker<'_> {
+        asker(&self.live, self.decision.as_ref().map(|decision| &decision.caller), facts)
     }
 
     /// Decides without charging: for a request that is refused before its body is read, and for one that costs nothing.
@@ -304,6 +324,7 @@ impl<'w> Exchange<'w> {
         self.settle(match &asked.end {
             End::Good(good, _) => Ending::Good(good.room),
             End::BlamesRequest(_) => Ending::Charged,
+            End::Failed(Failure::NoCapacity(..) | Failure::NoneConfigured) => Ending::Refused,
             End::Failed(_) => Ending::Refunded,
         });
     }
@@ -321,6 +342,17 @@ impl<'w> Exchange<'w> {
     /// Notes the answer that goes out.
     pub fn answered(&mut self, answer: &Answer) {
         self.answered = Some((answer.status.as_u16(), answer.body.len() as u64));
+    }
+}
+
+fn asker<'c>(live: &Live, caller: Option<&'c Caller>, facts: &Facts<'_>) -> Asker<'c> {
+    let identity = caller.and_then(|caller| caller.identity.as_ref());
+    Asker {
+        payer: match identity {
+            Some((account, _)) => Payer::Account(account),
+            None => Payer::Proxy(Prefix::proxy(facts.client)),
+        },
+        rank: caller.map_or(0, |caller| live.policy.shedding_rank(caller.tier)),
     }
 }
 
@@ -401,6 +433,7 @@ impl Drop for Exchange<'_> {
             generator: self.generator.map(|place| &*self.staff.fleet.roster().all()[place].name),
             attempts: self.attempts,
             refunded: self.refunded,
+            turned_away: self.turned_away,
             queue: self.queue_time,
             generator_time: self.generator_time,
             bytes_in: self.bytes_in,

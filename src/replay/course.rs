@@ -92,7 +92,7 @@ impl<'p> Course<'p> {
             Ok(request) => match self.facts(record, request) {
                 Some(facts) => {
                     self.advance(record.time);
-                    Said::Decision(self.decide_facts(&facts, record.ended))
+                    Said::Decision(self.decide_facts(&facts, record.ended, record.turned_away))
                 }
                 None => Said::ByGateway(record.rule()),
             },
@@ -144,7 +144,7 @@ impl<'p> Course<'p> {
     }
 
     /// The four steps of a live request; the last at once, or when the record says that it ended.
-    fn decide_facts(&mut self, facts: &Facts<'_>, ended: Option<Ended>) -> Decision {
+    fn decide_facts(&mut self, facts: &Facts<'_>, ended: Option<Ended>, turned_away: bool) -> Decision {
         let mut assessment = self.engine.assess(self.policy, facts, self.now);
         if facts.operation == Operation::Limits {
             // As in the gateway: asking for one's limits is charged to nothing.
@@ -153,9 +153,10 @@ impl<'p> Course<'p> {
         }
         let slot = self.under_way.vacant();
         let receipt = &mut self.under_way.slots[slot].0;
-        let charge = self.engine.charge(self.policy, &mut assessment, receipt, self.now);
-        let decision = self.engine.conclude(self.policy, &mut assessment, charge, receipt, self.now);
-        if decision.refusal.is_some() {
+        let (policy, now) = (self.policy, self.now);
+        let charge = self.engine.charge_unless(policy, &mut assessment, receipt, now, |_| turned_away);
+        let decision = self.engine.conclude(policy, &mut assessment, charge, receipt, now);
+        if decision.refusal.is_some() || turned_away {
             self.under_way.free.push(slot);
             return decision;
         }
@@ -194,7 +195,8 @@ impl<'p> Course<'p> {
 /// admitted now, had a good answer as far as anybody can say.
 const fn ending(ended: Ended) -> Ending {
     match ended.outcome {
-        Outcome::GeneratorFailed | Outcome::NoCapacity | Outcome::TimedOut => Ending::Refunded,
+        Outcome::GeneratorFailed | Outcome::TimedOut => Ending::Refunded,
+        Outcome::NoCapacity => Ending::Refused,
         Outcome::Good | Outcome::Refused => Ending::Good(ended.answer_room),
         Outcome::Invalid | Outcome::RequestBlamed | Outcome::ClientGone | Outcome::GatewayFailed => {
             Ending::Charged

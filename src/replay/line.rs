@@ -61,6 +61,8 @@ pub(super) struct Line<'a> {
     pub outcome: Option<Text<'a>>,
     #[serde(default)]
     pub refunded: Option<bool>,
+    #[serde(default)]
+    pub turned_away: Option<bool>,
     #[serde(default, borrow)]
     pub verdict: Option<Text<'a>>,
     #[serde(default, borrow)]

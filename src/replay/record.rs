@@ -56,6 +56,8 @@ pub struct Record {
     pub wanted: bool,
     /// Whether the gateway refused it by itself, before any policy was asked: no policy can change that.
     pub by_gateway: bool,
+    /// Whether it was turned away for want of capacity, before anything was charged: so it is in a replay.
+    pub turned_away: bool,
     /// What an operator ordered: then it is no request, and nothing else of it is set.
     pub order: Option<Box<Order>>,
     /// Of most records empty: what is not [shared](super::shared).
@@ -112,6 +114,7 @@ impl Record {
     ) -> Result<(), Broken> {
         self.begin(line, place);
         self.by_gateway = line.by.as_deref() == Some("gateway");
+        self.turned_away = line.turned_away == Some(true);
         self.verdict = match line.verdict.as_deref() {
             None => None,
             Some(word) => Verdict::ALL.into_iter().find(|verdict| verdict.word() == word),

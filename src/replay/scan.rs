@@ -149,6 +149,7 @@ fields! {
     AnswerRoom = "answer_room",
     Outcome = "outcome",
     Refunded = "refunded",
+    TurnedAway = "turned_away",
     Verdict = "verdict",
     By = "by",
     Rule = "rule",
@@ -197,6 +198,7 @@ impl<'a> Scan<'a, '_> {
                 Some(Field::AnswerRoom) => scan.put(&mut line.answer_room, Self::text)?,
                 Some(Field::Outcome) => scan.put(&mut line.outcome, Self::text)?,
                 Some(Field::Refunded) => scan.put(&mut line.refunded, Self::boolean)?,
+                Some(Field::TurnedAway) => scan.put(&mut line.turned_away, Self::boolean)?,
                 Some(Field::Verdict) => scan.put(&mut line.verdict, Self::text)?,
                 Some(Field::By) => scan.put(&mut line.by, Self::text)?,
                 Some(Field::Rule) => scan.put(&mut line.rule, Self::text)?,
@@ -432,7 +434,7 @@ mod tests {
         (scanned, serde_json::from_str(text).ok())
     }
 
-    const OURS: &str = r#"{"time":1795342463123,"nanos":5,"seq":7,"format":1,"duration_ms":81.402,"policy":"0fa10203040506ff","request_id":"01kb7xq2","client":"203.0.113.7","key":{"id":"k_7f3a","account":"overlay-suite","tier":"community"},"method":"GET","target":"/webcast/fetch?client=ttlive-python&room_id=7300000000000000001","user_agent":"TikTokLive.py/7.0.1","session":"087a1a74314a983ebfda93c737242cb3","room":"7300000000000000001","answer_room":"7","operation":"connect","status":429,"verdict":"throttle","shadow":"throttle","rule":"a-day","reasons":["a-day","a-minute"],"wait":90,"outcome":"refused","attempts":1,"refunded":false,"queue_ms":0,"generator_ms":81.5,"bytes_in":0,"bytes_out":43000,"share":0.25}"#;
+    const OURS: &str = r#"{"time":1795342463123,"nanos":5,"seq":7,"format":1,"duration_ms":81.402,"policy":"0fa10203040506ff","request_id":"01kb7xq2","client":"203.0.113.7","key":{"id":"k_7f3a","account":"overlay-suite","tier":"community"},"method":"GET","target":"/webcast/fetch?client=ttlive-python&room_id=7300000000000000001","user_agent":"TikTokLive.py/7.0.1","session":"087a1a74314a983ebfda93c737242cb3","room":"7300000000000000001","answer_room":"7","operation":"connect","status":429,"verdict":"throttle","shadow":"throttle","rule":"a-day","reasons":["a-day","a-minute"],"wait":90,"outcome":"refused","attempts":1,"refunded":false,"turned_away":true,"queue_ms":0,"generator_ms":81.5,"bytes_in":0,"bytes_out":43000,"share":0.25}"#;
 
     #[test]
     fn the_lines_that_are_written_are_plain() {

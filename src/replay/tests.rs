@@ -157,6 +157,19 @@ fn a_refund_helps_no_request_that_was_decided_before_it() {
 }
 
 #[test]
+fn who_was_turned_away_is_decided_and_charged_nothing() {
+    let policy = quota("proxy", "minute = 1");
+    let away = json!({ "turned_away": true, "outcome": "no-capacity", "duration_ms": 0.1 });
+    let away = |millis| with(asked(millis), &away);
+    // A quota gives back no more than it holds, and this one held nothing of them.
+    assert_eq!(
+        replay(&policy, &[away(0), away(1), away(2), away(3), asked(4), asked(5)]).verdicts(),
+        "aaaaat"
+    );
+    assert_eq!(replay(&policy, &[asked(0), away(1)]).verdicts(), "at", "what the policy refuses it refuses");
+}
+
+#[test]
 fn work_is_in_flight_until_it_ended() {
     let policy = policy("[[concurrency]]\nname = \"c\"\nscope = \"proxy\"\nmax = 1\n");
     let slow = json!({ "outcome": "good", "duration_ms": 100 });

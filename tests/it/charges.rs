@@ -2,6 +2,8 @@
 //! are charged, and work in flight is bounded.
 
 use std::io::Write;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -57,6 +59,89 @@ fn beyond_what_a_generator_may_have_in_flight_there_is_no_capacity() {
     assert_eq!(gateway.get(CONNECT_TARGET, &[]).status, 200, "there is room again");
     assert_eq!(generator.asked().len(), 2);
     assert_eq!(left(&gateway), 3, "two were served, and the others cost nothing");
+}
+
+/// At the door, while a queue stands: as often as it comes, and in a replay of the record.
+#[test]
+fn who_is_turned_away_is_charged_nothing_and_replays_so() {
+    const MAX: u32 = 5;
+    let gate = Gate::default();
+    let generator = gate.guards();
+    let gateway = Setup::new(&limited(MAX))
+        .config(&format!(
+            "[generators]\nqueue-length = 1\n[[generator]]\nname = \"{NAME}\"\nkind = \"euler\"\n\
+             url = \"http://{}\"\nin-flight-max = 1",
+            generator.address
+        ))
+        .flag("--workers")
+        .flag("1")
+        .start();
+    let address = gateway.public;
+    let ask_from = move |source: [u8; 4]| {
+        let mut stream = crate::gateway::connect_from(source.into(), address);
+        let headers = ["Connection: close"];
+        stream.write_all(&crate::gateway::request("GET", CONNECT_TARGET, &headers, None)).unwrap();
+        crate::gateway::Answer::read_one(&mut stream)
+    };
+    let is_over = Arc::new(AtomicBool::new(false));
+    // Strangers, each once: one is served for ever, one waits, and the others find the queue full until it has stood long enough.
+    let crowd: Vec<_> = (0..4u8)
+        .map(|lane| {
+            let is_over = Arc::clone(&is_over);
+            std::thread::spawn(move || {
+                for n in 0..u16::MAX {
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let [high, low] = n.to_be_bytes();
+                    ask_from([127, 10 + lane, high, low.max(1)]);
+                }
+            })
+        })
+        .collect();
+    let label = |answer: &crate::gateway::Answer| answer.json()["limit_label"].clone();
+    gateway.wait_until("the door is shut", |_| label(&ask_from([127, 9, 9, 9])) == "overloaded");
+    // More often than a quota can be given back; where the queue is full, too.
+    let mut turned_away = 0;
+    gateway.wait_until("enough are turned away", |_| {
+        let answer = ask_from([127, 9, 9, 8]);
+        assert_eq!(answer.status, 503, "the quota has nothing against it: {answer:?}");
+        if label(&answer) == "overloaded" {
+            turned_away += 1;
+            assert_eq!(answer.number("ratelimit-remaining"), u64::from(MAX), "{answer:?}");
+        }
+        turned_away > 3 * MAX
+    });
+    is_over.store(true, Ordering::Relaxed);
+    gate.open();
+    for lane in crowd {
+        lane.join().unwrap();
+    }
+
+    let policies = tempfile::tempdir().unwrap();
+    std::fs::copy(gateway.policies().join("10-test.toml"), policies.path().join("10-test.toml")).unwrap();
+    let stopped = gateway.stop();
+    let of_one = |record: &&serde_json::Value| record["client"] == "127.9.9.8";
+    let records: Vec<_> = stopped.records().into_iter().filter(|record| of_one(&record)).collect();
+    let turned: Vec<_> = records.iter().filter(|record| record["turned_away"] == true).collect();
+    assert_eq!(turned.len() as u32, turned_away);
+    for record in turned {
+        assert_eq!(
+            (&record["verdict"], &record["outcome"], &record["refunded"]),
+            (&"allow".into(), &"no-capacity".into(), &false.into())
+        );
+    }
+    let lines = records.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    std::fs::write(policies.path().join("access.jsonl"), lines).unwrap();
+    let replayed = Command::new(env!("CARGO_BIN_EXE_signgate"))
+        .args(["replay", "--strict", "--format", "json", "--policies"])
+        .arg(policies.path())
+        .arg("--input")
+        .arg(policies.path().join("access.jsonl"))
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&replayed.stdout).unwrap();
+    assert_eq!(report["unlike_recorded"], 0, "{report}");
 }
 
 #[test]

@@ -102,6 +102,8 @@ pub struct AccessRecord<'a> {
     pub attempts: u8,
     /// Whether the charge was taken back.
     pub refunded: bool,
+    /// Whether the policy admits it and it was turned away for want of capacity, before anything was charged.
+    pub turned_away: bool,
     /// How long it waited for a generator with room for it.
     pub queue: Duration,
     /// How long generators took, all attempts together.
@@ -237,6 +239,9 @@ impl AccessRecord<'_> {
         }
         line.number(key!("attempts"), u64::from(self.attempts));
         line.boolean(key!("refunded"), self.refunded);
+        if self.turned_away {
+            line.boolean(key!("turned_away"), true);
+        }
         milliseconds(line.field(key!("queue_ms")), self.queue);
         milliseconds(line.field(key!("generator_ms")), self.generator_time);
         line.number(key!("bytes_in"), self.bytes_in);

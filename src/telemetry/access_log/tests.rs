@@ -68,6 +68,7 @@ fn record(ruling: Ruling<'_>) -> AccessRecord<'_> {
         generator: Some("main"),
         attempts: 1,
         refunded: false,
+        turned_away: false,
         queue: Duration::ZERO,
         generator_time: Duration::from_millis(81),
         bytes_in: 0,

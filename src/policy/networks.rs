@@ -36,6 +36,11 @@ impl Network {
         self.kind == Some(NetworkKind::Hosting)
     }
 
+    /// Whether it is telephones, whose addresses go from hand to hand.
+    pub fn is_mobile(self) -> bool {
+        self.kind == Some(NetworkKind::Mobile)
+    }
+
     /// Whether many people are behind few addresses.
     pub fn is_shared(self) -> bool {
         matches!(self.kind, Some(NetworkKind::Mobile | NetworkKind::Paas))

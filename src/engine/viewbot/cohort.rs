@@ -57,6 +57,8 @@ pub(super) struct Newcomer {
     is_hosting: bool,
     /// Many viewers had its address when it came.
     is_shared: bool,
+    /// Its address is a telephone's.
+    is_mobile: bool,
 }
 
 impl Newcomer {
@@ -68,9 +70,10 @@ impl Newcomer {
         at: u32,
     ) -> Self {
         let Met { chain, tells_age, is_shared, meetings, .. } = *met;
-        let Sighting { viewer, profile, wide, key, is_hosting, .. } = *sighting;
+        let Sighting { viewer, profile, wide, key, is_hosting, is_mobile, .. } = *sighting;
         Self {
             is_hosting,
+            is_mobile,
             tells_age,
             is_shared,
             is_repeat,
@@ -95,6 +98,13 @@ impl Newcomer {
 
     fn key(&self) -> Option<KeyNumber> {
         self.has_key.then_some(self.key)
+    }
+
+    /// Where it is from, as far as one and the same has only one such place: a telephone has many addresses, one after the
+    /// other, and they lie in one subnet.
+    fn place(&self) -> u64 {
+        let address = self.viewer.address;
+        if self.is_mobile { address.subnet().to_number() } else { address.number() }
     }
 }
 
@@ -154,7 +164,8 @@ pub(super) struct Alarm {
     /// Strangers at other addresses than those, who found another viewer of the room at theirs.
     pub(super) in_company: f64,
     pub(super) keys: Map<KeyNumber, KeyCohort>,
-    key_addresses: Map<(KeyNumber, Address), f64>,
+    /// By [place](Newcomer::place).
+    key_addresses: Map<(KeyNumber, u64), f64>,
     pub(super) once: Map<u32, f64>,
     pub(super) twice: Map<(u32, u32), f64>,
     pub(super) crowd: Crowd,
@@ -298,10 +309,12 @@ impl Alarm {
         if is_new_address {
             self.hosting += if newcomer.is_hosting { weight } else { 0.0 };
             bump(&mut self.wides, newcomer.wide, weight, most);
-            bump(&mut self.subnets, address.subnet(), weight, most);
+            if !newcomer.is_mobile {
+                bump(&mut self.subnets, address.subnet(), weight, most);
+            }
         }
         if let Some(key) = newcomer.key() {
-            let is_new = !bump(&mut self.key_addresses, (key, address), weight, most);
+            let is_new = !bump(&mut self.key_addresses, (key, newcomer.place()), weight, most);
             if is_new && (self.keys.len() < most || self.keys.contains_key(&key)) {
                 self.keys.entry(key).or_default().addresses += weight;
             }
@@ -359,9 +372,11 @@ impl Alarm {
                 self.shared.remove(&address);
                 self.hosting = (self.hosting - f64::from(u8::from(newcomer.is_hosting))).max(0.0);
                 self.wides.get_mut(&newcomer.wide).map(take);
-                self.subnets.get_mut(&address.subnet()).map(take);
+                if !newcomer.is_mobile {
+                    self.subnets.get_mut(&address.subnet()).map(take);
+                }
                 if let Some(key) = newcomer.key()
-                    && self.key_addresses.remove(&(key, address)).is_some()
+                    && self.key_addresses.remove(&(key, newcomer.place())).is_some()
                     && let Some(cohort) = self.keys.get_mut(&key)
                 {
                     take(&mut cohort.addresses);

@@ -8,7 +8,8 @@
 //!
 //! **Known false positives.** An app that has one key in every copy: a key that strangers used in eight calm rooms from eight
 //! subnets is an app's; it is part of the profile then, and no evidence. A service with a fleet of its own looks like an app
-//! after eight rooms; until then its operator is the first to be told.
+//! after eight rooms; until then its operator is the first to be told. The addresses of one mobile subnet, where the table of
+//! networks says that it is one, are one: a telephone has many.
 //!
 //! **An example.** `this key at 64 addresses, 2.0 expected (+4.0)`.
 //!

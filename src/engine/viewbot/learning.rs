@@ -248,6 +248,7 @@ mod tests {
             wide: Wide::example(random >> 32 & 63),
             is_hosting: n.is_multiple_of(9),
             is_shared: false,
+            is_mobile: false,
             profile: Profile { fingerprint: Fingerprint(mix(tool, 1)), sort: (random >> 50 & 3) as u8 },
             key: n.is_multiple_of(2).then_some(KeyNumber(random >> 40 & 255)),
             is_free: true,

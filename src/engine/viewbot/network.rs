@@ -13,7 +13,9 @@
 //!
 //! **Known false positives.** A university, a carrier's gateway (few addresses with many people: not what is counted here), a
 //! hosting network on which many overlays run (its share is learned in calm rooms). An internet provider or mobile network
-//! as a whole is never counted: a national audience comes from three of them.
+//! as a whole is never counted: a national audience comes from three of them. Nor are subnets that the table of networks calls
+//! mobile: a carrier hands its few prefixes round, so that a national audience sits close together in them, and one telephone
+//! has a handful of addresses within minutes. Without a table these are counted.
 //!
 //! **An example.** `network: 41 addresses of it, 0.8 expected of an ordinary crowd (+3.0)`.
 //!

@@ -38,7 +38,7 @@ struct Place {
     first: u32,
     /// How many viewers it has had; no more are told apart than this holds.
     viewers: u16,
-    /// The table of networks says that many people share it.
+    /// The table of networks says that many people share it, at a time or one after the other.
     is_shared: bool,
     /// In how many rooms it met companions.
     marched_rooms: u8,
@@ -252,7 +252,11 @@ impl People {
         let (at, is_new) = self.places.enter_looked_up(
             place,
             || {
-                let mut place = Place { first: now, is_shared: sighting.is_shared, ..Place::default() };
+                let mut place = Place {
+                    first: now,
+                    is_shared: sighting.is_shared || sighting.is_mobile,
+                    ..Place::default()
+                };
                 place.meetings.note(sighting.short, now);
                 place
             },

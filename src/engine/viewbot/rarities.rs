@@ -229,6 +229,7 @@ mod tests {
             wide: Wide::example(n & 7),
             is_hosting: false,
             is_shared: false,
+            is_mobile: false,
             profile: profile(n),
             key: None,
             is_free: false,

@@ -239,6 +239,8 @@ pub struct Sighting {
     pub(super) is_hosting: bool,
     /// The table of networks says that many people share its address.
     pub(super) is_shared: bool,
+    /// The table of networks says that it is a telephone: its address was another's a minute ago, and will be.
+    pub(super) is_mobile: bool,
     /// With what.
     pub profile: Profile,
     pub(super) key: Option<KeyNumber>,
@@ -278,6 +280,7 @@ impl Sighting {
             is_hosting: network.is_some_and(Network::is_hosting),
             // A telephone has a /64 of its own where it has IPv6.
             is_shared: facts.client.is_ipv4() && network.is_some_and(Network::is_shared),
+            is_mobile: network.is_some_and(Network::is_mobile),
             profile: Profile::new(fingerprint, class, facts.device.is_some()),
             key,
             is_free: class == TierClass::Free,

@@ -88,6 +88,10 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
         && !speaks(&of_network)
         && !speaks(&of_churn);
     if is_novel {
+        // It weighs nothing, but whoever is asked to wait for it can be told why.
+        if let Some(finding) = of_profile {
+            evidence.note(Finding { centibits: 0, ..finding });
+        }
         (of_profile, of_key) = (None, None);
     }
     let mut of_chain = chain::in_lockstep(met, booked, caps.pool_chain)

@@ -87,23 +87,16 @@ pub fn assess(
         findings.add(Reason::SessionRefused, true, true);
     }
     // Row 5: what the operator bans by hand, and what was convicted. What exempts from blocklists exempts from the former.
-    if !exempt.blocklist && !operator_bans.is_empty() {
-        let identity = identity(policy, facts, &who);
-        let (account, key) = identity.as_ref().map(|(account, key)| (account.as_str(), key.as_str())).unzip();
-        let rooms = [facts.room, room];
-        let asking = Asking { client: facts.client, asn: facts.asn, account, key, rooms };
-        operator_bans.each(&asking, now, |ban| {
-            findings.add(Reason::BannedByOperator(Arc::clone(ban)), true, !shadow_exempt.blocklist);
+    if !exempt.blocklist {
+        for_each_ban(policy, operator_bans, facts, &who, now, |reason| {
+            findings.add(reason, true, !shadow_exempt.blocklist);
         });
     }
     let mode = policy.viewbot().mode;
     let (mut sighting, mut banned) = (None, None);
     if mode != ViewbotMode::Off && !exempt.viewbot && findings.enforced.is_none() {
         sighting = Sighting::of(policy, facts, &who, room);
-        banned = sighting.as_ref().and_then(|sighting| {
-            let promoted = viewbot.promoted(sighting, now).map(|ban| (ban, ViewbotMode::Enforce));
-            promoted.or_else(|| viewbot.standing(sighting, mode, now).map(|ban| (ban, mode)))
-        });
+        banned = sighting.as_ref().and_then(|sighting| banned_by(viewbot, sighting, mode, now));
         if let Some((ban, mode)) = &banned {
             let mode = *mode;
             sighting = None;
@@ -148,6 +141,36 @@ pub fn assess(
     }
 }
 
+/// Visits every ban of the operator that stands against a request.
+pub(super) fn for_each_ban(
+    policy: &PolicySet,
+    operator_bans: &OperatorBans,
+    facts: &Facts<'_>,
+    who: &Who<'_>,
+    now: Timestamp,
+    mut visit: impl FnMut(Reason),
+) {
+    if operator_bans.is_empty() {
+        return;
+    }
+    let identity = identity(policy, facts, who);
+    let (account, key) = identity.as_ref().map(|(account, key)| (account.as_str(), key.as_str())).unzip();
+    let rooms = [facts.room, facts.resolved];
+    let asking = Asking { client: facts.client, asn: facts.asn, account, key, rooms };
+    operator_bans.each(&asking, now, |ban| visit(Reason::BannedByOperator(Arc::clone(ban))));
+}
+
+/// The ban that stands against a viewer because of what was convicted, and the mode that it counts under.
+pub(super) fn banned_by(
+    viewbot: &Viewbot,
+    sighting: &Sighting,
+    mode: ViewbotMode,
+    now: Timestamp,
+) -> Option<(Arc<Ban>, ViewbotMode)> {
+    let promoted = viewbot.promoted(sighting, now).map(|ban| (ban, ViewbotMode::Enforce));
+    promoted.or_else(|| viewbot.standing(sighting, mode, now).map(|ban| (ban, mode)))
+}
+
 /// The facts with the room resolved: by the record, else by what good answers have taught.
 pub(super) fn resolved<'r>(viewbot: &Viewbot, facts: &Facts<'r>, now: Timestamp) -> Facts<'r> {
     let taught = || facts.room.map(|room| viewbot.canonical(room, now));
@@ -155,7 +178,7 @@ pub(super) fn resolved<'r>(viewbot: &Viewbot, facts: &Facts<'r>, now: Timestamp)
 }
 
 /// What a ban is where nobody is denied.
-fn throttled(ban: &Ban, now: Timestamp) -> Reason {
+pub(super) fn throttled(ban: &Ban, now: Timestamp) -> Reason {
     let evidence: Arc<Evidence> = Arc::clone(&ban.evidence);
     Reason::Viewbot(Against { wait: Some(ban.until.since(now)), rung: Rung::Banned, evidence })
 }

@@ -16,15 +16,17 @@ use std::time::Duration;
 
 use super::Engine;
 use super::assess::{self, Who};
-use super::book::{Charge, Look};
-use super::decision::{Caller, Decision, Matcher, Reason, Shadow};
+use super::book::{Charge, Look, Receipt};
+use super::decision::{Caller, Decision, Matcher, Reason, Refusal, Shadow};
 use super::facts::{Credential, Facts, TargetClaim};
+use super::viewbot::sighting::Sighting;
 use crate::base::operation::Operation;
 use crate::base::subject::Scope;
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
 use crate::policy::counter::{Counter, Limit, Tiers};
 use crate::policy::set::{Exemptions, Mode, Rule, RuleIndex, RuleKind, SessionMode, TierClass};
+use crate::policy::viewbot::ViewbotMode;
 
 /// What one policy set says of one request, with the counts of one engine.
 #[derive(Debug)]
@@ -67,6 +69,12 @@ pub enum What {
     Target,
     /// Session credentials.
     Session,
+    /// What the operator bans by hand.
+    OperatorBans,
+    /// What view-bot detection has convicted.
+    Convictions,
+    /// View-bot detection: what it would say of this request.
+    Viewbots,
 }
 
 /// What came of a check.
@@ -101,6 +109,10 @@ pub enum Pass {
     NoSession,
     /// One came along, and this happens to it.
     Session(SessionMode),
+    /// No ban stands against it.
+    NotBanned,
+    /// Detection has nothing against it, or not enough.
+    NotSuspect,
 }
 
 /// Why a check has nothing to do with a request.
@@ -126,6 +138,10 @@ pub enum Skip {
     NoTarget,
     /// The URL stands in the body, which has not been read.
     TargetInBody,
+    /// It adds no viewer to a room.
+    NoViewer,
+    /// Something else refuses the request first; what is refused is not looked at, and counts nothing.
+    RefusedBefore,
 }
 
 /// How much of one limit is used, before the request in question.
@@ -153,14 +169,15 @@ impl Explanation {
 }
 
 impl Engine {
-    /// Explains what [`assess`](Self::assess) and [`charge`](Self::charge) would decide now.
+    /// Explains what [`assess`](Self::assess), [`charge`](Self::charge) and [`conclude`](Self::conclude) would decide now. Quotas
+    /// are not booked. What detection counts of the request is counted and taken back, as of one that gets no good answer:
+    /// the engine of a replay can be asked so, one that serves should not.
     pub fn explain(&self, policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Explanation {
         let mut assessment = self.assess(policy, facts, now);
         let charge = match assessment.refusal.take() {
             Some(refusal) => Charge::Refused { refusal, shadow: Shadow::Same },
             None => self.book().look(policy, &assessment.plan, now).0,
         };
-        let decision = Self::concluded(&mut assessment, charge);
         let facts = &assess::resolved(self.viewbot(), facts, now);
         let who = assess::identify(policy, facts);
         let listed = Listed::of(policy, facts, &who, now);
@@ -170,6 +187,25 @@ impl Engine {
             target_check(policy, facts),
             session_check(policy, facts),
         ]);
+        // Before it is weighed: that is how the room stood.
+        checks.extend(self.ban_checks(policy, facts, &who, &listed, now));
+        let mut of_viewbots = self.viewbot_check(policy, facts, &who, &listed, now);
+
+        let mut receipt = Receipt::default();
+        let is_weighed = matches!(charge, Charge::Booked { .. }) && assessment.sighting.is_some();
+        let decision = self.conclude(policy, &mut assessment, charge, &mut receipt, now);
+        if let Some(counted) = &receipt.counted {
+            self.viewbot().settle(policy.viewbot(), counted, false, now);
+        }
+        if of_viewbots.outcome == Outcome::Passes(Pass::NotSuspect) {
+            of_viewbots.outcome = match (is_weighed, against_viewbot(&decision)) {
+                (true, Some(outcome)) => outcome,
+                (true, None) => Outcome::Passes(Pass::NotSuspect),
+                (false, _) => Outcome::DoesNotApply(Skip::RefusedBefore),
+            };
+        }
+        checks.push(of_viewbots);
+
         // Also for a request that an earlier row refuses.
         let plan = assess::plan(policy, facts, &who, facts.resolved, facts.operation, |_| true);
         let looks = self.book().look(policy, &plan, now).1;
@@ -184,6 +220,98 @@ impl Engine {
             decision,
         }
     }
+
+    /// Row 5.
+    fn ban_checks(
+        &self,
+        policy: &PolicySet,
+        facts: &Facts<'_>,
+        who: &Who<'_>,
+        listed: &Listed,
+        now: Timestamp,
+    ) -> [Check; 2] {
+        let mut reasons = Vec::new();
+        assess::for_each_ban(policy, self.operator_bans(), facts, who, now, |reason| reasons.push(reason));
+        let by_hand = match listed.from_blocklists {
+            Some(exempting) => Outcome::DoesNotApply(Skip::Exempt(exempting)),
+            None if reasons.is_empty() => Outcome::Passes(Pass::NotBanned),
+            None => Outcome::Refuses(reasons),
+        };
+        let mode = policy.viewbot().mode;
+        let convicted = match detected(policy, facts, who, listed) {
+            Err(skip) => Outcome::DoesNotApply(skip),
+            Ok(sighting) => match assess::banned_by(self.viewbot(), &sighting, mode, now) {
+                None => Outcome::Passes(Pass::NotBanned),
+                Some((ban, ViewbotMode::Throttle)) => Outcome::Refuses(vec![assess::throttled(&ban, now)]),
+                Some((ban, ViewbotMode::Enforce)) => Outcome::Refuses(vec![Reason::Banned(ban)]),
+                Some((ban, _)) => Outcome::WouldRefuse(vec![Reason::Banned(ban)]),
+            },
+        };
+        [
+            fixed(5, What::OperatorBans, by_hand),
+            Check { mode: shown(mode), ..fixed(5, What::Convictions, convicted) },
+        ]
+    }
+
+    /// Row 6, as the room stands.
+    fn viewbot_check(
+        &self,
+        policy: &PolicySet,
+        facts: &Facts<'_>,
+        who: &Who<'_>,
+        listed: &Listed,
+        now: Timestamp,
+    ) -> Check {
+        let settings = policy.viewbot();
+        let (outcome, amounts) = match detected(policy, facts, who, listed) {
+            Err(skip) => (Outcome::DoesNotApply(skip), Vec::new()),
+            Ok(sighting) => {
+                let excess = self.viewbot().excess(&sighting, settings, now);
+                #[expect(clippy::cast_sign_loss, reason = "a sum is not negative")]
+                let used = excess.ceil() as u32;
+                let amount = Amount {
+                    name: "viewers in excess".into(),
+                    different: None,
+                    max: settings.gate.burst,
+                    used,
+                    resets: None,
+                    shared: false,
+                };
+                (Outcome::Passes(Pass::NotSuspect), vec![amount])
+            }
+        };
+        Check { mode: shown(settings.mode), amounts, ..fixed(6, What::Viewbots, outcome) }
+    }
+}
+
+/// What detection looks at of a request, whatever else is to be said of it; or why it looks at nothing.
+fn detected(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>, listed: &Listed) -> Result<Sighting, Skip> {
+    if policy.viewbot().mode == ViewbotMode::Off {
+        return Err(Skip::Off);
+    }
+    if let Some(exempting) = listed.from_viewbot {
+        return Err(Skip::Exempt(exempting));
+    }
+    Sighting::of(policy, facts, who, facts.resolved).ok_or(Skip::NoViewer)
+}
+
+/// A rule's word for what detection does.
+const fn shown(mode: ViewbotMode) -> Mode {
+    match mode {
+        ViewbotMode::Off => Mode::Off,
+        ViewbotMode::Shadow => Mode::Shadow,
+        ViewbotMode::Throttle | ViewbotMode::Enforce => Mode::Enforce,
+    }
+}
+
+/// What detection has against a request that was weighed.
+fn against_viewbot(decision: &Decision) -> Option<Outcome> {
+    let found = |refusal: Option<&Refusal>| {
+        let mut reasons = refusal.into_iter().flat_map(Refusal::reasons);
+        reasons.find(|reason| matches!(reason, Reason::Viewbot(_))).cloned()
+    };
+    let enforced = found(decision.refusal.as_ref()).map(|reason| Outcome::Refuses(vec![reason]));
+    enforced.or_else(|| found(decision.shadow.refusal()).map(|reason| Outcome::WouldRefuse(vec![reason])))
 }
 
 fn rules(policy: &PolicySet) -> impl Iterator<Item = (RuleIndex, &Rule)> {
@@ -197,6 +325,7 @@ struct Listed {
     exempt: Exemptions,
     from_blocklists: Option<RuleIndex>,
     from_quotas: Option<RuleIndex>,
+    from_viewbot: Option<RuleIndex>,
 }
 
 impl Listed {
@@ -218,8 +347,9 @@ impl Listed {
         };
         let from_blocklists = exempting(|exempt| exempt.blocklist);
         let from_quotas = exempting(|exempt| exempt.quota);
+        let from_viewbot = exempting(|exempt| exempt.viewbot);
         let (exempt, _) = assess::exemptions(policy, facts, who, now);
-        Self { allowed, blocked, exempt, from_blocklists, from_quotas }
+        Self { allowed, blocked, exempt, from_blocklists, from_quotas, from_viewbot }
     }
 
     /// Allowlists first: what they exempt from is not asked.

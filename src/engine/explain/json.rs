@@ -9,7 +9,7 @@ use crate::policy::PolicySet;
 
 impl Explanation {
     /// One object: `operation`, `tier`, `account`, `key`, `verdict`, `shadow`, `rule`, `label`, `wait_s`, `message`, and `checks`, each
-    /// with `row`, `check`, `rule`, `mode`, `file`, `line`, `outcome`, `why`, `reasons`, `limits`. Words of `outcome`: `refuses`,
+    /// with `row`, `check`, `rule`, `mode`, `file`, `line`, `outcome`, `why`, `reasons`, `evidence`, `limits`. Words of `outcome`: `refuses`,
     /// `would-refuse`, `exempts`, `passes`, `does-not-apply`.
     pub fn json(&self, policy: &PolicySet) -> Value {
         let identity = self.caller.identity.as_ref();
@@ -33,10 +33,16 @@ impl Explanation {
 fn one(check: &Check, policy: &PolicySet) -> Value {
     let rule = match check.what {
         What::Rule(place) => Some(policy.rule(place)),
-        What::Key | What::Target | What::Session => None,
+        _ => None,
     };
     let reasons = |reasons: &[Reason]| -> Value {
         reasons.iter().map(|reason| reason.describe(policy).to_string()).collect::<Vec<_>>().into()
+    };
+    let evidence: Vec<String> = match &check.outcome {
+        Outcome::Refuses(found) | Outcome::WouldRefuse(found) => {
+            found.iter().filter_map(Reason::evidence).map(ToString::to_string).collect()
+        }
+        _ => Vec::new(),
     };
     let (outcome, why, reasons) = match &check.outcome {
         Outcome::Refuses(found) => ("refuses", Value::Null, reasons(found)),
@@ -54,6 +60,9 @@ fn one(check: &Check, policy: &PolicySet) -> Value {
             What::Key => "key",
             What::Target => "target",
             What::Session => "session",
+            What::OperatorBans => "operator-bans",
+            What::Convictions => "convictions",
+            What::Viewbots => "viewbots",
         },
         "rule": rule.map(|rule| rule.name.as_str()),
         "mode": check.mode.word(),
@@ -62,6 +71,7 @@ fn one(check: &Check, policy: &PolicySet) -> Value {
         "outcome": outcome,
         "why": why,
         "reasons": reasons,
+        "evidence": evidence,
         "limits": check.amounts.iter().map(amount).collect::<Vec<_>>(),
     })
 }
@@ -86,6 +96,8 @@ const fn pass_word(pass: Pass) -> &'static str {
         Pass::TargetListed => "target-listed",
         Pass::NoSession => "no-session",
         Pass::Session(_) => "session-taken",
+        Pass::NotBanned => "not-banned",
+        Pass::NotSuspect => "not-suspect",
     }
 }
 
@@ -101,5 +113,7 @@ fn skip_value(skip: &Skip, policy: &PolicySet) -> Value {
         Skip::AllowlistInShadow => "allowlist-in-shadow".into(),
         Skip::NoTarget => "no-target".into(),
         Skip::TargetInBody => "target-in-body".into(),
+        Skip::NoViewer => "no-viewer".into(),
+        Skip::RefusedBefore => "refused-before".into(),
     }
 }

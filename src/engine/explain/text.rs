@@ -105,6 +105,9 @@ impl fmt::Display for Line<'_> {
             What::Key => f.write_str("the key")?,
             What::Target => f.write_str("the target")?,
             What::Session => f.write_str("the session")?,
+            What::OperatorBans => f.write_str("the operator's list of bans")?,
+            What::Convictions => write!(f, "the book of convictions{}", self.in_shadow())?,
+            What::Viewbots => write!(f, "view-bot detection{}", self.in_shadow())?,
         }
         match &check.outcome {
             Outcome::Refuses(reasons) => {
@@ -146,8 +149,16 @@ impl Line<'_> {
         for (place, reason) in reasons.iter().enumerate() {
             let between = if place > 0 { "; " } else { "" };
             write!(f, "{between}{}", reason.describe(self.policy))?;
+            // A caller is not told the numbers; whoever asks here is the operator.
+            if let Some(evidence) = reason.evidence() {
+                write!(f, " [{evidence}]")?;
+            }
         }
         Ok(())
+    }
+
+    fn in_shadow(&self) -> &'static str {
+        if self.check.mode == Mode::Shadow { " in shadow" } else { "" }
     }
 
     fn exempt(&self) -> String {
@@ -179,6 +190,10 @@ impl Line<'_> {
             Skip::AllowlistInShadow => f.write_str("it is in shadow: it would exempt this request"),
             Skip::NoTarget => write!(f, "this `{operation}` names no URL to be signed"),
             Skip::TargetInBody => f.write_str("the URL stands in the body, which was not given"),
+            Skip::NoViewer => write!(f, "this `{operation}` adds no viewer to a room"),
+            Skip::RefusedBefore => {
+                f.write_str("something else refuses the request, and what is refused counts nothing")
+            }
         }
     }
 }
@@ -194,6 +209,8 @@ fn pass_words(pass: Pass) -> &'static str {
         Pass::Session(SessionMode::Pass) => "it goes on to the generator",
         Pass::Session(SessionMode::Strip) => "the request goes on without it",
         Pass::Session(SessionMode::Refuse) => "it is refused",
+        Pass::NotBanned => "none stands against it",
+        Pass::NotSuspect => "it has nothing against it, or not enough",
     }
 }
 

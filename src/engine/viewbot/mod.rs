@@ -337,6 +337,16 @@ impl Viewbot {
             || now.as_millis() < started.saturating_add(COLD_TIME.as_millis() as u64)
     }
 
+    /// The sum of a room's gate, which alarms it above its burst.
+    pub(super) fn excess(&self, sighting: &Sighting, settings: &ViewbotSettings, now: Timestamp) -> f64 {
+        let mut rooms = self.room(sighting.subject);
+        rooms.state_mut(sighting.subject).map_or(0.0, |state| {
+            let mut gate = state.gate;
+            gate.drain(&settings.gate, now.as_millis());
+            gate.sum()
+        })
+    }
+
     /// The ban that stands against the viewer of a request, in the book that `mode` fills.
     pub(super) fn standing(
         &self,

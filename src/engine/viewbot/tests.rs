@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use super::super::decision::{Decision, Reason, Verdict};
+use super::super::decision::{Decision, Reason, Refusal, Verdict};
 use super::super::facts::{Credential, Facts, TargetClaim};
 use super::super::{Ending, Engine};
 use super::Rung;
@@ -511,6 +511,49 @@ fn the_same_trace_gives_the_same_decisions_under_any_seed() {
         decisions
     };
     assert_eq!(run(1), run(2));
+}
+
+/// Of those who get in, those who are weighed, and those who are banned: explained as the last thing that is asked of one world,
+/// and asked in another that is like it.
+#[test]
+fn what_is_explained_of_a_viewer_is_what_is_decided() {
+    use super::super::explain::{Outcome, What};
+    let mut refused = [0; 2];
+    for (mode, bots, last) in [
+        ("enforce", 4, 4),
+        ("enforce", 40, 40),
+        ("enforce", 40, 39),
+        ("throttle", 40, 40),
+        ("shadow", 40, 40),
+        ("shadow", 40, 39),
+    ] {
+        let world = || {
+            let mut world = World::warm(mode);
+            world.attack(bots);
+            world
+        };
+        let asked = asks(ROOM, bot_at(last), "curl/8.0");
+        let (mut one, other) = (world(), world());
+        let decision = one.ask(asked);
+        let explained = other.engine.explain(&other.policy, &World::facts(&asked), other.now);
+        assert_eq!(explained.decision.refusal, decision.refusal, "{mode} {bots} {last}");
+        assert_eq!(explained.decision.shadow, decision.shadow, "{mode} {bots} {last}");
+        let reasons = decision.refusal.iter().chain(decision.shadow.refusal()).flat_map(Refusal::reasons);
+        let reasons: Vec<_> = reasons.filter(|reason| reason.evidence().is_some()).collect();
+        for (place, what) in [What::Convictions, What::Viewbots].into_iter().enumerate() {
+            let check = explained.checks.iter().find(|check| check.what == what).unwrap();
+            if let Outcome::Refuses(found) | Outcome::WouldRefuse(found) = &check.outcome {
+                assert!(found.iter().all(|reason| reasons.contains(&reason)), "{found:?} {reasons:?}");
+                refused[place] += 1;
+                let evidence = found[0].evidence().unwrap().to_string();
+                assert!(!evidence.is_empty());
+                assert!(explained.tree(&other.policy).to_string().contains(&evidence));
+                assert!(explained.json(&other.policy).to_string().contains(&evidence));
+            }
+        }
+        assert_eq!(reasons.is_empty(), bots == 4, "{mode} {bots} {last}");
+    }
+    assert!(refused.iter().all(|count| *count > 1), "{refused:?}");
 }
 
 /// At what comes and at what does not, in rooms and of viewers that are known and that are not, before anything was seen.

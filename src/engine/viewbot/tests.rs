@@ -428,6 +428,33 @@ fn homes_are_held_against_all_homes_together() {
 }
 
 /// Everybody's program, a dozen addresses, and each asks all the time: four that keep at it are no broken client.
+/// An audience of one carrier sits close together, and so do the addresses that one telephone has one after the other. The same at
+/// a provider's homes is bought in blocks.
+#[test]
+fn telephones_that_sit_close_together_are_no_farm() {
+    let denied = |base: u32| {
+        let mut world = World::warm("enforce");
+        let mut denied = 0;
+        for person in 0..300u32 {
+            let from = base | (person % 6) << 8 | (person / 6 * 5 + 3);
+            let decision = world.ask(asks(ROOM, from, AGENTS[4]));
+            denied += u32::from(decision.verdict() == Verdict::Deny);
+            world.wait(300);
+        }
+        let mut of_one = 0;
+        for address in 0..12u32 {
+            let mut asked = asks(ROOM, base | 0x9900 | address, AGENTS[0]);
+            asked.key = Some(("k_phone", "free"));
+            of_one += u32::from(world.ask(asked).verdict() == Verdict::Deny);
+            world.wait(2_000);
+        }
+        (denied, of_one)
+    };
+    assert_eq!(denied(0x6440_0000), (0, 0), "100.64.0.0/10 is mobile");
+    let (of_farm, of_key) = denied(0x0ac8_0000);
+    assert!(of_farm > 100 && of_key > 3, "{of_farm} {of_key}: else it was no test");
+}
+
 #[test]
 fn many_that_repeat_themselves_wait_sooner_than_one() {
     let mut world = World::warm("enforce");

@@ -15,7 +15,7 @@ pub fn prefetch<T>(value: &T) {
     prefetch_index(slice::from_ref(value), 1);
 }
 
-/// Asks for the line that an entry of a slice begins on; for none where the slice has no such entry.
+/// Asks for the line that an entry of a slice begins on; in vain, and without harm, where the slice has no such entry.
 #[inline]
 pub fn prefetch_at<T>(slice: &[T], at: usize) {
     prefetch_index(slice, at);

@@ -336,6 +336,9 @@ impl About<'_> {
             "{} {}\n   for {room}, from {client}, {who}{library}\n   at {}, after {} requests\n",
             self.method, self.target, self.at, self.after
         );
+        if self.is_turned_away() {
+            text.push_str("   it was turned away for want of capacity: nothing was charged, and detection did not see it\n");
+        }
         if let Some(verdict) = self.record.and_then(|record| record.verdict) {
             let rule = self.record.map(Record::rule).unwrap_or_default();
             let by = if rule.is_empty() { String::new() } else { format!(" (`{rule}`)") };
@@ -343,6 +346,10 @@ impl About<'_> {
             let _ = writeln!(text, "   the record says: {}{by}", verdict.word());
         }
         text
+    }
+
+    fn is_turned_away(&self) -> bool {
+        self.record.is_some_and(|record| record.turned_away)
     }
 
     fn add_to(&self, object: &mut Value) {
@@ -353,6 +360,7 @@ impl About<'_> {
         object["room"] = self.room.map(|room| room.to_string()).into();
         object["at"] = self.at.to_string().into();
         object["after_requests"] = self.after.into();
+        object["turned_away"] = self.is_turned_away().into();
         object["recorded_verdict"] =
             self.record.and_then(|record| record.verdict).map(crate::engine::decision::Verdict::word).into();
     }

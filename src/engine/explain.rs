@@ -140,8 +140,8 @@ pub enum Skip {
     TargetInBody,
     /// It adds no viewer to a room.
     NoViewer,
-    /// Something else refuses the request first; what is refused is not looked at, and counts nothing.
-    RefusedBefore,
+    /// A ban or another rule stops the request first, in force or, a ban, in shadow; what is stopped is not weighed.
+    StoppedBefore,
 }
 
 /// How much of one limit is used, before the request in question.
@@ -188,23 +188,23 @@ impl Engine {
             session_check(policy, facts),
         ]);
         // Before it is weighed: that is how the room stood.
-        checks.extend(self.ban_checks(policy, facts, &who, &listed, now));
-        let mut of_viewbots = self.viewbot_check(policy, facts, &who, &listed, now);
-
+        let mut detection = self.detection_checks(policy, facts, &who, &listed, now);
         let mut receipt = Receipt::default();
         let is_weighed = matches!(charge, Charge::Booked { .. }) && assessment.sighting.is_some();
         let decision = self.conclude(policy, &mut assessment, charge, &mut receipt, now);
         if let Some(counted) = &receipt.counted {
             self.viewbot().settle(policy.viewbot(), counted, false, now);
         }
-        if of_viewbots.outcome == Outcome::Passes(Pass::NotSuspect) {
-            of_viewbots.outcome = match (is_weighed, against_viewbot(&decision)) {
-                (true, Some(outcome)) => outcome,
-                (true, None) => Outcome::Passes(Pass::NotSuspect),
-                (false, _) => Outcome::DoesNotApply(Skip::RefusedBefore),
-            };
+        let of_request = &mut detection[1].outcome;
+        if *of_request == Outcome::Passes(Pass::NotSuspect) {
+            if !is_weighed {
+                *of_request = Outcome::DoesNotApply(Skip::StoppedBefore);
+            } else if let Some(against) = against_viewbot(&decision) {
+                *of_request = against;
+            }
         }
-        checks.push(of_viewbots);
+        checks.push(self.operator_check(policy, facts, &who, &listed, now));
+        checks.extend(detection);
 
         // Also for a request that an earlier row refuses.
         let plan = assess::plan(policy, facts, &who, facts.resolved, facts.operation, |_| true);
@@ -221,40 +221,8 @@ impl Engine {
         }
     }
 
-    /// Row 5.
-    fn ban_checks(
-        &self,
-        policy: &PolicySet,
-        facts: &Facts<'_>,
-        who: &Who<'_>,
-        listed: &Listed,
-        now: Timestamp,
-    ) -> [Check; 2] {
-        let mut reasons = Vec::new();
-        assess::for_each_ban(policy, self.operator_bans(), facts, who, now, |reason| reasons.push(reason));
-        let by_hand = match listed.from_blocklists {
-            Some(exempting) => Outcome::DoesNotApply(Skip::Exempt(exempting)),
-            None if reasons.is_empty() => Outcome::Passes(Pass::NotBanned),
-            None => Outcome::Refuses(reasons),
-        };
-        let mode = policy.viewbot().mode;
-        let convicted = match detected(policy, facts, who, listed) {
-            Err(skip) => Outcome::DoesNotApply(skip),
-            Ok(sighting) => match assess::banned_by(self.viewbot(), &sighting, mode, now) {
-                None => Outcome::Passes(Pass::NotBanned),
-                Some((ban, ViewbotMode::Throttle)) => Outcome::Refuses(vec![assess::throttled(&ban, now)]),
-                Some((ban, ViewbotMode::Enforce)) => Outcome::Refuses(vec![Reason::Banned(ban)]),
-                Some((ban, _)) => Outcome::WouldRefuse(vec![Reason::Banned(ban)]),
-            },
-        };
-        [
-            fixed(5, What::OperatorBans, by_hand),
-            Check { mode: shown(mode), ..fixed(5, What::Convictions, convicted) },
-        ]
-    }
-
-    /// Row 6, as the room stands.
-    fn viewbot_check(
+    /// What the operator bans by hand, of row 5.
+    fn operator_check(
         &self,
         policy: &PolicySet,
         facts: &Facts<'_>,
@@ -262,25 +230,49 @@ impl Engine {
         listed: &Listed,
         now: Timestamp,
     ) -> Check {
+        let mut reasons = Vec::new();
+        assess::for_each_ban(policy, self.operator_bans(), facts, who, now, |reason| reasons.push(reason));
+        let outcome = match listed.from_blocklists {
+            Some(exempting) => Outcome::DoesNotApply(Skip::Exempt(exempting)),
+            None if reasons.is_empty() => Outcome::Passes(Pass::NotBanned),
+            None => Outcome::Refuses(reasons),
+        };
+        fixed(5, What::OperatorBans, outcome)
+    }
+
+    /// What was convicted, of row 5, and row 6 as the room stands before the request is weighed.
+    fn detection_checks(
+        &self,
+        policy: &PolicySet,
+        facts: &Facts<'_>,
+        who: &Who<'_>,
+        listed: &Listed,
+        now: Timestamp,
+    ) -> [Check; 2] {
         let settings = policy.viewbot();
-        let (outcome, amounts) = match detected(policy, facts, who, listed) {
-            Err(skip) => (Outcome::DoesNotApply(skip), Vec::new()),
-            Ok(sighting) => {
-                let excess = self.viewbot().excess(&sighting, settings, now);
-                #[expect(clippy::cast_sign_loss, reason = "a sum is not negative")]
-                let used = excess.ceil() as u32;
-                let amount = Amount {
-                    name: "viewers in excess".into(),
-                    different: None,
-                    max: settings.gate.burst,
-                    used,
-                    resets: None,
-                    shared: false,
-                };
-                (Outcome::Passes(Pass::NotSuspect), vec![amount])
+        let mode = shown(settings.mode);
+        let check = |row, what, outcome, amounts| Check { mode, amounts, ..fixed(row, what, outcome) };
+        let sighting = match detected(policy, facts, who, listed) {
+            Ok(sighting) => sighting,
+            Err(skip) => {
+                return [(5, What::Convictions), (6, What::Viewbots)]
+                    .map(|(row, what)| check(row, what, Outcome::DoesNotApply(skip.clone()), Vec::new()));
             }
         };
-        Check { mode: shown(settings.mode), amounts, ..fixed(6, What::Viewbots, outcome) }
+        let convicted = match assess::banned_by(self.viewbot(), &sighting, settings.mode, now) {
+            None => Outcome::Passes(Pass::NotBanned),
+            Some((ban, ViewbotMode::Throttle)) => Outcome::Refuses(vec![assess::throttled(&ban, now)]),
+            Some((ban, ViewbotMode::Enforce)) => Outcome::Refuses(vec![Reason::Banned(ban)]),
+            Some((ban, _)) => Outcome::WouldRefuse(vec![Reason::Banned(ban)]),
+        };
+        #[expect(clippy::cast_sign_loss, reason = "a sum is not negative")]
+        let used = self.viewbot().excess(&sighting, settings, now).ceil() as u32;
+        let (max, name) = (settings.gate.burst, "viewers in excess".into());
+        let excess = Amount { name, different: None, max, used, resets: None, shared: false };
+        [
+            check(5, What::Convictions, convicted, Vec::new()),
+            check(6, What::Viewbots, Outcome::Passes(Pass::NotSuspect), vec![excess]),
+        ]
     }
 }
 

@@ -114,6 +114,6 @@ fn skip_value(skip: &Skip, policy: &PolicySet) -> Value {
         Skip::NoTarget => "no-target".into(),
         Skip::TargetInBody => "target-in-body".into(),
         Skip::NoViewer => "no-viewer".into(),
-        Skip::RefusedBefore => "refused-before".into(),
+        Skip::StoppedBefore => "stopped-before".into(),
     }
 }

@@ -191,8 +191,8 @@ impl Line<'_> {
             Skip::NoTarget => write!(f, "this `{operation}` names no URL to be signed"),
             Skip::TargetInBody => f.write_str("the URL stands in the body, which was not given"),
             Skip::NoViewer => write!(f, "this `{operation}` adds no viewer to a room"),
-            Skip::RefusedBefore => {
-                f.write_str("something else refuses the request, and what is refused counts nothing")
+            Skip::StoppedBefore => {
+                f.write_str("a ban or another rule stops the request, and what is stopped is not weighed")
             }
         }
     }

@@ -1,9 +1,12 @@
 """Reads what `valgrind --tool=callgrind` writes: instructions by function, and how often functions were called."""
 
 import re
+import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from work import Failure
 
 # The entry points of an allocator, each call of which is an allocation: mimalloc's and the C library's.
 ALLOCATORS = re.compile(
@@ -16,16 +19,11 @@ BY_THE_CLOCK = ("signgate::control::watch", "signgate::control::reload", "signga
 
 @dataclass
 class Profile:
-    """One run, or the difference of two."""
+    """Of a thread, or of a process."""
 
     instructions: int = 0
     allocations: int = 0
     by_function: Counter = field(default_factory=Counter)
-
-    def __sub__(self, other: "Profile") -> "Profile":
-        less = Counter(self.by_function)
-        less.subtract(other.by_function)
-        return Profile(self.instructions - other.instructions, self.allocations - other.allocations, less)
 
     def __add__(self, other: "Profile") -> "Profile":
         return Profile(
@@ -35,10 +33,22 @@ class Profile:
         )
 
 
-def read_run(prefix: Path) -> Profile:
-    """All threads of a run with `--separate-threads=yes`, without those that go by the clock."""
+def control(process: int, command: str) -> None:
+    """Tells callgrind in a running process to begin its counts anew (`--zero`), or to write them down (`--dump`)."""
+    said = subprocess.run(["callgrind_control", command, str(process)], capture_output=True, text=True)
+    if said.returncode != 0 or "OK." not in said.stdout:
+        raise Failure(f"`callgrind_control {command}` failed: {(said.stdout + said.stderr).strip()}")
+
+
+def dumped(out: Path) -> list[Path]:
+    """What the first dump to `out` wrote, a file a thread."""
+    return sorted(out.parent.glob(f"{out.name}.1-*"))
+
+
+def read_dump(out: Path) -> Profile:
+    """All threads with `--separate-threads=yes`, without those that go by the clock."""
     whole = Profile()
-    for path in sorted(prefix.parent.glob(prefix.name + "-*")):
+    for path in dumped(out):
         profile = read(path)
         if not any(name.startswith(clock) for name in profile.by_function for clock in BY_THE_CLOCK):
             whole = whole + profile

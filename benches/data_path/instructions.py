@@ -1,9 +1,9 @@
 """User instructions, allocations and I/O calls of a proxy per request: figures that repeat on a noisy machine."""
 
-import os
 import re
 import shutil
 import signal
+import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,63 +25,61 @@ PLAIN_COPIES = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-ERMS,-FSRM"}
 
 @dataclass(frozen=True)
 class Counts:
-    """So many requests: the first are not counted, so that connections stand and tables are warm."""
+    """How much: first a while that is not counted, so that connections stand, tables are warm and the door is where it
+    stays; then so many requests."""
 
-    before: int
-    counted: int
+    warm_up_s: float = 3.0
+    counted: int = 2_500
 
 
 def instructions(kind: Kind, counts: Counts, keep: Path | None = None) -> callgrind.Profile:
-    """Of `counts.counted` requests: a long run minus a short one. `keep` is a folder for the files of both."""
+    """Of `counts.counted` requests. `keep` is a folder for what callgrind wrote."""
     folder = Path(tempfile.mkdtemp(prefix="signgate-bench-"))
     upstream = work.Upstream.start(None)
+    out = folder / "callgrind.out"
+    wrapper = [
+        "valgrind", "-q", "--tool=callgrind", "--separate-threads=yes", "--fair-sched=yes",
+        f"--callgrind-out-file={out}",
+    ]
     try:
-        runs = {}
-        for name, count in (("short", counts.before), ("long", counts.before + counts.counted)):
-            out = folder / f"callgrind.{name}"
-            wrapper = [
-                "valgrind", "-q", "--tool=callgrind", "--separate-threads=yes", "--fair-sched=yes",
-                f"--callgrind-out-file={out}",
-            ]
-            proxy = kind.start(folder / name, upstream, wrapper, environment=PLAIN_COPIES)
-            answers = work.load(proxy.port, count, kind.keys, None)
-            proxy.stop()
-            work.expect(answers, kind.status, kind.others)
-            runs[name] = callgrind.read_run(out)
+        proxy = kind.start(folder / "proxy", upstream, wrapper, environment=PLAIN_COPIES)
+        load = work.warm_load(proxy.port, counts.counted, kind.keys, None, counts.warm_up_s)
+        callgrind.control(proxy.process.pid, "--zero")
+        answers = work.finish_load(load)
+        callgrind.control(proxy.process.pid, "--dump")
+        proxy.stop()
+        work.expect(answers, kind.status, kind.others)
         if keep:
             shutil.rmtree(keep, ignore_errors=True)
             keep.mkdir(parents=True)
-            for path in folder.glob("callgrind.*"):
+            for path in callgrind.dumped(out):
                 shutil.copy(path, keep)
-        return runs["long"] - runs["short"]
+        return callgrind.read_dump(out)
     finally:
         work.end(upstream.process)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def io_calls(kind: Kind, counts: Counts) -> float:
-    """System calls that move bytes or wait for them, per request: strace of a long run minus a short one."""
+    """System calls that move bytes or wait for them, per request: what strace counts between its coming and its going."""
     folder = Path(tempfile.mkdtemp(prefix="signgate-bench-"))
     upstream = work.Upstream.start(1)
+    out = folder / "strace"
     try:
-        runs = {}
-        for name, count in (("short", counts.before), ("long", counts.before + counts.counted)):
-            out = folder / f"strace.{name}"
-            proxy = kind.start(folder / name, upstream, ["strace", "-f", "-c", "-U", "name,calls", "-o", str(out)], "0")
-            answers = work.load(proxy.port, count, kind.keys, 1)
-            # The tracer passes the signal on to nobody: what it traces is ended, and it ends by itself.
-            end_traced(proxy.process.pid)
-            proxy.stop()
-            work.expect(answers, kind.status, kind.others)
-            runs[name] = sum(
-                int(calls) for name, calls in re.findall(r"(?m)^\s*(\w+)\s+(\d+)$", out.read_text()) if IO.match(name)
-            )
-        return (runs["long"] - runs["short"]) / counts.counted
+        proxy = kind.start(folder / "proxy", upstream, cores="0")
+        load = work.warm_load(proxy.port, counts.counted, kind.keys, 1, counts.warm_up_s)
+        tracer = work.start(
+            ["strace", "-f", "-c", "-U", "name,calls", "-o", out, "-p", proxy.process.pid], stderr=subprocess.PIPE, text=True
+        )
+        if "attached" not in (said := tracer.stderr.readline()):
+            raise work.Failure(f"strace cannot follow {kind.name}: {said}")
+        answers = work.finish_load(load)
+        tracer.send_signal(signal.SIGINT)
+        tracer.communicate()
+        proxy.stop()
+        work.expect(answers, kind.status, kind.others)
+        counted = re.findall(r"(?m)^\s*(\w+)\s+(\d+)$", out.read_text())
+        return sum(int(calls) for name, calls in counted if IO.match(name)) / counts.counted
     finally:
         work.end(upstream.process)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def end_traced(tracer: int) -> None:
-    for pid in Path(f"/proc/{tracer}/task/{tracer}/children").read_text().split():
-        os.kill(int(pid), signal.SIGTERM)

@@ -1,10 +1,11 @@
 /* The clients: COUNT requests over CONNECTIONS kept-alive connections, each with the next key, address and room.
  *
- *     load PORT COUNT CONNECTIONS KEYS [FIRST]
+ *     load PORT COUNT CONNECTIONS KEYS [FIRST [WARM-UP]]
  *
  * Closed loop: a connection sends its next request when it has its answer. The head is a text of 528 bytes in which only
  * fixed slots are written, so that this program costs next to nothing beside what it measures. Prints one line of
- * JSON: how many answers of which status, bytes, reconnects, seconds. The requests of one gateway go on from FIRST. */
+ * JSON: how many answers of which status, bytes, reconnects, seconds. The requests of one gateway go on from FIRST. With a
+ * WARM-UP, in milliseconds, it asks for so long first, says "warm", and counts from when it has read a line. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -48,6 +49,7 @@ static int poller, open_requests;
 static uint32_t keys;
 static uint64_t next_request;
 static long left, answered, reconnects, statuses[600];
+static int warming;
 static unsigned long long bytes;
 static char *key_texts;
 static size_t room_slot, key_slot, address_slot;
@@ -77,7 +79,7 @@ static void send_head(struct connection *c) {
 
 static void ask(struct connection *c) {
     if (left == 0) return;
-    left--;
+    if (!warming) left--;
     open_requests++;
     uint64_t turn = next_request / keys;
     uint32_t n = (uint32_t)(next_request++ % keys);
@@ -118,9 +120,26 @@ static void hear(struct connection *c) {
     ask(c);
 }
 
+static void hear_some(void) {
+    struct epoll_event events[64];
+    int ready = epoll_wait(poller, events, 64, 60000);
+    if (ready < 0 && errno == EINTR) return;
+    if (ready <= 0) {
+        fprintf(stderr, "load: no answer for a minute, %ld of them are in\n", answered);
+        exit(1);
+    }
+    for (int i = 0; i < ready; i++) hear(events[i].data.ptr);
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
 int main(int count, char **words) {
     if (count < 5) {
-        fprintf(stderr, "usage: load PORT COUNT CONNECTIONS KEYS [FIRST]\n");
+        fprintf(stderr, "usage: load PORT COUNT CONNECTIONS KEYS [FIRST [WARM-UP]]\n");
         return 2;
     }
     server = (struct sockaddr_in){.sin_family = AF_INET,
@@ -130,6 +149,7 @@ int main(int count, char **words) {
     int wanted = atoi(words[3]);
     keys = (uint32_t)atol(words[4]);
     next_request = count > 5 ? strtoull(words[5], NULL, 10) : 0;
+    double warm_up = count > 6 ? atof(words[6]) / 1e3 : 0;
     if (wanted < 1 || wanted > CONNECTIONS_MAX || keys < 1 || keys > 1000000) {
         fprintf(stderr, "load: 1 to %d connections, 1 to 1000000 keys\n", CONNECTIONS_MAX);
         return 2;
@@ -142,26 +162,29 @@ int main(int count, char **words) {
     address_slot = (size_t)(strstr(HEAD, "AAAA") - HEAD);
 
     poller = epoll_create1(0);
-    struct timespec start, end;
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    double start = now();
     for (int i = 0; i < wanted; i++) {
         connections[i].head = memcpy(malloc(HEAD_LENGTH), HEAD, HEAD_LENGTH);
         connections[i].answer = malloc(ANSWER_MAX);
         dial(&connections[i]);
     }
+    warming = warm_up > 0;
     for (int i = 0; i < wanted; i++) ask(&connections[i]);
-    struct epoll_event events[64];
-    while (open_requests > 0) {
-        int ready = epoll_wait(poller, events, 64, 60000);
-        if (ready < 0 && errno == EINTR) continue;
-        if (ready <= 0) {
-            fprintf(stderr, "load: no answer for a minute, %ld of them are in\n", answered);
-            return 1;
-        }
-        for (int i = 0; i < ready; i++) hear(events[i].data.ptr);
+    if (warming) {
+        while (now() - start < warm_up) hear_some();
+        puts("warm");
+        fflush(stdout);
+        if (getchar() < 0) return 1;
+        warming = 0;
+        answered = reconnects = 0;
+        bytes = 0;
+        memset(statuses, 0, sizeof statuses);
+        start = now();
     }
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    double seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
+    /* After a warm-up some wait from before it, and may wait for long: as many answers count as were to be asked for. */
+    long whole = left;
+    while (warm_up > 0 ? answered < whole : open_requests > 0) hear_some();
+    double seconds = now() - start;
     printf("{\"answers\": %ld, \"seconds\": %.6f, \"bytes\": %llu, \"reconnects\": %ld, \"statuses\": {", answered, seconds,
            bytes, reconnects);
     const char *comma = "";

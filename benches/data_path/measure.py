@@ -76,7 +76,7 @@ def measure(effort: Effort, parts: list[str]) -> dict:
 
 
 def count(kind: Kind) -> dict:
-    counts = instructions.Counts(before=1_500, counted=2_000)
+    counts = instructions.Counts()
     few = kind if kind.refuse else replace(kind, keys=1_000)
     cost = instructions.instructions(few, counts)
     return {

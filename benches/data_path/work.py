@@ -108,9 +108,26 @@ def silent_port() -> int:
 
 def load(port: int, count: int, keys: int, core: int | None, first: int = 0) -> dict:
     """Sends the requests `first`, `first` + 1, ... of `keys` callers who take turns, and says what came back."""
-    command = on_core(core, [BUILT / "load", port, count, CONNECTIONS, keys, first])
-    child = start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    said, complaint = child.communicate()
+    return finish_load(start_load(port, count, keys, core, first))
+
+
+def warm_load(port: int, count: int, keys: int, core: int | None, warm_up_s: float) -> subprocess.Popen:
+    """A load that has warmed the proxy up for so long, and counts from when `finish_load` lets it go on."""
+    child = start_load(port, count, keys, core, 0, round(warm_up_s * 1e3))
+    if child.stdout.readline() != "warm\n":
+        finish_load(child)
+        raise Failure("the load ended before it was warm")
+    return child
+
+
+def start_load(*words) -> subprocess.Popen:
+    port, count, keys, core, *more = words
+    command = on_core(core, [BUILT / "load", port, count, CONNECTIONS, keys, *more])
+    return start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish_load(child: subprocess.Popen) -> dict:
+    said, complaint = child.communicate("go on\n")
     children.remove(child)
     if child.returncode != 0:
         raise Failure(f"the load failed: {complaint.strip()}")

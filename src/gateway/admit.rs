@@ -60,7 +60,7 @@ impl Staff {
     }
 
     fn new(stage: &Stage, metrics: &Metrics, seed: u64) -> Self {
-        // Read first: should another come between the two, it is seen with the next tick.
+        // Read first: should another come between the two, it is seen with the next request.
         let generation = stage.generation();
         let fleet = Fleet::new(stage.roster(), seed);
         let handles = |generator: &Generator| {

@@ -1,7 +1,7 @@
 //! The generators in force and how they are asked, and how a reload changes that while requests are under way.
 //!
-//! A [`Roster`] does not change. A reload makes another and puts it in its place; each thread goes over to it with its next
-//! tick. A generator that stands as it stood is the same in both: what is known of it, its work in flight and its duty go on,
+//! A [`Roster`] does not change. A reload makes another and puts it in its place; each thread goes over to it before its next
+//! request. A generator that stands as it stood is the same in both: what is known of it, its work in flight and its duty go on,
 //! and one that was ejected stays so until a probe finds it well.
 //! One that was taken out finishes what it has: whoever asked it holds the roster that it is in, and those who wait in that
 //! roster's queue are served from it (`Retired`). So nothing is lost.

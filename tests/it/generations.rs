@@ -174,7 +174,6 @@ fn what_a_removed_generator_works_on_is_finished() {
         gateway.wait_until("the request at the first", |_| asked(&first) == 1);
         write(&gateway, &table("second", &second, ""));
         done(&gateway, &["reload"]);
-        // Before anything else is asked: a thread goes over to the second within a quarter of a second, and might hold it, too.
         gate.open();
         assert_eq!(waiting.join().unwrap().status, 200);
         gateway.wait_until("work for the second", |gateway| {
@@ -182,6 +181,18 @@ fn what_a_removed_generator_works_on_is_finished() {
             asked(&second) > 0 && status == 200
         });
     });
+}
+
+#[test]
+fn a_generator_may_be_stopped_as_soon_as_a_reload_has_taken_it_out() {
+    let (first, second) = (Generator::good(), Generator::good());
+    let gateway = Setup::new(OPEN).config(&table("first", &first, "")).start();
+    assert_eq!(gateway.get(CONNECT_TARGET, &[]).status, 200);
+    write(&gateway, &table("second", &second, ""));
+    done(&gateway, &["reload"]);
+    drop(first);
+    assert_eq!(gateway.get(CONNECT_TARGET, &[]).status, 200);
+    assert_eq!(asked(&second), 1);
 }
 
 /// Asks from so many addresses, each once.

@@ -1,12 +1,13 @@
 //! What the threads of a gateway run: workers with the data path, and the one that looks after the generators.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::LocalSet;
+use tokio::task::{JoinHandle, LocalSet};
 
 use crate::base::time::Clock;
 use crate::control::generators::Generators;
@@ -52,8 +53,8 @@ pub(super) fn work(socket: std::net::TcpListener, part: WorkerParts) {
         let _ = part.counts.send(Arc::clone(thread.counts()));
         // Whoever waits for all workers must see when one of them will not come.
         drop(part.counts);
-        let mut ringing = ring_for(worker.staff());
-        let ticking = Rc::clone(&worker);
+        let staffed = Rc::new(Staffed::new(Rc::clone(&worker)));
+        let (ticking, going_over) = (Rc::clone(&worker), Rc::clone(&staffed));
         tokio::task::spawn_local(async move {
             let mut ticks = tokio::time::interval(TICK);
             // After a long lag one tick, not a burst of those that were missed.
@@ -61,13 +62,7 @@ pub(super) fn work(socket: std::net::TcpListener, part: WorkerParts) {
             loop {
                 let due = ticks.tick().await;
                 ticking.tick(due.elapsed());
-                if let Some(staff) = ticking.restaff() {
-                    let before = std::mem::replace(&mut ringing, ring_for(staff));
-                    tokio::task::spawn_local(async move {
-                        tokio::time::sleep(OLD_STAFF).await;
-                        before.abort();
-                    });
-                }
+                going_over.go_over();
                 for place in ticking.due_looks() {
                     let looking = Rc::clone(&ticking);
                     tokio::task::spawn_local(async move { looking.look_at_generator(place).await });
@@ -75,7 +70,10 @@ pub(super) fn work(socket: std::net::TcpListener, part: WorkerParts) {
             }
         });
         let for_handler = Rc::clone(&worker);
-        let handler = Rc::new(async move |arrival: Arrival<'_>| for_handler.handle(arrival).await);
+        let handler = Rc::new(async move |arrival: Arrival<'_>| {
+            staffed.go_over();
+            for_handler.handle(arrival).await
+        });
         if let Err(error) = serve_listener(socket, thread, part.caps, handler, part.stopped).await {
             tracing::error!(%error, "a worker thread cannot accept connections");
         }
@@ -86,8 +84,33 @@ pub(super) fn work(socket: std::net::TcpListener, part: WorkerParts) {
 /// No request is under way for longer with the generators that it began with.
 const OLD_STAFF: Duration = Duration::from_secs(30);
 
+/// A worker with the generators that are in force, and who keeps time for its requests.
+struct Staffed {
+    worker: Rc<Worker>,
+    ringing: RefCell<JoinHandle<()>>,
+}
+
+impl Staffed {
+    fn new(worker: Rc<Worker>) -> Self {
+        let ringing = RefCell::new(ring_for(worker.staff()));
+        Self { worker, ringing }
+    }
+
+    /// Goes over to generators that a reload put in force: before each request, so that none which comes after the reload was
+    /// answered asks a generator that was taken out, or one that was drained since; and with each tick, for a thread that nobody
+    /// asks.
+    fn go_over(&self) {
+        let Some(staff) = self.worker.restaff() else { return };
+        let before = self.ringing.replace(ring_for(staff));
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(OLD_STAFF).await;
+            before.abort();
+        });
+    }
+}
+
 /// Keeps time for the requests of a staff.
-pub(super) fn ring_for(staff: Rc<Staff>) -> tokio::task::JoinHandle<()> {
+pub(super) fn ring_for(staff: Rc<Staff>) -> JoinHandle<()> {
     tokio::task::spawn_local(async move {
         staff.fleet.keep_time().await;
     })

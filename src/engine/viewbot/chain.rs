@@ -9,7 +9,8 @@
 //!
 //! **Known false positives.** A raid is the same move, once, by people: therefore it is worth little, and no second kind of
 //! evidence. A loyal audience that follows a streamer through two alarmed rooms looks exactly like a pool; it is known
-//! viewers for the most part, and needs evidence of another kind to be denied.
+//! viewers for the most part, and needs evidence of another kind to be denied. Moves are an address's: of one that five viewers
+//! and more have had none is counted, for who sits behind it made none of its neighbours' moves.
 //!
 //! **An example.** `83 newcomers made the same move between rooms (+1.5)`.
 //!

@@ -213,14 +213,15 @@ impl People {
         };
         if let Some(at) = place_at {
             let place = self.places.at_mut(at);
-            if now.saturating_sub(place.chain_at) <= CHAIN_SECS {
+            let is_shared = u32::from(place.viewers) >= super::ladder::SHARED_EGRESS;
+            met.is_shared |= is_shared;
+            // Where many are behind an address, its moves are nobody's.
+            if !met.is_shared && now.saturating_sub(place.chain_at) <= CHAIN_SECS {
                 let rooms = place.chain;
                 // Where it is now is no move.
                 met.chain =
                     if rooms[2] == sighting.short { [rooms[0], rooms[1]] } else { [rooms[1], rooms[2]] };
             }
-            let is_shared = u32::from(place.viewers) >= super::ladder::SHARED_EGRESS;
-            met.is_shared |= is_shared;
             met.tells_age = !(sighting.is_nameless && is_shared);
             if marching && !is_shared && !sighting.is_paid() {
                 let is_recent = now.saturating_sub(place.marched.1) <= FLAGGED_SECS;

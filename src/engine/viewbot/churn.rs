@@ -7,16 +7,18 @@
 //! subnet, and never fewer than four, for a household and an office are no farm. Or bits = `log2((c - 4) / E)` where chance
 //! cannot do it (as [`profile`](super::profile)), `E = B * q`, for each whose address has two viewers and more: `q` is the share
 //! of strangers in calm rooms who find another viewer at their address. Four are left out, for the creator's own tools sit
-//! at one address. Addresses that five viewers and more had before the room's excess are left out, too: carriers' and
-//! platforms'. The stronger of the two counts.
+//! at one address, and so are those at the viewer's own address: one alone is told by `m`. Addresses that five viewers and more
+//! had before the room's excess are left out, too: carriers' and platforms'. The stronger of the two counts. `B` is as in
+//! [`network`](super::network): with all who have the viewer's program, where that is in excess.
 //!
 //! **Why.** Identities are free, addresses cost money. Whoever saves on addresses shows it here; a dozen viewers behind each of
 //! eighty homes are a family each, and no eighty families came to one room.
 //!
 //! **Known false positives.** Carriers' gateways and shared hosting platforms, with hundreds of people behind one address: their
-//! subnets have large shares in calm rooms, and an attack through them is left to the profile. A creator with several tools
-//! stays below four. A stream that whole families watch, each on devices of their own, if no other stream is like it: they wait,
-//! for it is one kind of evidence.
+//! subnets have large shares in calm rooms, and an attack through them is left to the profile. A campus, an office, a class that
+//! watches together: at an address that many had before, at a telephone's, and where it is the only address that is many, it is
+//! no second kind of evidence, and they wait. A creator with several tools stays below four. A stream that whole families watch,
+//! each on devices of their own, if no other stream is like it: they wait, for it is one kind of evidence.
 //!
 //! **An example.** `31 viewers from this address (+2.9)`; `212 viewers share an address with others (+3.5)`.
 //!
@@ -43,14 +45,14 @@ pub(super) fn finding(
     sighting: &Sighting,
     around: &Surroundings,
     usual_company: f64,
-    cap: f64,
+    (size, cap): (f64, f64),
 ) -> Option<Finding> {
     let address = sighting.viewer.address;
     let seen = alarm.addresses.get(&address).copied().unwrap_or(0.0);
-    let expected = (2.0 * alarm.crowd.size * subnet_share(around, ordinary)).max(HOUSEHOLD);
+    let expected = (2.0 * size * subnet_share(around, ordinary)).max(HOUSEHOLD);
     let alone = if seen > expected { log2(seen / expected) } else { 0.0 };
     let together = if seen >= COMPANY && !alarm.shared.contains_key(&address) {
-        lift(alarm.in_company - HOUSEHOLD, alarm.crowd.size * usual_company)
+        lift(alarm.in_company_elsewhere(address) - HOUSEHOLD, size * usual_company)
     } else {
         0.0
     };

@@ -101,10 +101,11 @@ impl Newcomer {
     }
 
     /// Where it is from, as far as one and the same has only one such place: a telephone has many addresses, one after the
-    /// other, and they lie in one subnet.
+    /// other, and they lie in one subnet; so do the machines of somebody who pays for the key that they share.
     fn place(&self) -> u64 {
         let address = self.viewer.address;
-        if self.is_mobile { address.subnet().to_number() } else { address.number() }
+        let is_one = self.is_mobile || self.profile().is_paid();
+        if is_one { address.first_of_subnet() } else { address }.number()
     }
 }
 
@@ -127,10 +128,12 @@ pub(super) struct Cohort {
     pub(super) label: Option<Box<Label>>,
 }
 
-/// Addresses of one key.
+/// Who came with one key.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct KeyCohort {
+    /// From how many [places](Newcomer::place).
     pub(super) addresses: f64,
+    pub(super) strangers: f64,
 }
 
 /// An alarmed room.
@@ -217,6 +220,17 @@ impl Alarm {
         4 * self.profiles.len() + self.addresses.len() + self.subnets.len() + self.key_addresses.len()
     }
 
+    /// How many strangers came with a profile.
+    pub(super) fn of_profile(&self, profile: Profile) -> f64 {
+        self.profiles.get(&profile).map_or(0.0, |cohort| cohort.strangers)
+    }
+
+    /// How many found another viewer of the room at their address, those at `address` left out.
+    pub(super) fn in_company_elsewhere(&self, address: Address) -> f64 {
+        let here = self.addresses.get(&address).filter(|_| !self.shared.contains_key(&address));
+        (self.in_company - here.map_or(0.0, |viewers| (viewers - 1.0).max(0.0))).max(0.0)
+    }
+
     /// Notes the gate's sum.
     pub(super) fn note_sum(&mut self, sum: f64, now: u32) {
         let minute = now / 60 * 60;
@@ -253,6 +267,7 @@ impl Alarm {
         });
         self.keys.retain(|_, key| {
             key.addresses *= left;
+            key.strangers *= left;
             key.addresses >= FORGOTTEN
         });
         fade(&mut self.fingerprints, left);
@@ -315,8 +330,10 @@ impl Alarm {
         }
         if let Some(key) = newcomer.key() {
             let is_new = !bump(&mut self.key_addresses, (key, newcomer.place()), weight, most);
-            if is_new && (self.keys.len() < most || self.keys.contains_key(&key)) {
-                self.keys.entry(key).or_default().addresses += weight;
+            if self.keys.len() < most || self.keys.contains_key(&key) {
+                let cohort = self.keys.entry(key).or_default();
+                cohort.strangers += weight;
+                cohort.addresses += if is_new { weight } else { 0.0 };
             }
         }
         if self.profiles.len() < most || self.profiles.contains_key(&newcomer.profile()) {
@@ -360,6 +377,9 @@ impl Alarm {
             take(&mut cohort.strangers);
             self.rarities.note(newcomer.profile());
             cohort.members.retain(|member| member.viewer != newcomer.viewer);
+        }
+        if let Some(cohort) = newcomer.key().and_then(|key| self.keys.get_mut(&key)) {
+            take(&mut cohort.strangers);
         }
         let address = newcomer.viewer.address;
         if let Some(viewers) = self.addresses.get_mut(&address).filter(|_| !newcomer.is_repeat) {

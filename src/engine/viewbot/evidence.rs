@@ -137,20 +137,20 @@ impl Evidence {
     }
 
     /// Whether two kinds of evidence and more speak against it, each with a bit and more: less than twice what is expected is
-    /// an odd evening. What both keys tell is one kind; a move that was made once
-    /// is none, for raids make it (`twice` is what two moves weigh).
-    pub(super) fn has_second(&self, twice: f64) -> bool {
-        let speaks = |finding: &&Finding| finding.centibits >= 100;
-        let mut kinds = [false; 6];
+    /// an odd evening. What both keys tell is one kind, and so is what network and churn tell of where they come from: people
+    /// with all sorts of programs at the few addresses of one network are what a VPN is. A move that was made once
+    /// is none, for raids make it (`twice` is what two moves weigh). Nor is what `is_of_its_own` says no to.
+    pub(super) fn has_second(&self, twice: f64, is_of_its_own: impl Fn(Kind) -> bool) -> bool {
+        let speaks = |finding: &&Finding| finding.centibits >= 100 && is_of_its_own(finding.kind);
+        let mut kinds = [false; 5];
         for finding in self.findings.iter().filter(speaks) {
             let place = match finding.kind {
                 Kind::Profile => 0,
-                Kind::Network => 1,
-                Kind::IdentityChurn => 2,
-                Kind::KeyFanIn | Kind::SharedFreeKey => 3,
-                Kind::PoolChain if finding.bits() >= twice - 0.01 => 4,
+                Kind::Network | Kind::IdentityChurn => 1,
+                Kind::KeyFanIn | Kind::SharedFreeKey => 2,
+                Kind::PoolChain if finding.bits() >= twice - 0.01 => 3,
                 // Whoever watches one other room that is attacked has met one.
-                Kind::Carried if finding.seen >= 2 => 5,
+                Kind::Carried if finding.seen >= 2 => 4,
                 Kind::Carried | Kind::PoolChain | Kind::Known | Kind::Strangers | Kind::Repeats => continue,
             };
             kinds[place] = true;
@@ -214,6 +214,7 @@ mod tests {
             "profile: 212 seen, 6 expected of an ordinary crowd of 430 (+4.0); 31 viewers from this address (+2.9)"
         );
         assert!((evidence.score() - 6.94).abs() < 1e-9);
-        assert!(evidence.has_second(4.0));
+        assert!(evidence.has_second(4.0, |_| true));
+        assert!(!evidence.has_second(4.0, |kind| kind != Kind::IdentityChurn));
     }
 }

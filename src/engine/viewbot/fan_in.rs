@@ -1,14 +1,15 @@
 //! H5, key fan-in: one key at many addresses of one room.
 //!
-//! **What it measures.** How many different addresses used the viewer's key for this room, `n`.
+//! **What it measures.** How many different addresses used the viewer's key for this room, `n`. Of a paid key all addresses of one
+//! subnet are one.
 //!
 //! **Formula.** bits = `log2(n / 2)`, from five addresses on: whoever owns a key connects from one address, perhaps two.
 //!
 //! **Why.** A stolen or bought key is shared by a farm, and one room sees it from everywhere at once.
 //!
 //! **Known false positives.** An app that has one key in every copy: a key that strangers used in eight calm rooms from eight
-//! subnets is an app's; it is part of the profile then, and no evidence. A service with a fleet of its own looks like an app
-//! after eight rooms; until then its operator is the first to be told. The addresses of one mobile subnet, where the table of
+//! subnets is an app's; it is part of the profile then, and no evidence. A customer's fleet of rented machines: it stands side by
+//! side in a subnet or two, and a key that is passed round does not. The addresses of one mobile subnet, where the table of
 //! networks says that it is one, are one: a telephone has many.
 //!
 //! **An example.** `this key at 64 addresses, 2.0 expected (+4.0)`.
@@ -26,6 +27,11 @@ const ADDRESSES_MIN: f64 = 5.0;
 
 /// So many addresses one owner connects to one room from.
 const OF_ONE_OWNER: f64 = 2.0;
+
+/// Whether a key is where one owner has it, for all that this room saw.
+pub(super) fn is_one_owners(alarm: &Alarm, sighting: &Sighting) -> bool {
+    sighting.key.and_then(|key| alarm.keys.get(&key)).is_none_or(|cohort| cohort.addresses < ADDRESSES_MIN)
+}
 
 pub(super) fn finding(alarm: &Alarm, ordinary: &Ordinary, sighting: &Sighting, cap: f64) -> Option<Finding> {
     let key = sighting.key?;

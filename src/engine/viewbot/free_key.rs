@@ -8,7 +8,7 @@
 //! A person needs no second address to watch one room.
 //!
 //! **Known false positives.** A hobby app with one free key in every copy: silent once it was seen in eight calm rooms from eight
-//! subnets. A viewer on a phone that changes networks: three addresses within ten minutes in one alarmed room are rare; those of one
+//! subnets; until then no second kind of evidence beside the program, so that whoever has it waits. A viewer on a phone that changes networks: three addresses within ten minutes in one alarmed room are rare; those of one
 //! mobile subnet, where the table of networks says that it is one, are one.
 //!
 //! **An example.** `one free key at 6 addresses (+2.6)`.
@@ -20,6 +20,15 @@ use super::cohort::Alarm;
 use super::evidence::{Finding, Kind};
 use super::ordinary::Ordinary;
 use super::sighting::Sighting;
+
+/// A key is the program's where so many of all strangers who came with the program came with the key.
+const OF_THE_PROGRAM: f64 = 0.75;
+
+/// Whether nearly all who came with the program of a viewer came with its key: then both are one fact.
+pub(super) fn is_the_program(alarm: &Alarm, sighting: &Sighting) -> bool {
+    let with_key = sighting.key.and_then(|key| alarm.keys.get(&key)).map_or(0.0, |cohort| cohort.strangers);
+    with_key >= OF_THE_PROGRAM * alarm.of_profile(sighting.profile)
+}
 
 /// Two addresses are a phone that left the house.
 const ADDRESSES_MIN: f64 = 3.0;

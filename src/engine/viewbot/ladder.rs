@@ -39,6 +39,8 @@ const KEY_ADDRESSES: usize = 8;
 pub(super) struct KeyInRoom {
     pub(super) key: KeyNumber,
     pub(super) addresses: f64,
+    /// Those of one subnet are one.
+    pub(super) is_by_subnet: bool,
     /// Since when the room has its excess: whoever was seen before is spared.
     pub(super) onset: u32,
 }
@@ -86,9 +88,10 @@ pub(super) fn convict(
     {
         reached[4] |= book.ban_in(conviction, subnet, now + rung.ttl, secs, now);
     }
-    if let Some(KeyInRoom { key, addresses, onset }) = key {
+    if let Some(KeyInRoom { key, addresses, is_by_subnet, onset }) = key {
         let place = Place::Key(key);
-        let convicted = book.convict_in(room, place, viewer.address, secs);
+        let at = if is_by_subnet { viewer.address.first_of_subnet() } else { viewer.address };
+        let convicted = book.convict_in(room, place, at, secs);
         if convicted >= KEY_ADDRESSES && convicted as f64 >= rung.min_bad_share * addresses {
             reached[5] |= book.ban_in(conviction, place, now + ladder.key_in_room, onset, now);
         }

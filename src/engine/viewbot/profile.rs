@@ -222,7 +222,7 @@ pub(super) fn finding(
     if alarm.crowd.excess < min_excess {
         return None;
     }
-    let seen = alarm.profiles.get(&profile).map_or(0.0, |cohort| cohort.strangers);
+    let seen = alarm.of_profile(profile);
     // So few are chance whatever is expected, and shares are what costs.
     let own = if seen < SEEN_MIN {
         (0.0, seen, 0.0)

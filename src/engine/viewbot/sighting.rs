@@ -27,6 +27,11 @@ impl Address {
         Subnet(if self.is_v6() { self.0 >> 16 << 16 } else { self.0 >> 8 << 8 | SUBNET_V4 })
     }
 
+    /// What stands for all addresses of its subnet where they are one.
+    pub(super) fn first_of_subnet(self) -> Self {
+        Self(if self.is_v6() { self.0 >> 16 << 16 } else { self.0 >> 8 << 8 })
+    }
+
     /// Its /16 or /32, for whoever has no table of networks.
     fn wide(self) -> Wide {
         Wide(if self.is_v6() { self.0 >> 32 << 32 } else { self.0 >> 16 << 16 })
@@ -179,6 +184,11 @@ impl Profile {
         usize::from(self.sort / 2)
     }
 
+    /// Whether the key is one that is paid for.
+    pub(super) fn is_paid(self) -> bool {
+        self.class() == TierClass::Paid as usize
+    }
+
     /// 1 where there is a device id.
     pub(super) fn device(self) -> usize {
         usize::from(self.sort % 2)
@@ -293,7 +303,7 @@ impl Sighting {
 impl Sighting {
     /// Whether somebody pays for its key.
     pub(super) fn is_paid(&self) -> bool {
-        self.key.is_some() && self.profile.class() == 2
+        self.key.is_some() && self.profile.is_paid()
     }
 }
 

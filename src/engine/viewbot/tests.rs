@@ -15,6 +15,8 @@ use crate::base::time::Timestamp;
 use crate::policy::viewbot::ViewbotMode;
 use crate::policy::{PolicySet, Sources, compile};
 
+mod alike;
+
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 /// The attacked room.

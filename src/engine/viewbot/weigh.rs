@@ -72,15 +72,22 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
     profile::measure(alarm, ordinary, usual_known);
     let alarm_now = &*alarm;
 
+    let speaks = |finding: &Option<Finding>| finding.is_some_and(|finding| finding.centibits > 0);
     let mut evidence = Evidence::of_crowd(alarm.crowd.size, alarm.known + alarm.strangers, alarm.known);
     let min_excess = f64::from(settings.min_excess);
     let mut of_profile =
         profile::finding(alarm_now, ordinary, sighting.profile, usual_known, caps.profile, min_excess);
-    let of_network = network::finding(alarm_now, ordinary, sighting, around, usual_known, caps.network);
+    // That a program brought so many is one fact. That they come from somewhere, as everybody does, is none beside it: where
+    // they come from is asked of the ordinary crowd and of them together.
+    let excess = if speaks(&of_profile) { alarm_now.of_profile(sighting.profile) } else { 0.0 };
+    let size = alarm_now.crowd.size + excess;
+    let of_network =
+        network::finding(alarm_now, ordinary, sighting, around, usual_known, (size, caps.network));
     let usual_company = if scene.is_untaught { f64::INFINITY } else { scene.usual_company };
-    let of_churn = churn::finding(alarm_now, ordinary, sighting, around, usual_company, caps.identity_churn);
-    let speaks = |finding: &Option<Finding>| finding.is_some_and(|finding| finding.centibits > 0);
+    let of_churn =
+        churn::finding(alarm_now, ordinary, sighting, around, usual_company, (size, caps.identity_churn));
     let mut of_key = fan_in::finding(alarm_now, ordinary, sighting, caps.key_fan_in);
+    let mut of_free_key = free_key::finding(alarm_now, ordinary, sighting, caps.shared_free_key);
     // Where hardly anything is known, everything is new, and that says nothing.
     let is_novel = !scene.is_untaught
         && profile::is_novel(ordinary, sighting.profile)
@@ -92,7 +99,8 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
         if let Some(finding) = of_profile {
             evidence.note(Finding { centibits: 0, ..finding });
         }
-        (of_profile, of_key) = (None, None);
+        // The key that a new program has in it is the same news once more.
+        (of_profile, of_key, of_free_key) = (None, None, None);
     }
     let mut of_chain = chain::in_lockstep(met, booked, caps.pool_chain)
         .or_else(|| chain::finding(alarm_now, met.chain, caps.pool_chain));
@@ -111,7 +119,7 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
         of_network,
         of_churn,
         of_key,
-        free_key::finding(alarm_now, ordinary, sighting, caps.shared_free_key),
+        of_free_key,
         of_chain,
         of_others,
         known::finding(is_known, moves, around.address_first, scene.onset, caps.known_viewer),
@@ -129,7 +137,7 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
     let wait = patience(score - ladder.throttle_bits);
     let (mut cohort, mut key_addresses) = (Vec::new(), None);
     let verdict = if score >= ladder.deny_bits {
-        if !evidence.has_second(caps.pool_chain[1]) {
+        if !evidence.has_second(caps.pool_chain[1], |kind| is_of_its_own(alarm, sighting, kind)) {
             Verdict::Throttle(Rung::OneKind, wait)
         } else if scene.is_lenient {
             Verdict::Throttle(Rung::Lenient, wait)
@@ -182,6 +190,32 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
     Weighed { verdict, evidence: Arc::new(evidence), cohort, key_addresses, is_clean }
 }
 
+/// Whether what a kind of evidence found may be the second that a denial needs.
+///
+/// - Many viewers at an address that many had before, or that is a telephone's, are an office, a campus, a carrier. So are those of
+///   the only address of a room that is many: a class, a café. None of it tells a farm, which has more than one address.
+/// - A customer's rented machines stand side by side: that they do, and that they run one program, is one fact, in each room
+///   that they go to.
+/// - So is a free key that nearly all have who have the program: it is in every copy of it, or it is one client's that comes from
+///   many addresses. A farm deals out a few keys, or many.
+///
+/// Whoever it is waits. A farm behind such an address gets no more signatures for that, only a shorter refusal.
+fn is_of_its_own(alarm: &Alarm, sighting: &Sighting, kind: Kind) -> bool {
+    let address = sighting.viewer.address;
+    match kind {
+        Kind::IdentityChurn => {
+            !sighting.is_mobile
+                && !alarm.shared.contains_key(&address)
+                && alarm.in_company_elsewhere(address) >= profile::SEEN_MIN
+        }
+        Kind::Network | Kind::Carried => !(sighting.is_paid() && fan_in::is_one_owners(alarm, sighting)),
+        Kind::KeyFanIn | Kind::SharedFreeKey => {
+            !(sighting.is_free && free_key::is_the_program(alarm, sighting))
+        }
+        _ => true,
+    }
+}
+
 /// Whether what speaks against `sighting` beside its profile speaks against another member of the profile, too: a denial needs
 /// two kinds of evidence, and what a viewer brought along from elsewhere is no evidence against whoever has the same tool.
 fn shares_a_second(alarm: &Alarm, evidence: &Evidence, sighting: &Sighting, member: &Member) -> bool {
@@ -191,7 +225,9 @@ fn shares_a_second(alarm: &Alarm, evidence: &Evidence, sighting: &Sighting, memb
     speaks(Kind::Network)
         && (sighting.is_hosting && member.is_hosting
             || count(alarm.subnets.get(&address.subnet())) >= profile::SEEN_MIN)
-        || speaks(Kind::IdentityChurn) && count(alarm.addresses.get(&address)) > churn::HOUSEHOLD
+        || speaks(Kind::IdentityChurn)
+            && count(alarm.addresses.get(&address)) > churn::HOUSEHOLD
+            && !alarm.shared.contains_key(&address)
         || (speaks(Kind::KeyFanIn) || speaks(Kind::SharedFreeKey)) && who == sighting.viewer.who
 }
 

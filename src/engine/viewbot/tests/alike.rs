@@ -1,0 +1,170 @@
+//! People who look like a farm at first sight, each beside the farm that they look like: they wait at most, and it is denied.
+
+use super::*;
+
+/// How many of a crowd were admitted, had to wait and were denied.
+#[derive(Debug, Default)]
+struct Came {
+    admitted: u32,
+    waits: u32,
+    denied: u32,
+}
+
+/// A crowd comes to a warm gateway, one each 300 ms.
+fn come<'a>(crowd: impl Iterator<Item = Asks<'a>>) -> Came {
+    come_to(&mut warm(), crowd)
+}
+
+/// One in ten of those whom it knows comes through a rented machine.
+fn warm() -> World {
+    let mut world = World::warm("enforce");
+    for round in 0..2u64 {
+        for person in 0..400u32 {
+            let room = Room::Id(1_000 + u64::from(person) + round);
+            let from = rented(50 + person % 100, person / 100 + 1);
+            assert_eq!(
+                world.ask(asks(room, from, AGENTS[person as usize % 9 % 5])).verdict(),
+                Verdict::Allow
+            );
+            world.wait(2_000);
+        }
+    }
+    world
+}
+
+fn come_to<'a>(world: &mut World, crowd: impl Iterator<Item = Asks<'a>>) -> Came {
+    let mut came = Came::default();
+    for asked in crowd {
+        match world.ask(asked).verdict() {
+            Verdict::Deny => came.denied += 1,
+            Verdict::Throttle => came.waits += 1,
+            Verdict::Allow => came.admitted += 1,
+        }
+        world.wait(300);
+    }
+    came
+}
+
+/// Nobody of these is denied, though not all get in; of the farm beside them many are.
+fn only_wait(people: &Came, farm: &Came) {
+    assert_eq!(people.denied, 0, "{people:?}");
+    assert!(people.waits > 0, "{people:?}: nothing was held against them, so nothing is shown");
+    assert!(farm.denied * 3 > farm.admitted + farm.waits, "{farm:?}");
+}
+
+/// A home of a provider's, far from the others.
+fn home(number: u32) -> u32 {
+    honest(1_000_000 + number)
+}
+
+const fn rented(subnet: u32, machine: u32) -> u32 {
+    0xc612_0000 + subnet * 256 + machine
+}
+
+fn keyed<'a>(asked: Asks<'a>, id: &'a str, tier: &'a str) -> Asks<'a> {
+    Asks { key: Some((id, tier)), ..asked }
+}
+
+fn keys(count: u32) -> Vec<String> {
+    (0..count).map(|number| format!("k_{number}")).collect()
+}
+
+#[test]
+fn a_class_behind_one_address() {
+    let keys = keys(64);
+    let pupil =
+        |at: u32| keys.iter().map(move |key| keyed(asks(ROOM, home(at), "TikTokLive.py/6.6.5"), key, "free"));
+    let churn = (0..keys.len() as u32)
+        .map(|bot| keyed(asks(ROOM, home(bot % 8), "TikTokLive.py/6.6.5"), &keys[bot as usize], "free"));
+    only_wait(&come(pupil(0)), &come(churn));
+}
+
+#[test]
+fn a_campus_that_many_had_before() {
+    let keys = keys(150);
+    let students = || (0..150).map(|n| keyed(asks(ROOM, home(n % 3), "Java"), &keys[n as usize], "free"));
+    let mut world = warm();
+    for device in &["a", "b", "c", "d", "e", "f"] {
+        for campus in 0..3 {
+            let asked = asks(Room::Id(1_200 + u64::from(campus)), home(campus), AGENTS[0]);
+            world.ask(Asks { device: Some(*device), ..asked });
+            world.wait(2_000);
+        }
+    }
+    only_wait(&come_to(&mut world, students()), &come(students()));
+}
+
+#[test]
+fn a_vpn_whose_customers_have_all_sorts_of_programs() {
+    let exit = |n: u32| rented(1, n % 28 + 1);
+    let keys = keys(140);
+    let customers = come((0..140).map(|n| asks(ROOM, exit(n), AGENTS[(n / 28 + n) as usize % 5])));
+    let bots = come((0..140).map(|n| keyed(asks(ROOM, exit(n), AGENTS[3]), &keys[n as usize], "free")));
+    only_wait(&customers, &bots);
+}
+
+#[test]
+fn a_new_app_with_a_paid_key_in_it() {
+    // A few of those who have it come through rented machines, as a few of everybody do.
+    let somewhere = |n: u32| if n % 25 == 7 { rented(n / 25, 9) } else { home(n) };
+    let app = come((0..300).map(|n| keyed(asks(ROOM, somewhere(n), "Quiz/1.0"), "k_quiz", "paid")));
+    let stolen = come((0..300).map(|n| keyed(asks(ROOM, somewhere(n), AGENTS[0]), "k_stolen", "paid")));
+    only_wait(&app, &stolen);
+}
+
+#[test]
+fn a_fan_app_with_one_free_key_in_it() {
+    let keys = keys(40);
+    let fans = come((0..200).map(|n| keyed(asks(ROOM, home(n), "Java"), "k_fans", "free")));
+    let farm = come((0..200).map(|n| keyed(asks(ROOM, home(n), "Java"), &keys[n as usize % 40], "free")));
+    only_wait(&fans, &farm);
+}
+
+#[test]
+fn a_customers_machines_side_by_side() {
+    let machine = |n: u32| asks(ROOM, rented(3, n + 1), AGENTS[1]);
+    let fleet = come((0..40).map(|n| keyed(machine(n), "k_fleet", "paid")));
+    only_wait(&fleet, &come((0..40).map(machine)));
+}
+
+/// That some of many come through rented machines is no second fact beside their being many.
+#[test]
+fn a_few_of_a_large_crowd_at_rented_machines() {
+    let crowd = |rented_of_20: u32| {
+        (0..400).map(move |n| {
+            let from = if n % 20 < rented_of_20 { rented(n / 20, n % 20 + 1) } else { home(n) };
+            asks(ROOM, from, AGENTS[3])
+        })
+    };
+    only_wait(&come(crowd(1)), &come(crowd(20)));
+}
+
+/// Whoever sits behind an address with many made none of its moves.
+#[test]
+fn neighbours_of_those_who_moved_from_room_to_room() {
+    let under_attack = [Room::Id(7_100), Room::Id(7_200)];
+    let moved = |neighbours: u32| {
+        let mut world = warm();
+        for device in &keys(neighbours) {
+            for address in 0..20 {
+                let asked = asks(Room::Id(1_300 + u64::from(address)), home(address), AGENTS[0]);
+                world.ask(Asks { device: Some(device), ..asked });
+                world.wait(300);
+            }
+        }
+        for room in under_attack {
+            for bot in 0..60 {
+                world.ask(asks(room, bot_at(bot), "curl/8.0"));
+                world.wait(100);
+            }
+            (0..20).for_each(|address| {
+                world.ask(asks(room, home(address), AGENTS[1]));
+                world.wait(300);
+            });
+        }
+        come_to(&mut world, (0..80).map(|n| asks(ROOM, home(n % 20), AGENTS[(n / 20 + n) as usize % 5])))
+    };
+    let (people, pool) = (moved(6), moved(0));
+    assert_eq!(people.denied, 0, "{people:?}");
+    assert!(pool.denied > 20, "{pool:?}");
+}

@@ -5,7 +5,8 @@
 //! **Formula.** `known + 2 sqrt(known + 1) < fraction-of-usual * expected`, from 20 newcomers on; `expected` sums up, newcomer by
 //! newcomer, which share was known in calm rooms when it came (a gateway that has just begun to know people does not
 //! hold those against a room who came before). The room has clearly fewer known viewers than a third of what a crowd of
-//! its size brings.
+//! its size brings. As many as [`profile`](super::profile) finds too many are left out, where they are the fewer: what speaks against them
+//! stops them, and the rest of the crowd is no stranger for their coming.
 //!
 //! **Why.** In a flash crowd most have been seen before, in an attack most are new (Jung, Krishnamurthy, Rabinovich, WWW 2002).
 //! It notices the attack that copies everything else.
@@ -31,8 +32,14 @@ const NEWCOMERS_MIN: f64 = 20.0;
 /// Where hardly anybody is known anyway, that nobody is says nothing.
 const USUAL_MIN: f64 = 0.04;
 
+/// Of a room that has more than this of its newcomers held against it there is no crowd to be spared: whoever sent those may
+/// have sent the rest.
+const HELD_MAX: f64 = 0.5;
+
 pub(super) fn finding(alarm: &Alarm, settings: &Settings) -> Option<Finding> {
-    let (known, expected, all) = (alarm.told_known, alarm.expected_known, alarm.told);
+    let held = if alarm.crowd.excess <= HELD_MAX * alarm.told { alarm.crowd.excess } else { 0.0 };
+    let (known, all) = (alarm.told_known, alarm.told - held);
+    let expected = alarm.expected_known * all / alarm.told.max(1.0);
     let few = known + 2.0 * (known + 1.0).sqrt() < settings.fraction_of_usual * expected;
     (expected >= USUAL_MIN * all && all >= NEWCOMERS_MIN && few)
         .then(|| Finding::new(Kind::Strangers, 0.0, known, expected))

@@ -168,3 +168,25 @@ fn neighbours_of_those_who_moved_from_room_to_room() {
     assert_eq!(people.denied, 0, "{people:?}");
     assert!(pool.denied > 20, "{pool:?}");
 }
+
+/// Bots among them make nobody a stranger.
+#[test]
+fn a_crowd_that_bots_hide_in() {
+    let waits = |with_bots: bool| {
+        let (mut world, mut waits) = (World::warm("enforce"), 0);
+        for n in 0..600 {
+            // Everybody's usual share of known viewers is nearly all: a third is few enough.
+            let from = if n % 3 == 0 { honest(n) } else { home(n) };
+            let decision = world.ask(asks(ROOM, from, AGENTS[n as usize % 9 % 5]));
+            waits += u32::from(decision.verdict() != Verdict::Allow);
+            world.wait(150);
+            if with_bots && n % 2 == 0 {
+                world.ask(asks(ROOM, home(10_000 + n), "curl/8.0"));
+                world.wait(150);
+            }
+        }
+        waits
+    };
+    let (alone, beside_bots) = (waits(false), waits(true));
+    assert!(beside_bots <= alone + 12, "{alone} wait, beside bots {beside_bots}");
+}

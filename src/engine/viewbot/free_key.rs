@@ -8,8 +8,9 @@
 //! A person needs no second address to watch one room.
 //!
 //! **Known false positives.** A hobby app with one free key in every copy: silent once it was seen in eight calm rooms from eight
-//! subnets; until then no second kind of evidence beside the program, so that whoever has it waits. A viewer on a phone that changes networks: three addresses within ten minutes in one alarmed room are rare; those of one
-//! mobile subnet, where the table of networks says that it is one, are one.
+//! subnets; until then no second kind of evidence beside the program, so that whoever has it waits. A viewer on a phone that
+//! changes networks: three addresses within ten minutes in one alarmed room are rare; those of one mobile subnet, where the
+//! table of networks says that it is one, are one.
 //!
 //! **An example.** `one free key at 6 addresses (+2.6)`.
 //!

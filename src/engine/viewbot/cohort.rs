@@ -378,8 +378,19 @@ impl Alarm {
             self.rarities.note(newcomer.profile());
             cohort.members.retain(|member| member.viewer != newcomer.viewer);
         }
-        if let Some(cohort) = newcomer.key().and_then(|key| self.keys.get_mut(&key)) {
+        if let Some(key) = newcomer.key()
+            && let Some(cohort) = self.keys.get_mut(&key)
+        {
             take(&mut cohort.strangers);
+            // Others may have come with it from the same place.
+            let place = (key, newcomer.place());
+            if let Some(count) = self.key_addresses.get_mut(&place) {
+                take(count);
+                if *count < 0.5 {
+                    self.key_addresses.remove(&place);
+                    take(&mut cohort.addresses);
+                }
+            }
         }
         let address = newcomer.viewer.address;
         if let Some(viewers) = self.addresses.get_mut(&address).filter(|_| !newcomer.is_repeat) {
@@ -394,12 +405,6 @@ impl Alarm {
                 self.wides.get_mut(&newcomer.wide).map(take);
                 if !newcomer.is_mobile {
                     self.subnets.get_mut(&address.subnet()).map(take);
-                }
-                if let Some(key) = newcomer.key()
-                    && self.key_addresses.remove(&(key, newcomer.place())).is_some()
-                    && let Some(cohort) = self.keys.get_mut(&key)
-                {
-                    take(&mut cohort.addresses);
                 }
             }
         }
@@ -430,5 +435,48 @@ fn bump<K: std::hash::Hash + Eq>(counts: &mut Map<K, f64>, key: K, weight: f64, 
             }
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::net::Prefix;
+    use crate::engine::viewbot::sighting::SORTS;
+
+    /// With a paid key, at an address of one subnet.
+    fn machine(host: u8) -> Newcomer {
+        let address = Address::of(Prefix::proxy([198, 18, 7, host].into()));
+        Newcomer {
+            viewer: Viewer { address, who: 9 },
+            fingerprint: Fingerprint(1),
+            wide: Wide::example(1),
+            key: KeyNumber(4),
+            chain: [0; 2],
+            meetings: Meetings::default(),
+            at: 0,
+            usual_known: 0.5,
+            sort: SORTS as u8 - 1,
+            has_key: true,
+            is_stranger: true,
+            tells_age: true,
+            is_repeat: false,
+            is_hosting: true,
+            is_shared: false,
+            is_mobile: false,
+        }
+    }
+
+    #[test]
+    fn one_that_is_taken_back_takes_no_place_from_those_who_stay() {
+        let mut alarm = Alarm::new(Room::Id(7), 0);
+        let counted = |alarm: &Alarm| alarm.keys.get(&KeyNumber(4)).map(|key| (key.addresses, key.strangers));
+        assert!(machine(1).profile().is_paid());
+        (1..=4).for_each(|host| alarm.add(&machine(host), 0, true));
+        assert_eq!(counted(&alarm), Some((1.0, 4.0)), "the machines of one subnet are one place");
+        (1..=3).for_each(|host| alarm.remove(&machine(host)));
+        assert_eq!(counted(&alarm), Some((1.0, 1.0)));
+        alarm.remove(&machine(4));
+        assert_eq!(counted(&alarm), Some((0.0, 0.0)));
     }
 }

@@ -480,7 +480,7 @@ impl Viewbot {
             Verdict::Throttle(rung, wait) => Some(self.throttle(settings.mode, rung, evidence, wait)),
             Verdict::Deny => {
                 let key = sighting.key.zip(key_addresses);
-                let is_by_subnet = sighting.is_paid();
+                let is_by_subnet = sighting.is_paid() || sighting.is_mobile;
                 let key = key.map(|(key, addresses)| KeyInRoom { key, addresses, is_by_subnet, onset });
                 let guilty = Guilty { sighting, cohort: &cohort, evidence: &evidence, onset, key };
                 self.convict(settings, &guilty, now);

@@ -8,8 +8,8 @@
 //! **Formula.** bits = `log2(n / E)` where chance cannot do it (as [`profile`](super::profile)), `E = B * p`: the crowd's size
 //! times the share of the subnet, or network, among strangers first seen in calm rooms. For a network, its known viewers in the
 //! room vouch as well. The stronger of the two counts: they see the same thing. Where the viewer's
-//! program is in excess, all who have it are added to `B`: that they are many is told by [`profile`](super::profile), and here is asked
-//! whether they sit closer together than others do.
+//! program is in excess, all who have it are added to `B`: that they are many is told by [`profile`](super::profile), and here is
+//! asked whether they sit closer together than others do.
 //!
 //! **Why.** Addresses are bought in blocks. A real crowd is spread over thousands of subnets.
 //!

@@ -532,8 +532,7 @@ impl Viewbot {
                 continue;
             }
             let people = self.people(viewer);
-            if place > 0
-                && people.is_bystander(viewer.address, sighting.profile, (sighting.short, onset), has_second)
+            if place > 0 && people.is_bystander(viewer, sighting.profile, (sighting.short, onset), has_second)
             {
                 continue;
             }

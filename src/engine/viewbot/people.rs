@@ -5,6 +5,7 @@
 //! Only admitted requests that got a good answer, in rooms that were not under suspicion, earn anybody anything: else view-bots
 //! would be known by having view-botted.
 
+use super::arith::mix;
 use super::bounded::{Bounded, LookUp};
 use super::lockstep::{FLAGGED_SECS, Meetings, ROOMS_MIN};
 use super::sighting::{Address, Profile, Sighting, Subnet, Viewer};
@@ -52,6 +53,13 @@ struct Place {
 }
 
 const _: () = assert!(size_of::<(Address, Place)>() == 64, "one cache line");
+
+impl Place {
+    /// Whether it has had more viewers than a household or an office of a few.
+    fn had_many(&self) -> bool {
+        u32::from(self.viewers) >= super::ladder::SHARED_EGRESS
+    }
+}
 
 /// What is remembered of a profile at an address.
 #[derive(Debug, Clone, Copy, Default)]
@@ -127,6 +135,7 @@ pub(super) struct People {
     young: Bounded<Viewer, Person>,
     places: Bounded<Address, Place>,
     parties: Bounded<(Address, u64), Party>,
+    /// By address and [party](Self::party).
     carried: Bounded<(Address, u64), Carried>,
     subnets: Bounded<Subnet, Neighbourhood>,
 }
@@ -204,7 +213,8 @@ impl People {
         let mut met = Met {
             is_first: person.is_none(),
             is_known,
-            is_suspect: self.carried.len() > 0 && self.carried(sighting, now).0 >= suspect_bits,
+            is_suspect: self.carried.len() > 0
+                && self.carried(sighting, place_at.map(|at| self.places.at(at)), now).0 >= suspect_bits,
             tells_age: true,
             is_shared: sighting.is_shared,
             chain: [0, 0],
@@ -213,7 +223,7 @@ impl People {
         };
         if let Some(at) = place_at {
             let place = self.places.at_mut(at);
-            let is_shared = u32::from(place.viewers) >= super::ladder::SHARED_EGRESS;
+            let is_shared = place.had_many();
             met.is_shared |= is_shared;
             // Where many are behind an address, its moves are nobody's.
             if !met.is_shared && now.saturating_sub(place.chain_at) <= CHAIN_SECS {
@@ -290,9 +300,17 @@ impl People {
         }
     }
 
+    /// Under what evidence is carried: the profile; at an address that many share, the viewer's with it. Hundreds who rent from
+    /// one host, or sit behind one translator, are not one party.
+    fn party(viewer: Viewer, profile: Profile, place: Option<&Place>) -> (Address, u64) {
+        let profile = profile.number();
+        let is_shared = place.is_some_and(|place| place.is_shared || place.had_many());
+        (viewer.address, if is_shared { mix(profile, viewer.who) } else { profile })
+    }
+
     /// Bits from other rooms, and from how many.
-    fn carried(&self, sighting: &Sighting, now: u32) -> (f64, u32) {
-        let carried = self.carried.get(&(sighting.viewer.address, sighting.profile.number()));
+    fn carried(&self, sighting: &Sighting, place: Option<&Place>, now: u32) -> (f64, u32) {
+        let carried = self.carried.get(&Self::party(sighting.viewer, sighting.profile, place));
         carried.map_or((0.0, 0), |carried| {
             let fade =
                 super::arith::halved(f64::from(now.saturating_sub(carried.at)), CARRIED_HALF_LIFE_SECS);
@@ -304,9 +322,10 @@ impl People {
     /// What is known of where the viewer comes from.
     pub(super) fn surroundings(&self, sighting: &Sighting, now: u32) -> Surroundings {
         let address = sighting.viewer.address;
-        let (carried, carrying_rooms) = self.carried(sighting, now);
+        let place = self.places.get(&address);
+        let (carried, carrying_rooms) = self.carried(sighting, place, now);
         Surroundings {
-            address_first: self.places.get(&address).map_or(now, |place| place.first),
+            address_first: place.map_or(now, |place| place.first),
             carried,
             carrying_rooms,
             subnet_calm: self.subnets.get(&sighting.subnet).map_or(0.0, |subnet| subnet.calm.into()),
@@ -329,16 +348,15 @@ impl People {
     /// the excess began.
     pub(super) fn is_bystander(
         &self,
-        address: Address,
+        viewer: Viewer,
         profile: Profile,
         (room, onset): (u32, u32),
         has_second: bool,
     ) -> bool {
-        let was_here = self
-            .places
-            .get(&address)
-            .is_some_and(|place| place.first.saturating_add(super::known::ADDRESS_SECS) < onset);
-        let others = self.carried.get(&(address, profile.number())).map_or(0, |carried| {
+        let place = self.places.get(&viewer.address);
+        let was_here =
+            place.is_some_and(|place| place.first.saturating_add(super::known::ADDRESS_SECS) < onset);
+        let others = self.carried.get(&Self::party(viewer, profile, place)).map_or(0, |carried| {
             carried.rooms.iter().filter(|(other, bits)| *other != 0 && *other != room && *bits > 0.0).count()
         });
         others < 2 && (was_here || !has_second)
@@ -359,9 +377,14 @@ impl People {
 
     /// Notes bits that did not convict.
     pub(super) fn carry(&mut self, sighting: &Sighting, bits: f64, now: u32) {
-        let key = (sighting.viewer.address, sighting.profile.number());
+        let place = self.places.get(&sighting.viewer.address);
+        let party = Self::party(sighting.viewer, sighting.profile, place);
+        // Whoever has no name of their own there is taken for any other with the same program.
+        if sighting.is_nameless && party.1 != sighting.profile.number() {
+            return;
+        }
         let (carried, _) = self.carried.entry(
-            key,
+            party,
             || Carried { at: now, ..Carried::default() },
             |_, carried| carried.at.into(),
         );

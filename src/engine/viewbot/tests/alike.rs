@@ -169,6 +169,40 @@ fn neighbours_of_those_who_moved_from_room_to_room() {
     assert!(pool.denied > 20, "{pool:?}");
 }
 
+/// What is held against one customer of a host goes with that customer, and not with all who rent there.
+#[test]
+fn neighbours_of_those_who_were_in_odd_crowds() {
+    let waits = |customers: u32, who: usize| {
+        let mut world = warm();
+        let (keys, machines) = (keys(customers), 12);
+        let customer = |room: u64, machine: u32, key| {
+            keyed(asks(Room::Id(room), rented(60, machine + 1), AGENTS[1]), key, "free")
+        };
+        for room in [7_100, 7_200, 7_300] {
+            for bot in 0..60 {
+                world.ask(asks(Room::Id(room), bot_at(bot), "curl/8.0"));
+                world.wait(100);
+            }
+            for machine in 0..machines {
+                world.ask(customer(room, machine, &keys[0]));
+                world.wait(300);
+            }
+            for (at, key) in keys.iter().enumerate().skip(1) {
+                for machine in 0..machines {
+                    world.ask(customer(2_000 + at as u64 * 12 + u64::from(machine), machine, key));
+                    world.wait(300);
+                }
+            }
+        }
+        // Each now goes to a room in which nothing is wrong.
+        let others = (0..machines).map(|machine| customer(3_000 + u64::from(machine), machine, &keys[who]));
+        come_to(&mut world, others).waits
+    };
+    assert_eq!(waits(8, 7), 0, "who was never there");
+    assert!(waits(8, 0) > 3, "who was there");
+    assert!(waits(1, 0) > 3, "who was there, alone at its address");
+}
+
 /// Bots among them make nobody a stranger.
 #[test]
 fn a_crowd_that_bots_hide_in() {

@@ -84,7 +84,8 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     if let Some(against) = &args.against {
         let (before_sources, before) = load_before(against, now)?;
         let before = Side { set: &before, sources: &before_sources };
-        output.changes(against, &diff(before, Side { set: &set, sources: &sources }));
+        let after = Side { set: &set, sources: &sources };
+        output.changes(against, (before.set.digest(), set.digest()), &diff(before, after));
     }
     if let Some(request) = &args.explain {
         code = u8::from(!explain::run(&mut output, request, &args.request, (&set, &sources), now)?);

@@ -1,32 +1,41 @@
 //! What a new set does differently, in words: what a person wants to read back after a reload.
 //!
-//! By names, not by places: rules, tiers, accounts and keys are found again by what the operator calls them. Bounded, for
-//! a set may have a thousand rules and all of them may have changed.
+//! What changes is found by [`diff`], as `signgate check --against` finds it. Bounded, for a set may have a thousand rules
+//! and all of them may have changed.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use crate::policy::PolicySet;
-use crate::policy::counter::{Counter, Family, Limit};
-use crate::policy::set::{Key, Rule};
+use crate::policy::counter::Family;
+use crate::policy::diff::{Side, diff};
 
 /// More lines than a person reads; what is left out is counted.
 const LINES_MAX: usize = 100;
 
-/// What `after` does differently, a line each.
-pub fn changes(before: &PolicySet, after: &PolicySet) -> Vec<String> {
-    let mut lines = Vec::new();
-    rules(before, after, &mut lines);
-    compare("tier", &tiers(before), &tiers(after), &mut lines);
-    compare("account", &accounts(before), &accounts(after), &mut lines);
-    compare("key", &keys(before), &keys(after), &mut lines);
-    if before.sessions() != after.sessions() {
-        lines.push(format!("sessions: {} -> {}", before.sessions().word(), after.sessions().word()));
+/// So many stand in a line of the log.
+const LOGGED_MAX: usize = 5;
+
+/// What is said where the files differ and no verdict does.
+const TEXT_ALONE: &str =
+    "nothing that decides changes: only order, comments, spelling or the names of files differ";
+
+/// What `after` does differently, a line each, the most dangerous first; that nothing does, where only the text differs.
+pub fn changes(before: Side<'_>, after: Side<'_>) -> Vec<String> {
+    let changes = diff(before, after);
+    if changes.is_empty() && before.set.digest() != after.set.digest() {
+        return vec![TEXT_ALONE.into()];
     }
-    if format!("{:?}", before.targets()) != format!("{:?}", after.targets()) {
-        lines.push("the targets changed".into());
+    bounded(changes.iter().map(|change| change.line()).collect())
+}
+
+/// The first of the changes, for one line of the log.
+pub fn in_short(changes: &[String]) -> String {
+    let more = changes.len().saturating_sub(LOGGED_MAX);
+    let mut text = changes[..changes.len() - more].join("; ");
+    if more > 0 {
+        text.push_str(&format!("; and more: {more}"));
     }
-    bounded(lines)
+    text
 }
 
 /// At most as many lines as a person reads, and how many were left out.
@@ -59,115 +68,24 @@ pub fn counters_that_start_anew(before: &PolicySet, after: &PolicySet) -> Vec<St
     lost.collect()
 }
 
-/// Named things with what is told of each: those that came, went, or are told otherwise.
-fn compare(
-    what: &str,
-    before: &BTreeMap<String, String>,
-    after: &BTreeMap<String, String>,
-    lines: &mut Vec<String>,
-) {
-    for (name, told) in before {
-        match after.get(name) {
-            None => lines.push(format!("{what} `{name}`: removed")),
-            Some(now) if now != told => lines.push(format!("{what} `{name}`: {told} -> {now}")),
-            Some(_) => {}
-        }
-    }
-    for (name, told) in after.iter().filter(|(name, _)| !before.contains_key(*name)) {
-        lines.push(format!("{what} `{name}`: new, {told}"));
-    }
-}
-
-fn rules(before: &PolicySet, after: &PolicySet, lines: &mut Vec<String>) {
-    let by_name = |set: &PolicySet| {
-        let mut rules: BTreeMap<String, (String, BTreeMap<String, String>)> = BTreeMap::new();
-        for rule in set.rules() {
-            let told = format!("{} ({})", rule.kind.word(), rule.mode.word());
-            rules.insert(rule.name.to_string(), (told, BTreeMap::new()));
-        }
-        for counter in set.counters() {
-            let Rule { name, .. } = set.rule(counter.rule);
-            if let Some((_, limits)) = rules.get_mut(name.as_str()) {
-                limits_of(counter, limits);
-            }
-        }
-        rules
-    };
-    let (before, after) = (by_name(before), by_name(after));
-    for (name, (told, limits)) in &before {
-        let Some((told_now, limits_now)) = after.get(name) else {
-            lines.push(format!("rule `{name}`: removed, it was a {told}"));
-            continue;
-        };
-        if told != told_now {
-            lines.push(format!("rule `{name}`: {told} -> {told_now}"));
-        }
-        compare(&format!("rule `{name}`, limit"), limits, limits_now, lines);
-    }
-    for (name, (told, limits)) in after.iter().filter(|(name, _)| !before.contains_key(*name)) {
-        let mut line = format!("rule `{name}`: new, {told}");
-        for (window, max) in limits {
-            let _ = write!(line, ", {window} {max}");
-        }
-        lines.push(line);
-    }
-}
-
-fn limits_of(counter: &Counter, limits: &mut BTreeMap<String, String>) {
-    match &counter.limit {
-        Limit::Windows(windows) | Limit::Distinct { windows, .. } => {
-            limits.extend(windows.iter().map(|window| (window.name.to_string(), window.max.to_string())));
-        }
-        Limit::Rate { rate, burst, .. } => {
-            limits.insert("rate".into(), format!("{rate}, burst {burst}"));
-        }
-        Limit::Concurrency { max, .. } => {
-            limits.insert("at a time".into(), max.to_string());
-        }
-    }
-}
-
-fn tiers(set: &PolicySet) -> BTreeMap<String, String> {
-    set.tiers().iter().map(|tier| (tier.name.to_string(), format!("class {}", tier.class.word()))).collect()
-}
-
-fn accounts(set: &PolicySet) -> BTreeMap<String, String> {
-    let tier = |account: &crate::policy::set::Account| format!("tier {}", set.tier(account.tier).name);
-    set.accounts().iter().map(|account| (account.id.to_string(), tier(account))).collect()
-}
-
-fn keys(set: &PolicySet) -> BTreeMap<String, String> {
-    let told = |key: &Key| {
-        let mut told = format!("account {}", set.account(key.account).id);
-        if key.disabled {
-            told.push_str(", disabled");
-        }
-        if let Some(expires) = key.expires() {
-            let _ = write!(told, ", until {expires}");
-        }
-        if !key.proxies().is_empty() || !key.rooms().is_empty() {
-            let _ =
-                write!(told, ", bound to {} prefixes and {} rooms", key.proxies().len(), key.rooms().len());
-        }
-        told
-    };
-    set.keys().map(|key| (key.id.to_string(), told(key))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::time::Timestamp;
     use crate::policy::{Sources, compile};
 
-    fn set(text: &str) -> PolicySet {
+    fn read(text: &str) -> (Sources, PolicySet) {
         let mut sources = Sources::new("policies");
         let head = "format = 1\n[tier.anonymous]\nclass = \"none\"\n[tier.community]\nclass = \"free\"\n";
         sources.insert("10.toml", format!("{head}{text}"));
         match compile(&sources, Timestamp::from_secs(1_800_000_000)) {
-            Ok(compiled) => compiled.set,
+            Ok(compiled) => (sources, compiled.set),
             Err(wrong) => panic!("{}", crate::policy::diagnostic::render(&wrong)),
         }
+    }
+
+    fn side((sources, set): &(Sources, PolicySet)) -> Side<'_> {
+        Side { set, sources }
     }
 
     const BEFORE: &str = r#"
@@ -178,49 +96,42 @@ mod tests {
         name = "anonymous"
         scope = "proxy"
         limits = { minute = 5, hour = 30 }
-        [[rate]]
-        name = "burst"
-        scope = "proxy"
-        rate = "2/s"
-        burst = 5
         [[concurrency]]
         name = "in-flight"
         scope = "account"
         max = 50
-        [[target]]
-        hosts = ["webcast.tiktok.com"]
-        paths = ["/webcast/*"]
+        [viewbot]
+        mode = "shadow"
     "#;
 
     #[test]
     fn a_set_does_what_it_did_before() {
-        assert_eq!(changes(&set(BEFORE), &set(BEFORE)), [] as [String; 0]);
-        assert_eq!(counters_that_start_anew(&set(BEFORE), &set(BEFORE)), [] as [String; 0]);
+        let (one, same) = (read(BEFORE), read(BEFORE));
+        assert_eq!(changes(side(&one), side(&same)), [] as [String; 0]);
+        assert_eq!(counters_that_start_anew(&one.1, &same.1), [] as [String; 0]);
+        let commented = read(&format!("# why\n{BEFORE}"));
+        assert_eq!(changes(side(&one), side(&commented)), [TEXT_ALONE]);
     }
 
     #[test]
-    fn what_changed_is_told_by_name() {
+    fn what_changed_is_told_the_most_dangerous_first() {
         let after = BEFORE
             .replace("minute = 5, hour = 30", "minute = 8, hour = 30")
-            .replace("burst = 5", "burst = 9\nmode = \"shadow\"")
             .replace("in-flight", "at-once")
-            .replace("id = \"suite\"", "id = \"overlay\"")
-            .replace("/webcast/*", "/api/*");
-        let (before, after) = (set(BEFORE), set(&after));
+            .replace("shadow", "enforce")
+            .replace("id = \"suite\"", "id = \"overlay\"");
+        let (before, after) = (read(BEFORE), read(&after));
         assert_eq!(
-            changes(&before, &after),
+            changes(side(&before), side(&after)),
             [
-                "rule `anonymous`, limit `minute`: 5 -> 8",
-                "rule `burst`: rate (enforce) -> rate (shadow)",
-                "rule `burst`, limit `rate`: 2/1s, burst 5 -> 2/1s, burst 9",
-                "rule `in-flight`: removed, it was a concurrency (enforce)",
-                "rule `at-once`: new, concurrency (enforce), at a time 50",
-                "account `suite`: removed",
-                "account `overlay`: new, tier community",
-                "the targets changed",
+                "viewbot: its mode was `shadow`, is `enforce`",
+                "account `suite`: is gone, and its keys with it",
+                "concurrency `at-once`: was named `in-flight`: its counters start anew",
+                "quota `anonymous`: minute: raised from 5 to 8",
+                "account `overlay`: is new, of tier `community`",
             ]
         );
-        let anew = counters_that_start_anew(&before, &after);
+        let anew = counters_that_start_anew(&before.1, &after.1);
         assert!(anew.len() == 1 && anew[0].contains("`in-flight` is gone"), "{anew:?}");
     }
 
@@ -228,5 +139,8 @@ mod tests {
     fn a_thousand_changes_are_counted() {
         let lines = bounded((0..1_000).map(|n| n.to_string()).collect());
         assert_eq!((lines.len(), lines.last().unwrap().as_str()), (LINES_MAX + 1, "… and 900 more"));
+        let all: Vec<String> = (0..7).map(|n| n.to_string()).collect();
+        assert_eq!(in_short(&all), "0; 1; 2; 3; 4; and more: 2");
+        assert_eq!(in_short(&all[..2]), "0; 1");
     }
 }

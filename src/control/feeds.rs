@@ -63,16 +63,6 @@ impl Feeds {
         });
         shrunk.collect()
     }
-
-    /// How the numbers differ, a line each.
-    pub fn changes(&self, after: &Self) -> Vec<String> {
-        let changed = after.entries.iter().filter_map(|(file, count)| match self.entries.get(file) {
-            Some(before) if before == count => None,
-            Some(before) => Some(format!("feed `{file}`: {before} entries -> {count}")),
-            None => Some(format!("feed `{file}`: new, {count} entries")),
-        });
-        changed.collect()
-    }
 }
 
 /// What is wrong, as diagnostics read; `directory` is what is printed before each name.

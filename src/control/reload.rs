@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::changes::{bounded, changes};
+use super::changes::{bounded, changes, in_short};
 use super::desk::{Answer, Asked, Done, Overview, Refused, Why};
 use super::feeds::{self, Feeds};
 use super::history::{History, written_by_hand};
@@ -19,6 +19,7 @@ use super::watch::Watch;
 use crate::base::time::Timestamp;
 use crate::gateway::{Live, Shared};
 use crate::policy::diagnostic::render;
+use crate::policy::diff::Side;
 use crate::policy::set::Digest;
 use crate::policy::{PolicySet, Sources, compile};
 use crate::telemetry::access_log::{Event, RecordLog};
@@ -329,11 +330,12 @@ impl Reloader {
             let message = feeds::complaint(&shrunk, &self.place.name());
             return Err(self.failed(Refused { why: Why::Shrunk, message }, now));
         }
-        let done = self.swap(set, feeds, warnings, now);
+        let done = self.swap(set, &read.sources, feeds, warnings, now);
         self.history.taken(&read.sources, digest, now);
         self.show(read);
         tracing::info!(
-            policy = %digest, generation = done.policy.generation, by = asking.by(), "new policies are in force"
+            policy = %digest, generation = done.policy.generation, by = asking.by(),
+            "new policies are in force: {}", in_short(&done.changes)
         );
         self.note("reload", digest, asking.by(), now);
         Ok(done)
@@ -368,7 +370,7 @@ impl Reloader {
             self.look = read.look.clone();
             self.contents = read.contents.clone();
         }
-        let done = self.swap(set, Feeds::of(&sources), warnings, now);
+        let done = self.swap(set, &sources, Feeds::of(&sources), warnings, now);
         self.history.went_back(digest, self.disk, now);
         if written_by_hand(&sources) == self.disk {
             self.history.agrees();
@@ -377,14 +379,21 @@ impl Reloader {
         tracing::warn!(
             policy = %digest, generation = done.policy.generation, by,
             "policies were rolled back: the files on disk are passed over until they change or `signgate reload` asks \
-             for them"
+             for them: {}", in_short(&done.changes)
         );
         self.note("rollback", digest, by, now);
         Ok(done)
     }
 
     /// Puts a set in force, in one step.
-    fn swap(&mut self, set: PolicySet, feeds: Feeds, warnings: String, now: Timestamp) -> Done {
+    fn swap(
+        &mut self,
+        set: PolicySet,
+        sources: &Sources,
+        feeds: Feeds,
+        warnings: String,
+        now: Timestamp,
+    ) -> Done {
         let before = self.shared.live.load_full();
         if !warnings.is_empty() {
             tracing::warn!("{}", warnings.trim_end());
@@ -393,8 +402,9 @@ impl Reloader {
         for lost in &start_anew {
             tracing::warn!("{lost}");
         }
-        let mut changed = changes(&before.policy, &set);
-        changed.extend(self.feeds.changes(&feeds));
+        // The history holds what is in force from the start on.
+        let in_force = self.history.current().map(|kept| kept.sources(self.place.name())).unwrap_or_default();
+        let changed = changes(Side { set: &before.policy, sources: &in_force }, Side { set: &set, sources });
         let live = Arc::new(Live::new(set, &self.shared.metrics, before.generation + 1));
         self.shared.live.store(Arc::clone(&live));
         self.shared.metrics.reloaded(true, now);
@@ -403,7 +413,7 @@ impl Reloader {
         let done = Done {
             policy: self.in_force(),
             before: before.policy.digest(),
-            changes: bounded(changed),
+            changes: changed,
             start_anew: bounded(start_anew),
             warnings,
         };

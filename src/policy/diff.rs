@@ -7,6 +7,8 @@
 
 mod contents;
 mod rules;
+mod viewbot;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -14,8 +16,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::set::{Key, PolicySet, SessionMode};
+use super::set::{Account, Key, KeyBounds, PolicySet, Tier};
 use super::sources::Sources;
+use super::target::Target;
 use contents::Contents;
 
 /// A policy, and the files that it was compiled from.
@@ -77,12 +80,20 @@ pub struct Change {
     pub weight: Weight,
     /// What kind of thing changes: `quota`, `key`, `target`, …
     pub kind: &'static str,
-    /// Its name; empty where it has none.
+    /// Its name; empty where it has none, as it is for everybody.
     pub name: String,
     /// What changes: one line.
     pub text: String,
     /// Where it stands in the new files, or in the old ones where it is gone; rules alone have a place.
     pub place: Option<(Arc<str>, u32)>,
+}
+
+impl Change {
+    /// In one line, without its weight: ``key `k_7f3a`: is switched off``.
+    pub fn line(&self) -> String {
+        let name = if self.name.is_empty() { String::new() } else { format!(" `{}`", self.name) };
+        format!("{}{name}: {}", self.kind, self.text)
+    }
 }
 
 /// Collects changes.
@@ -95,23 +106,53 @@ impl Changes {
     }
 }
 
-/// Everything that changes, by weight, kind and name.
+/// Everything that changes: by weight, what is for everybody first, then by kind and name. Empty for two sets that decide
+/// alike, whatever their digests are: the order of tables, comments, spelling and the names of files decide nothing.
 pub fn diff(before: Side<'_>, after: Side<'_>) -> Vec<Change> {
+    // Taken apart, so that what a set has more one day does not compile before it is compared here.
+    let PolicySet {
+        // Of the text.
+        digest: _,
+        // The tier of class `none`: `tiers` compares the classes.
+        anonymous: _,
+        // Of the keys' files: `keys` compares the hashes.
+        key_places: _,
+        // `rules::compare`, the counters of each rule and what its list holds among it.
+        rules: _,
+        counters: _,
+        applicable: _,
+        blocklists: _,
+        allowlists: _,
+        tiers: _,
+        accounts: _,
+        keys: _,
+        targets: _,
+        sessions: is_sessions,
+        networks: is_networks,
+        shedding: _,
+        viewbot: is_viewbot,
+    } = after.set;
     let mut changes = Changes::default();
     let (old, new) = (Contents::read(before.sources), Contents::read(after.sources));
     tiers(&mut changes, before.set, after.set);
     accounts(&mut changes, before.set, after.set);
     keys(&mut changes, before.set, after.set, &old, &new);
     targets(&mut changes, before.set, after.set);
-    sessions(&mut changes, before.set.sessions(), after.set.sessions());
+    whole::sessions(&mut changes, before.set.sessions(), *is_sessions);
+    whole::networks(&mut changes, before.set.networks(), is_networks);
+    whole::shedding(&mut changes, before.set, after.set);
+    viewbot::compare(&mut changes, before.set.viewbot(), is_viewbot);
     rules::compare(&mut changes, (before.set, &old), (after.set, &new));
-    changes.0.sort();
+    changes.0.sort_by(|one, other| {
+        let place = |change: &Change| (change.weight, !change.name.is_empty());
+        place(one).cmp(&place(other)).then_with(|| one.cmp(other))
+    });
     changes.0
 }
 
 fn tiers(changes: &mut Changes, before: &PolicySet, after: &PolicySet) {
     let classes = |set: &PolicySet| -> BTreeMap<String, _> {
-        set.tiers().iter().map(|tier| (tier.name.to_string(), tier.class)).collect()
+        set.tiers().iter().map(|Tier { name, class }| (name.to_string(), *class)).collect()
     };
     let (old, new) = (classes(before), classes(after));
     for (name, class) in &old {
@@ -133,9 +174,9 @@ fn tiers(changes: &mut Changes, before: &PolicySet, after: &PolicySet) {
 
 fn accounts(changes: &mut Changes, before: &PolicySet, after: &PolicySet) {
     let tiers = |set: &PolicySet| -> BTreeMap<String, _> {
-        let tier = |account: &super::set::Account| {
-            let tier = set.tier(account.tier);
-            (account.id.to_string(), (tier.name.to_string(), tier.class))
+        let tier = |Account { id, tier, subject: _ }: &Account| {
+            let tier = set.tier(*tier);
+            (id.to_string(), (tier.name.to_string(), tier.class))
         };
         set.accounts().iter().map(tier).collect()
     };
@@ -176,10 +217,16 @@ fn keys(changes: &mut Changes, before: &PolicySet, after: &PolicySet, old: &Cont
             (true, false) => add(Weight::LetsIn, "is switched on again".into()),
             _ => {}
         }
+        let Key { id: _, account: _, subject: _, disabled: _, bounds } = now;
         // What a key that is off may do is no matter.
         if now.disabled {
+            if key.disabled && (key.bounds != *bounds || owner(before, key) != owner(after, now)) {
+                add(Weight::Other, "says something else, and stays off".into());
+            }
             continue;
         }
+        // Each of them is compared below.
+        if let Some(KeyBounds { expires: _, proxies: _, rooms: _ }) = bounds.as_deref() {}
         match (key.expires(), now.expires()) {
             (was, is) if was == is => {}
             (was, Some(is)) if was.is_none_or(|was| is < was) => {
@@ -203,7 +250,7 @@ fn keys(changes: &mut Changes, before: &PolicySet, after: &PolicySet, old: &Cont
             &texts(&mut key.rooms().iter().map(ToString::to_string)),
             &texts(&mut now.rooms().iter().map(ToString::to_string)),
         );
-        let (was, is) = (&before.account(key.account).id, &after.account(now.account).id);
+        let (was, is) = (owner(before, key), owner(after, now));
         if was != is {
             add(Weight::CountsAnew, format!("its account was `{was}`, is `{is}`"));
         }
@@ -212,6 +259,10 @@ fn keys(changes: &mut Changes, before: &PolicySet, after: &PolicySet, old: &Cont
         let account = &after.account(key.account).id;
         changes.add(Weight::LetsIn, "key", id, format!("is new, of account `{account}`"));
     }
+}
+
+fn owner<'s>(set: &'s PolicySet, key: &Key) -> &'s str {
+    set.account(key.account).id.as_str()
 }
 
 fn before_that(was: Option<crate::base::time::Timestamp>) -> String {
@@ -228,16 +279,19 @@ fn restricted(
     match (was.is_empty(), is.is_empty()) {
         _ if was == is => {}
         (true, false) => {
-            add(Weight::LosesAccess, format!("may be used for the {what} {} alone", some_of(is.iter())));
+            add(
+                Weight::LosesAccess,
+                format!("may be used for the {what} {} alone", some_of(is.iter().cloned())),
+            );
         }
         (false, true) => add(Weight::LetsIn, format!("may be used for all {what}")),
         _ => {
             if was.difference(is).next().is_some() {
-                let gone = some_of(was.difference(is));
+                let gone = some_of(was.difference(is).cloned());
                 add(Weight::LosesAccess, format!("may not be used any more for the {what} {gone}"));
             }
             if is.difference(was).next().is_some() {
-                let more = some_of(is.difference(was));
+                let more = some_of(is.difference(was).cloned());
                 add(Weight::LetsIn, format!("may be used for the {what} {more} too"));
             }
         }
@@ -246,8 +300,8 @@ fn restricted(
 
 fn targets(changes: &mut Changes, before: &PolicySet, after: &PolicySet) {
     let urls = |set: &PolicySet| -> BTreeSet<String> {
-        let urls = set.targets().iter().flat_map(|target| {
-            target.hosts.iter().flat_map(|host| target.paths.iter().map(move |path| (host, path)))
+        let urls = set.targets().iter().flat_map(|Target { hosts, paths }| {
+            hosts.iter().flat_map(move |host| paths.iter().map(move |path| (host, path)))
         });
         urls.map(|(host, path)| format!("{host}{}", path.text())).collect()
     };
@@ -260,18 +314,8 @@ fn targets(changes: &mut Changes, before: &PolicySet, after: &PolicySet) {
     }
 }
 
-fn sessions(changes: &mut Changes, was: SessionMode, is: SessionMode) {
-    let weight = match (was, is) {
-        _ if was == is => return,
-        (_, SessionMode::Refuse) => Weight::LosesAccess,
-        (SessionMode::Refuse, _) => Weight::LetsIn,
-        _ => Weight::Other,
-    };
-    changes.add(weight, "sessions", "", format!("their mode was `{}`, is `{}`", was.word(), is.word()));
-}
-
 /// A few of many, in backticks.
-fn some_of<'s>(mut items: impl Iterator<Item = &'s String>) -> String {
+fn some_of(mut items: impl Iterator<Item = String>) -> String {
     const SHOWN_MAX: usize = 4;
     let shown: Vec<String> = items.by_ref().take(SHOWN_MAX).map(|item| format!("`{item}`")).collect();
     let more = items.count();

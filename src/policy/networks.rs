@@ -81,7 +81,7 @@ impl NetworkKind {
 }
 
 /// The table, or none.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 pub struct Networks {
     ranges: Ranges,
     /// In order, each once: a table has far fewer networks than prefixes.
@@ -111,6 +111,11 @@ impl Networks {
     /// Whether some prefix is of that autonomous system.
     pub fn has_asn(&self, asn: u32) -> bool {
         self.networks.binary_search_by_key(&asn, |network| network.asn).is_ok()
+    }
+
+    /// How many networks it tells apart.
+    pub fn len(&self) -> usize {
+        self.networks.len()
     }
 
     /// Whether nothing is known of any address.

@@ -12,8 +12,8 @@ use ipnet::IpNet;
 /// Where no prefix holds.
 const NONE: u32 = u32::MAX;
 
-/// For every address at most one value.
-#[derive(Debug, Default)]
+/// For every address at most one value. Laid out alike, whatever the order of the prefixes: equal ones hold the same.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ranges {
     v4: Flat<u32>,
     v6: Flat<Wide>,
@@ -119,7 +119,7 @@ impl Address for Wide {
 }
 
 /// The ranges of one family, in order. Each ends where the next begins.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Flat<K> {
     ranges: Vec<(K, u32)>,
     /// For each step above the first range, how many ranges begin before that step does.

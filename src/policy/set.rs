@@ -25,26 +25,28 @@ use super::target::Target;
 use super::viewbot::ViewbotSettings;
 
 /// Everything that decides, compiled from one directory of policy files.
+///
+/// Its fields are open to this room so that [`diff`](super::diff) can take it apart: what is added here is compared there.
 #[derive(Debug)]
 pub struct PolicySet {
-    digest: Digest,
-    tiers: Vec<Tier>,
-    anonymous: TierIndex,
-    accounts: Vec<Account>,
+    pub(super) digest: Digest,
+    pub(super) tiers: Vec<Tier>,
+    pub(super) anonymous: TierIndex,
+    pub(super) accounts: Vec<Account>,
     /// By id.
-    keys: Vec<Key>,
-    key_places: HashMap<KeyHash, u32, foldhash::fast::RandomState>,
-    rules: Vec<Rule>,
-    counters: Vec<Counter>,
+    pub(super) keys: Vec<Key>,
+    pub(super) key_places: HashMap<KeyHash, u32, foldhash::fast::RandomState>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) counters: Vec<Counter>,
     /// For each tier and operation, the places of the counters that apply.
-    applicable: Vec<Box<[u16]>>,
-    blocklists: Lists,
-    allowlists: Lists,
-    targets: Vec<Target>,
-    sessions: SessionMode,
-    networks: Networks,
-    shedding: Vec<TierIndex>,
-    viewbot: ViewbotSettings,
+    pub(super) applicable: Vec<Box<[u16]>>,
+    pub(super) blocklists: Lists,
+    pub(super) allowlists: Lists,
+    pub(super) targets: Vec<Target>,
+    pub(super) sessions: SessionMode,
+    pub(super) networks: Networks,
+    pub(super) shedding: Vec<TierIndex>,
+    pub(super) viewbot: ViewbotSettings,
 }
 
 /// What a set is put together from. The indices in it must be consistent: `compile` is the only maker outside of tests.
@@ -340,7 +342,7 @@ pub struct Key {
     /// Whether the operator switched it off.
     pub disabled: bool,
     /// Most keys are good for ever, from everywhere, for all rooms.
-    bounds: Option<Box<KeyBounds>>,
+    pub(super) bounds: Option<Box<KeyBounds>>,
 }
 
 const _: () = assert!(size_of::<Key>() == 64 && size_of::<Account>() == 64, "one cache line each");

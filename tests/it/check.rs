@@ -170,14 +170,13 @@ fn diagnostics_are_json_where_it_is_asked_for() {
 
 #[test]
 fn changes_are_told_the_most_dangerous_first() {
-    let policies = Policies::new(
-        &GOOD
-            .replace("minute = 5", "minute = 10")
-            .replace("rooms = [\"7300000000000000001\"]", "disabled = true")
-            .replace("name = \"business\"", "name = \"business-day\"")
-            .replace("\"/webcast/*\"", "\"/webcast/*\", \"/other\"")
-            .replace("\"203.0.113.0/24\"", "\"203.0.113.0/25\", \"198.51.100.0/24\""),
-    );
+    let edited = GOOD
+        .replace("minute = 5", "minute = 10")
+        .replace("rooms = [\"7300000000000000001\"]", "disabled = true")
+        .replace("name = \"business\"", "name = \"business-day\"")
+        .replace("\"/webcast/*\"", "\"/webcast/*\", \"/other\"")
+        .replace("\"203.0.113.0/24\"", "\"203.0.113.0/25\", \"198.51.100.0/24\"");
+    let policies = Policies::new(&edited);
     policies.write("old", GOOD);
     let changed = policies.check(&["--against", "old"]);
     assert_eq!(changed.code, 0, "{}", changed.err);
@@ -187,7 +186,24 @@ fn changes_are_told_the_most_dangerous_first() {
     assert_eq!(json[0]["weight"], "loses-access");
     assert_eq!(json.last().unwrap()["changes"], json.len() - 1);
     let same = policies.check(&["--against", "policies"]);
-    assert_eq!((same.code, same.out.as_str()), (0, "nothing changes against policies\n"));
+    assert_eq!(
+        (same.code, same.out.as_str()),
+        (0, "nothing changes against policies: the files are the same\n")
+    );
+    policies.write("commented", &format!("# why\n{edited}"));
+    let commented = policies.check(&["--against", "commented"]);
+    assert!(
+        commented.out.starts_with("no verdict changes against commented: only order"),
+        "{}",
+        commented.out
+    );
+    let json = policies.check(&["--against", "commented", "--format", "json"]).json();
+    let summary = json.last().unwrap();
+    assert_eq!((json.len(), &summary["changes"]), (1, &0.into()));
+    assert!(
+        summary["policy"] != summary["policy_against"] && summary["policy_against"].is_string(),
+        "{summary}"
+    );
     policies.write("broken", "format = 1");
     assert_eq!(policies.check(&["--against", "broken"]).code, 2);
     assert_eq!(policies.check(&["--against", "nowhere"]).code, 2);

@@ -323,8 +323,11 @@ fn counters_go_on_and_a_limit_that_was_lowered_below_them_leaves_nothing_and_no_
         body
     };
     let body = swap(12);
+    gateway.wait_until("the change in the log", |gateway| {
+        gateway.said().contains("new policies are in force: quota `q`: hour: raised from 10 to 12")
+    });
     assert!(
-        body["changes"].as_array().unwrap().contains(&"rule `q`, limit `hour`: 10 -> 12".into()),
+        body["changes"].as_array().unwrap().contains(&"quota `q`: hour: raised from 10 to 12".into()),
         "{body}"
     );
     assert_eq!(body["counters_that_start_anew"], Value::Array(Vec::new()));
@@ -361,7 +364,7 @@ fn a_rollback_stands_until_a_policy_file_changes() {
     let (code, told, said) = signgate(&gateway, &["rollback"]);
     assert_eq!(code, 0, "{said}");
     assert!(
-        told.contains("rule `q`, limit `hour`: 103 -> 102") && said.contains("passed over"),
+        told.contains("quota `q`: hour: lowered from 103 to 102") && said.contains("passed over"),
         "{told}{said}"
     );
     assert_eq!(limit(&gateway), 102);
@@ -393,7 +396,7 @@ fn a_rollback_stands_until_a_policy_file_changes() {
     assert_eq!((code, listed.lines().count()), (0, 4), "{listed}");
     assert!(listed.lines().any(|line| line.starts_with(&first) && line.ends_with("in force")), "{listed}");
     let (code, told, _) = signgate(&gateway, &["reload"]);
-    assert!(code == 0 && told.contains("101 -> 104"), "{told}");
+    assert!(code == 0 && told.contains("raised from 101 to 104"), "{told}");
     let to = listed.lines().rfind(|line| !line.contains(&first)).unwrap()[..16].to_owned();
     assert_eq!(signgate(&gateway, &["rollback", "--to", &to]).0, 0);
     assert_eq!(signgate(&gateway, &["rollback", "--to", "0123456789abcdef"]).0, 1);
@@ -427,7 +430,7 @@ fn a_feed_that_shrinks_too_much_waits_for_a_person() {
     let (code, _, said) = signgate(&gateway, &["reload"]);
     assert!(code == 1 && said.contains("policies/bad.netset"), "{code} {said}");
     let (code, told, _) = signgate(&gateway, &["reload", "--confirm-shrink"]);
-    assert!(code == 0 && told.contains("feed `bad.netset`: 50 entries -> 0"), "{told}");
+    assert!(code == 0 && told.contains("blocklist `bad`: lists 50 fewer, 0 now"), "{told}");
     assert_eq!(entries(&gateway), 0);
     // A file that only comes anew is fresh, and nothing else.
     let generation = ready(&gateway)["policy"]["generation"].clone();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::policy::diagnostic::render;
 use crate::policy::diff::{Change, Weight};
+use crate::policy::set::Digest;
 use crate::policy::{Diagnostic, PolicySet};
 
 /// How results are written.
@@ -22,12 +23,18 @@ pub enum Format {
 /// Writes results to stdout and talk to stderr.
 pub(in crate::cli) struct Output {
     format: Format,
-    changes: Option<usize>,
+    compared: Option<Compared>,
+}
+
+/// What a comparison came to.
+struct Compared {
+    changes: usize,
+    against: Digest,
 }
 
 impl Output {
     pub(in crate::cli) fn new(format: Format) -> Self {
-        Self { format, changes: None }
+        Self { format, compared: None }
     }
 
     /// A line of JSON where JSON is asked for, else the text.
@@ -51,9 +58,9 @@ impl Output {
         }
     }
 
-    /// Groups, the most dangerous first.
-    pub(super) fn changes(&mut self, against: &Path, changes: &[Change]) {
-        self.changes = Some(changes.len());
+    /// Groups, the most dangerous first. `policies`: of `against`, and of what is checked.
+    pub(super) fn changes(&mut self, against: &Path, policies: (Digest, Digest), changes: &[Change]) {
+        self.compared = Some(Compared { changes: changes.len(), against: policies.0 });
         if self.format == Format::Json {
             for one in changes {
                 self.result(|| change(one), String::new);
@@ -75,7 +82,15 @@ impl Output {
             let _ = writeln!(text, "  {}{name}{place}: {}", change.kind, change.text);
         }
         if changes.is_empty() {
-            text = format!("nothing changes against {}", against.display());
+            text = match policies {
+                (before, after) if before == after => {
+                    format!("nothing changes against {}: the files are the same", against.display())
+                }
+                (before, after) => format!(
+                    "no verdict changes against {}: only order, comments, spelling or the names of files differ (policy {before} there, {after} here)",
+                    against.display()
+                ),
+            };
         }
         self.result(|| Value::Null, || text.trim_end().to_owned());
     }
@@ -92,8 +107,9 @@ impl Output {
                         "good": set.is_some(),
                         "errors": errors,
                         "warnings": warnings,
-                        "changes": self.changes,
+                        "changes": self.compared.as_ref().map(|compared| compared.changes),
                         "policy": set.map(|set| set.digest().to_string()),
+                        "policy_against": self.compared.as_ref().map(|compared| compared.against.to_string()),
                         "rules": set.map(|set| set.rules().len()),
                         "tiers": set.map(|set| set.tiers().len()),
                         "accounts": set.map(|set| set.accounts().len()),

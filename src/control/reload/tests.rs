@@ -93,7 +93,7 @@ fn a_rollback_outlives_a_restart_and_ends_with_a_change() {
     let mut first = reloader(start(&policies, History::open(kept.clone())).unwrap());
     write(&policies, 6);
     let done = first.read(&Asking::Person { confirm_shrink: false, by: "a test" }).unwrap();
-    assert_eq!(done.changes, ["rule `q`, limit `minute`: 5 -> 6"]);
+    assert_eq!(done.changes, ["quota `q`: minute: raised from 5 to 6"]);
     let done = first.roll_back(None, "a test").unwrap();
     assert_eq!((in_force(&first), done.policy.generation), (5, 3));
     assert!(first.readiness.state().rolled_back);

@@ -1,13 +1,16 @@
 //! Rules, compared by name.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use super::contents::{Contents, Listed};
 use super::{Changes, Weight, some_of};
 use crate::base::operation::Operation;
+use crate::base::rate::Rate;
+use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
 use crate::policy::counter::{Counter, Limit, Tiers, WindowLimit};
+use crate::policy::diagnostic::quoted;
 use crate::policy::set::{Exemptions, Mode, Rule, RuleKind};
 
 type Of<'a> = (&'a PolicySet, &'a Contents);
@@ -119,10 +122,18 @@ fn shape(rule: &Rule, (set, contents): Of<'_>) -> String {
                 let _ = write!(text, ", until {at}");
             }
         }
-        RuleKind::Blocklist { expires: Some(at), .. } => {
-            let _ = write!(text, ", until {at}");
+        RuleKind::Blocklist { reason, expires } => {
+            if let Some(reason) = reason {
+                let _ = write!(text, ", saying {}", quoted(reason));
+            }
+            if let Some(at) = expires {
+                let _ = write!(text, ", until {at}");
+            }
         }
-        _ => {}
+        RuleKind::Quota { .. }
+        | RuleKind::Distinct { .. }
+        | RuleKind::Rate { .. }
+        | RuleKind::Concurrency { .. } => {}
     }
     text
 }
@@ -135,13 +146,15 @@ fn is_same((one, before): (&Rule, Of<'_>), (other, after): (&Rule, Of<'_>)) -> b
 }
 
 fn entries(listed: &Listed) -> String {
-    let prefixes: BTreeSet<String> = listed.prefixes.iter().take(5).map(ToString::to_string).collect();
-    let count = listed.prefixes.len() + listed.others.len();
-    match count {
+    match listed.len() {
         0 => "lists nothing".into(),
-        1..=4 => format!("lists {}", some_of(listed.others.iter().chain(&prefixes))),
-        _ => format!("lists {count} things"),
+        1..=4 => format!("lists {}", some_of(all_of(listed))),
+        count => format!("lists {count} things"),
     }
+}
+
+fn all_of(listed: &Listed) -> impl Iterator<Item = String> + '_ {
+    listed.others.iter().cloned().chain(listed.prefixes.iter().map(ToString::to_string))
 }
 
 /// So many operations can be counted.
@@ -161,31 +174,53 @@ fn tiers(set: &PolicySet, counter: &Counter) -> Option<BTreeSet<String>> {
 }
 
 fn exempt_words(exempt: Exemptions) -> BTreeSet<&'static str> {
-    let words = [("blocklist", exempt.blocklist), ("quota", exempt.quota), ("viewbot", exempt.viewbot)];
+    let Exemptions { blocklist, quota, viewbot } = exempt;
+    let words = [("blocklist", blocklist), ("quota", quota), ("viewbot", viewbot)];
     words.into_iter().filter(|(_, is)| *is).map(|(word, _)| word).collect()
 }
 
+/// How much a limit admits, and as it is said: more is more, whatever the words are.
+#[derive(Debug, Clone, PartialEq)]
+struct Amount {
+    much: f64,
+    said: String,
+}
+
+impl Amount {
+    fn count(count: u32) -> Self {
+        Self { much: f64::from(count), said: count.to_string() }
+    }
+
+    /// By its spacing, so that `2/s` and `100/m` can be compared, and `60/m` is `1/s`.
+    fn rate(rate: Rate) -> Self {
+        Self { much: 1.0 / rate.interval().as_secs_f64(), said: rate.to_string() }
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said)
+    }
+}
+
 /// Each limit of a counter, by a name that stays the same when its number changes.
-fn limits(counter: &Counter) -> Vec<(String, u32)> {
+fn limits(counter: &Counter) -> Vec<(String, Amount)> {
     let windows = |windows: &[WindowLimit], of: &str| {
-        windows.iter().map(|window| (format!("{of}{}", window.name), window.max)).collect()
+        windows.iter().map(|window| (format!("{of}{}", window.name), Amount::count(window.max))).collect()
     };
     match &counter.limit {
         Limit::Windows(limits) => windows(limits, ""),
         Limit::Distinct { count, windows: limits } => windows(limits, &format!("different {count} in ")),
-        // Per hour, so that `2/s` and `100/m` can be compared.
-        Limit::Rate { rate, burst, .. } => {
-            let an_hour = 3_600_000_000_000u128 / rate.interval().as_nanos().max(1);
-            vec![
-                ("rate an hour".into(), u32::try_from(an_hour).unwrap_or(u32::MAX)),
-                ("burst".into(), *burst),
-            ]
+        Limit::Rate { rate, burst, label: _ } => {
+            vec![("rate".into(), Amount::rate(*rate)), ("burst".into(), Amount::count(*burst))]
         }
-        Limit::Concurrency { max, .. } => vec![("at a time".into(), *max)],
+        Limit::Concurrency { max, label: _ } => vec![("at a time".into(), Amount::count(*max))],
     }
 }
 
 fn changed(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (&Rule, Of<'_>)) {
+    // Taken apart, so that what a rule has more one day is compared here too; where it stands decides nothing.
+    let Rule { name: _, mode: _, kind: _, file: _, line: _ } = is;
     if was.kind.word() != is.kind.word() {
         let text = format!("was a {}; its counters start anew: {}", was.kind.word(), shape(is, after));
         note(changes, Weight::CountsAnew, is, text);
@@ -193,10 +228,16 @@ fn changed(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (
     }
     mode(changes, was, is);
     if was.mode == Mode::Off && is.mode == Mode::Off {
+        if !is_same((was, before), (is, after)) {
+            note(changes, Weight::Other, is, "says something else, and stays off".into());
+        }
         return;
     }
     match (&was.kind, &is.kind) {
-        (RuleKind::Allowlist { exempt: was_exempt, .. }, RuleKind::Allowlist { exempt, .. }) => {
+        (
+            RuleKind::Allowlist { exempt: was_exempt, expires: was_ends },
+            RuleKind::Allowlist { exempt, expires },
+        ) => {
             let (old, new) = (exempt_words(*was_exempt), exempt_words(*exempt));
             for word in new.difference(&old) {
                 note(changes, Weight::LetsIn, is, format!("exempts from `{word}` too"));
@@ -204,15 +245,19 @@ fn changed(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (
             for word in old.difference(&new) {
                 note(changes, Weight::LosesAccess, is, format!("does not exempt from `{word}` any more"));
             }
+            listed(changes, (was, *was_ends, before.1), (is, *expires, after.1));
         }
-        (RuleKind::Blocklist { reason: was_reason, .. }, RuleKind::Blocklist { reason, .. })
-            if was_reason != reason =>
-        {
-            note(changes, Weight::Other, is, "its reason has other words".into());
+        (
+            RuleKind::Blocklist { reason: was_reason, expires: was_ends },
+            RuleKind::Blocklist { reason, expires },
+        ) => {
+            if was_reason != reason {
+                note(changes, Weight::Other, is, "its reason has other words".into());
+            }
+            listed(changes, (was, *was_ends, before.1), (is, *expires, after.1));
         }
         _ => counted(changes, (was, before), (is, after)),
     }
-    listed(changes, was, is, before.1, after.1);
 }
 
 fn mode(changes: &mut Changes, was: &Rule, is: &Rule) {
@@ -232,6 +277,8 @@ fn mode(changes: &mut Changes, was: &Rule, is: &Rule) {
 fn counted(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (&Rule, Of<'_>)) {
     let (old, new): (Vec<_>, Vec<_>) = (counters(before.0, was).collect(), counters(after.0, is).collect());
     let (Some(first_old), Some(first_new)) = (old.first(), new.first()) else { return };
+    // All of it is compared below, by `limits`, `tiers` and `operations`; the mode is the rule's.
+    let Counter { rule: _, mode: _, scopes: _, limit: _, tiers: _, operations: _, family: _ } = first_new;
     if old.iter().any(|counter| new.iter().all(|other| other.family != counter.family)) {
         let text = if first_old.scopes == first_new.scopes {
             "its windows changed, so its counters start anew".into()
@@ -243,17 +290,17 @@ fn counted(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (
         };
         note(changes, Weight::CountsAnew, is, text);
     }
-    let all = |counters: &[&Counter]| -> BTreeMap<String, u32> {
+    let all = |counters: &[&Counter]| -> BTreeMap<String, Amount> {
         counters.iter().flat_map(|counter| limits(counter)).collect()
     };
     let (old_limits, new_limits) = (all(&old), all(&new));
     for (name, old) in &old_limits {
         match new_limits.get(name) {
             None => note(changes, Weight::LetsIn, is, format!("{name}: the limit of {old} is gone")),
-            Some(new) if new > old => {
+            Some(new) if new.much > old.much => {
                 note(changes, Weight::Loosens, is, format!("{name}: raised from {old} to {new}"));
             }
-            Some(new) if new < old => {
+            Some(new) if new.much < old.much => {
                 note(changes, Weight::Tightens, is, format!("{name}: lowered from {old} to {new}"));
             }
             Some(_) => {}
@@ -264,7 +311,7 @@ fn counted(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (
     }
     let (old_tiers, new_tiers) = (tiers(before.0, first_old), tiers(after.0, first_new));
     let words = |tiers: &Option<BTreeSet<String>>| {
-        tiers.as_ref().map_or("all tiers".into(), |tiers| some_of(tiers.iter()))
+        tiers.as_ref().map_or("all tiers".into(), |tiers| some_of(tiers.iter().cloned()))
     };
     if old_tiers != new_tiers {
         let lets_go = match (&old_tiers, &new_tiers) {
@@ -284,21 +331,19 @@ fn counted(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (
     }
 }
 
-fn listed(changes: &mut Changes, was: &Rule, is: &Rule, before: &Contents, after: &Contents) {
+/// A list, when it ends, and what it holds.
+type List<'a> = (&'a Rule, Option<Timestamp>, &'a Contents);
+
+fn listed(changes: &mut Changes, (was, was_ends, before): List<'_>, (is, is_ends, after): List<'_>) {
     let is_allow = matches!(is.kind, RuleKind::Allowlist { .. });
     let (grows, shrinks) = match (is_allow, is.mode) {
         (_, Mode::Shadow | Mode::Off) => (Weight::Other, Weight::Other),
         (true, Mode::Enforce) => (Weight::LetsIn, Weight::LosesAccess),
         (false, Mode::Enforce) => (Weight::Tightens, Weight::LetsIn),
     };
-    let ends = |rule: &Rule| match &rule.kind {
-        RuleKind::Blocklist { expires, .. } | RuleKind::Allowlist { expires, .. } => *expires,
-        _ => None,
-    };
-    let (was_ends, is_ends) = (ends(was), ends(is));
     if was_ends != is_ends {
         let never = "never".to_owned();
-        let words = |at: Option<crate::base::time::Timestamp>| at.map_or(never.clone(), |at| at.to_string());
+        let words = |at: Option<Timestamp>| at.map_or(never.clone(), |at| at.to_string());
         let later = is_ends.is_none() || was_ends.is_some_and(|was| is_ends > Some(was));
         let weight = if later { grows } else { shrinks };
         note(changes, weight, is, format!("its end was {}, is {}", words(was_ends), words(is_ends)));
@@ -307,15 +352,12 @@ fn listed(changes: &mut Changes, was: &Rule, is: &Rule, before: &Contents, after
     let old = before.lists.get(was.name.as_str()).unwrap_or(&nothing);
     let new = after.lists.get(is.name.as_str()).unwrap_or(&nothing);
     for (from, to, weight, word) in [(old, new, grows, "more"), (new, old, shrinks, "fewer")] {
-        let prefixes: BTreeSet<String> =
-            to.prefixes.difference(&from.prefixes).map(ToString::to_string).collect();
-        let others: BTreeSet<String> = to.others.difference(&from.others).cloned().collect();
-        let count = prefixes.len() + others.len();
+        let prefixes = || to.prefixes_beyond(from);
+        let others = || to.others.difference(&from.others);
+        let count = prefixes().count() + others().count();
         if count > 0 {
-            let total = new.prefixes.len() + new.others.len();
-            let text =
-                format!("lists {count} {word}, {total} now: {}", some_of(others.iter().chain(&prefixes)));
-            note(changes, weight, is, text);
+            let shown = some_of(others().cloned().chain(prefixes().map(ToString::to_string)));
+            note(changes, weight, is, format!("lists {count} {word}, {} now: {shown}", new.len()));
         }
     }
 }

@@ -1,6 +1,8 @@
 use super::*;
 use crate::base::time::Timestamp;
 use crate::policy::compile;
+use crate::policy::file::TABLES;
+use crate::policy::reader::{FieldDoc, LeftOut};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -135,11 +137,7 @@ fn each_change_is_told_with_its_weight() {
             "name = \"rooms\"\noperations = [\"connect\", \"sign-url\", \"chat\"]\n",
             &["lets-in: quota `rooms`: does not count `room-id` any more"],
         ),
-        (
-            "rate = \"1/s\"",
-            "rate = \"100/m\"",
-            &["loosens: rate `pace`: rate an hour: raised from 3600 to 6000"],
-        ),
+        ("rate = \"1/s\"", "rate = \"100/m\"", &["loosens: rate `pace`: rate: raised from 1/1s to 100/1m"]),
         ("max = 10", "max = 3", &["tightens: concurrency `in-flight`: at a time: lowered from 10 to 3"]),
         (", \"192.0.2.0/24\"", "", &["lets-in: blocklist `proxies`: lists 1 fewer, 1 now: `192.0.2.0/24`"]),
         (
@@ -210,7 +208,10 @@ fn each_change_is_told_with_its_weight() {
         (
             "[tier.business]\nclass = \"paid\"",
             "[tier.business]\nclass = \"free\"",
-            &["other: tier `business`: its class was `paid`, is `free`"],
+            &[
+                "tightens: shedding ``: its order was `anonymous`, `community`, `business`, is `anonymous`, `business`, `community`",
+                "other: tier `business`: its class was `paid`, is `free`",
+            ],
         ),
         (
             "[[rate]]\nname = \"pace\"\nscope = \"proxy\"\nrate = \"1/s\"\nburst = 5",
@@ -257,4 +258,236 @@ fn a_rule_in_shadow_hurts_nobody() {
     let shadow = BEFORE.replace("name = \"proxies\"", "name = \"proxies\"\nmode = \"shadow\"");
     let gone = shadow.replace(", \"192.0.2.0/24\"", "");
     assert!(changes(&shadow, &gone).iter().all(|change| change.weight == Weight::Other));
+}
+
+/// A policy in which each table of the reference stands, and each of its fields can be changed alone.
+const WHOLE: &str = r#"
+[networks]
+table = "networks.csv"
+[shedding]
+order = ["anonymous", "community"]
+[sessions]
+mode = "strip"
+[viewbot]
+mode = "shadow"
+[[rate]]
+name = "daily"
+scope = "proxy"
+rate = "3/d"
+"#;
+
+const NETWORKS: &str = "203.0.113.0/24,64496,isp\n198.51.100.0/24,64497,hosting\n";
+
+fn whole(text: &str, files: &[(&str, &str)]) -> (Sources, PolicySet) {
+    let mut sources = Sources::new("policies");
+    sources.insert("10.toml", text);
+    sources.insert("networks.csv", NETWORKS);
+    sources.insert("a.netset", "192.0.2.1\n");
+    sources.insert("b.netset", "192.0.2.2\n");
+    for (name, text) in files {
+        sources.insert(*name, *text);
+    }
+    let compiled = compile(&sources, NOW);
+    let set = compiled.unwrap_or_else(|wrong| panic!("{}", crate::policy::diagnostic::render(&wrong))).set;
+    (sources, set)
+}
+
+/// For each field of each table of the reference, one edit of it alone is told: a field that is added to the reference
+/// fails here until there is an edit for it, and that until it is compared.
+#[test]
+fn no_field_of_the_reference_is_left_out() {
+    let before = format!("{BEFORE}{WHOLE}");
+    let replaced = |from: &str, to: &str| {
+        assert_eq!(before.matches(from).count(), 1, "{from}");
+        before.replace(from, to)
+    };
+    let added = |text: &str| format!("{before}{text}");
+    // A rule whose table has the field, against the same without it or with another value.
+    let pair = |head: &str, one: &str, other: &str| {
+        (added(&format!("{head}{one}\n")), added(&format!("{head}{other}\n")))
+    };
+    let block = "[[blocklist]]\nname = \"b\"\nrooms = [\"73\"]\n";
+    let allow = "[[allowlist]]\nname = \"a\"\nkeys = [\"k_3\"]\n";
+    let exempt = format!("{allow}exempt = [\"blocklist\"]\n");
+    let mut edits: Vec<(String, String, (String, String))> = Vec::new();
+    let mut edit = |header: &str, field: &str, sides: (String, String)| {
+        edits.push((header.to_owned(), field.to_owned(), sides));
+    };
+    let mut replace = |header: &str, field: &str, from: &str, to: &str| {
+        edit(header, field, (before.clone(), replaced(from, to)));
+    };
+    replace("[tier.NAME]", "class", "[tier.business]\nclass = \"paid\"", "[tier.business]\nclass = \"free\"");
+    replace(
+        "[[account]]",
+        "id",
+        "id = \"gone\"\n",
+        "id = \"gone\"\ntier = \"business\"\n[[account]]\nid = \"more\"\n",
+    );
+    replace(
+        "[[account]]",
+        "tier",
+        "id = \"gone\"\ntier = \"community\"",
+        "id = \"gone\"\ntier = \"business\"",
+    );
+    replace("[[key]]", "id", "\"k_2\"", "\"k_9\"");
+    replace("[[key]]", "hash", "blake3:22", "blake3:29");
+    replace("[[key]]", "account", "account = \"gone\"", "account = \"overlay\"");
+    let key = "proxies = [\"203.0.113.0/24\"]";
+    replace("[[key]]", "expires", key, &format!("{key}\nexpires = 2030-01-01T00:00:00Z"));
+    replace("[[key]]", "disabled", key, &format!("{key}\ndisabled = true"));
+    replace("[[key]]", "proxies", key, "");
+    replace("[[key]]", "rooms", key, &format!("{key}\nrooms = [\"73\"]"));
+    replace("[[target]]", "hosts", "webcast.tiktok.com", "www.tiktok.com");
+    replace("[[target]]", "paths", "/webcast/*", "/webcast/x");
+    replace("[sessions]", "mode", "\"strip\"", "\"pass\"");
+    replace("[networks]", "table", "[networks]\ntable = \"networks.csv\"\n", "");
+    replace("[shedding]", "order", "\"anonymous\", \"community\"", "\"community\", \"anonymous\"");
+    let rules = [
+        ("quota", "limits = { minute = 5 }", "limits", "limits = { minute = 6 }"),
+        (
+            "distinct",
+            "count = \"room\"\nlimits = { minute = 5 }",
+            "limits",
+            "count = \"room\"\nlimits = { minute = 6 }",
+        ),
+        ("rate", "rate = \"1/d\"", "rate", "rate = \"2/d\""),
+        ("concurrency", "max = 5", "max", "max = 6"),
+    ];
+    for (table, body, field, other) in rules {
+        let header = format!("[[{table}]]");
+        let head = format!("{header}\nname = \"r\"\nscope = \"proxy\"\n{body}\n");
+        let other_head = format!("{header}\nname = \"r\"\nscope = \"proxy\"\n{other}\n");
+        edit(&header, field, (added(&head), added(&other_head)));
+        edit(&header, "name", (added(&head), added(&head.replace("\"r\"", "\"s\""))));
+        edit(&header, "scope", (added(&head), added(&head.replace("\"proxy\"", "\"subnet\""))));
+        edit(&header, "mode", pair(&head, "", "mode = \"off\""));
+        edit(&header, "tiers", pair(&head, "", "tiers = [\"anonymous\"]"));
+        edit(&header, "operations", pair(&head, "", "operations = [\"connect\"]"));
+        if table == "distinct" {
+            edit(&header, "count", (added(&head), added(&head.replace("\"room\"", "\"library\""))));
+        }
+        if table == "rate" {
+            edit(&header, "burst", pair(&head, "", "burst = 2"));
+        }
+    }
+    for (header, head) in [("[[blocklist]]", block), ("[[allowlist]]", exempt.as_str())] {
+        let rooms = if header == "[[blocklist]]" { "rooms = [\"73\"]" } else { "keys = [\"k_3\"]" };
+        let name = if header == "[[blocklist]]" { "\"b\"" } else { "\"a\"" };
+        edit(header, "name", (added(head), added(&head.replace(name, "\"s\""))));
+        edit(header, "mode", pair(head, "", "mode = \"shadow\""));
+        edit(header, "expires", pair(head, "", "expires = 2030-01-01T00:00:00Z"));
+        edit(header, "prefixes", pair(head, "", "prefixes = [\"192.0.2.9\"]"));
+        edit(header, "asns", pair(head, "", "asns = [64496]"));
+        edit(header, "accounts", pair(head, "", "accounts = [\"overlay\"]"));
+        edit(header, "user-agents", pair(head, "", "user-agents = [\"curl/*\"]"));
+        edit(header, "libraries", pair(head, "", "libraries = [\"ttlive-python\"]"));
+        edit(header, "file", pair(head, "file = \"a.netset\"", "file = \"b.netset\""));
+        let (field, other, value) = match header {
+            "[[blocklist]]" => ("rooms", "keys", "keys = [\"k_1\"]"),
+            _ => ("keys", "rooms", "rooms = [\"73\"]"),
+        };
+        let more = rooms.replace("73", "74").replace("k_3", "k_2");
+        edit(header, field, (added(head), added(&head.replace(rooms, &more))));
+        edit(header, other, pair(head, "", value));
+    }
+    edit("[[blocklist]]", "reason", pair(block, "", "reason = \"why\""));
+    edit("[[allowlist]]", "exempt", pair(allow, "exempt = [\"blocklist\"]", "exempt = [\"quota\"]"));
+    edit("[viewbot]", "mode", (before.clone(), replaced("\"shadow\"", "\"enforce\"")));
+    // Each number, at another value than its default, which the reference tells.
+    for table in TABLES.iter().filter(|table| table.header.starts_with("[viewbot")) {
+        for field in table.fields {
+            let LeftOut::Is(default) = field.left_out else { continue };
+            let other = match (field.name, default.trim_matches('`')) {
+                ("known-viewer", _) => "-1.25".to_owned(),
+                ("pool-chain", _) => "[1.25, 4]".to_owned(),
+                (_, text) if text.contains("/") => "\"7/h\"".to_owned(),
+                ("max", _) => "\"36h\"".to_owned(),
+                (_, text) if text.starts_with('"') => "\"29m\"".to_owned(),
+                ("deny-bits", _) => "3.25".to_owned(),
+                (_, text) if text.contains("0.") => "0.25".to_owned(),
+                ("factor" | "burst" | "addresses" | "min-excess", _) => "7".to_owned(),
+                _ => "1.25".to_owned(),
+            };
+            let header =
+                if table.header == "[viewbot]" { String::new() } else { format!("{}\n", table.header) };
+            let with = format!("mode = \"shadow\"\n{header}{} = {other}\n", field.name);
+            edit(table.header, field.name, (before.clone(), replaced("mode = \"shadow\"\n", &with)));
+        }
+    }
+    let mut open: BTreeSet<(String, String)> = BTreeSet::new();
+    // The tables of a file and of `[viewbot]` are looked at by their own fields.
+    for table in TABLES.iter().filter(|table| table.header != "a policy file") {
+        let is_table = |field: &FieldDoc| {
+            TABLES.iter().any(|inner| {
+                inner.header == format!("{}.{}]", table.header.trim_end_matches(']'), field.name)
+            })
+        };
+        for field in table.fields.iter().filter(|field| !is_table(field)) {
+            open.insert((table.header.to_owned(), field.name.to_owned()));
+        }
+    }
+    for (header, field, (one, other)) in edits {
+        let (one, other) = (whole(&one, &[]), whole(&other, &[]));
+        let side = |(sources, set): &'_ (Sources, PolicySet)| {
+            diff(Side { set: &one.1, sources: &one.0 }, Side { set, sources })
+        };
+        assert_eq!(side(&one), [], "{header} {field}");
+        assert!(!side(&other).is_empty(), "{header} {field} is not compared");
+        open.remove(&(header, field));
+    }
+    assert!(open.is_empty(), "no edit of: {open:?}");
+}
+
+#[test]
+fn a_mode_of_viewbot_detection_stands_before_all_else_of_its_weight() {
+    let (from, to) = ("[viewbot]\nmode = \"shadow\"", "[viewbot]\nmode = \"enforce\"\nmin-excess = 1000");
+    let before = format!("{BEFORE}{WHOLE}");
+    let after = before.replace(from, to).replace("proxies = [\"203.0.113.0/24\"]", "disabled = true");
+    let (one, other) = (whole(&before, &[]), whole(&after, &[]));
+    let (one, other) = (Side { set: &one.1, sources: &one.0 }, Side { set: &other.1, sources: &other.0 });
+    assert_eq!(
+        lines(&diff(one, other)),
+        [
+            "loses-access: viewbot ``: its mode was `shadow`, is `enforce`",
+            "loses-access: key `k_2`: is switched off",
+            "loosens: viewbot `min-excess`: was 10, is 1000",
+        ]
+    );
+    let back = lines(&diff(other, one));
+    assert_eq!(
+        back.iter().find(|line| line.starts_with("lets-in")).map(String::as_str),
+        Some("lets-in: viewbot ``: its mode was `enforce`, is `shadow`")
+    );
+}
+
+#[test]
+fn a_table_of_networks_is_compared_by_what_it_says() {
+    let text = format!("{BEFORE}{WHOLE}");
+    let before = whole(&text, &[]);
+    let told = |csv: &str| {
+        let after = whole(&text, &[("networks.csv", csv)]);
+        let side = |(sources, set): &'_ (Sources, PolicySet)| {
+            lines(&diff(Side { set: &before.1, sources: &before.0 }, Side { set, sources }))
+        };
+        side(&after)
+    };
+    let turned =
+        NETWORKS.lines().rev().fold(String::from("# turned\n"), |text, line| format!("{text}{line}\n"));
+    assert_eq!(told(&turned), [] as [String; 0]);
+    assert_eq!(
+        told(&NETWORKS.replace("isp", "mobile")),
+        [
+            "tightens: networks ``: the table holds other addresses, or other kinds: it knew 2 networks, knows 2"
+        ]
+    );
+}
+
+#[test]
+fn what_is_off_is_told_where_it_changes() {
+    let rule = BEFORE.replace("name = \"rooms\"\n", "name = \"rooms\"\nmode = \"off\"\n");
+    let told = lines(&changes(&rule, &rule.replace("day = 5000", "day = 5")));
+    assert_eq!(told, ["other: quota `rooms`: says something else, and stays off"]);
+    let key = BEFORE.replace("proxies = [\"203.0.113.0/24\"]", "disabled = true");
+    let told = lines(&changes(&key, &key.replace("disabled = true", "disabled = true\nrooms = [\"73\"]")));
+    assert_eq!(told, ["other: key `k_2`: says something else, and stays off"]);
 }

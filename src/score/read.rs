@@ -34,6 +34,16 @@ pub enum ScoreError {
     /// The decisions are not about this traffic.
     #[error("nothing was decided of line {0} of the traffic: were these decisions made of it?")]
     Undecided(u64),
+    /// The decisions are about more than this traffic.
+    #[error(
+        "{decided} decisions are about lines that the traffic does not have (it has {lines}): were they made of it?"
+    )]
+    Surplus {
+        /// So many.
+        decided: u64,
+        /// The lines of the traffic.
+        lines: u64,
+    },
     /// The traffic says nothing of who is who.
     #[error("no line of the traffic has a `label`: `signgate simulate` writes such traffic")]
     Unlabelled,
@@ -130,7 +140,10 @@ pub fn score(traffic: impl BufRead, decisions: impl BufRead, which: Which) -> Re
     let verdicts = Verdicts::read(decisions, which)?;
     let mut lines = Lines::new(traffic, "traffic");
     let mut tally = Tally::default();
+    // Each decision belongs to a line, and each labelled line has one: files of two traces differ in this first of all.
+    let mut met = 0;
     while let Some((number, text)) = lines.next()? {
+        met += u64::from(verdicts.get(number as usize).is_some());
         // A line without a client, such as an event, has no label either.
         let line: Labelled<'_> = match serde_json::from_slice(text) {
             Ok(line) => line,
@@ -140,6 +153,9 @@ pub fn score(traffic: impl BufRead, decisions: impl BufRead, which: Which) -> Re
         let Some(label) = &line.label else { continue };
         let said = verdicts.get(number as usize).ok_or(ScoreError::Undecided(number + 1))?;
         tally.add(&line, label, said);
+    }
+    if met < verdicts.known() {
+        return Err(ScoreError::Surplus { decided: verdicts.known() - met, lines: lines.number });
     }
     tally.finish().ok_or(ScoreError::Unlabelled)
 }

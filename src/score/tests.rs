@@ -133,3 +133,21 @@ fn verdicts_are_kept_by_line() {
     assert_eq!(kept[..2], [Some(Said::Allow), Some(Said::Throttle)]);
     assert!(kept[2..9].iter().all(Option::is_none) && kept[9] == Some(Said::Allow) && kept[11].is_none());
 }
+
+#[test]
+fn decisions_about_another_traffic_are_not_scored() {
+    let more = format!("{}\n{}", decisions(), r#"{"line":15,"verdict":"allow"}"#);
+    let error = score(traffic().as_bytes(), more.as_bytes(), Which::Enforced).unwrap_err().to_string();
+    assert!(
+        error.starts_with("1 decisions are about lines that the traffic does not have (it has 15)"),
+        "{error}"
+    );
+    let fewer = decisions().lines().skip(1).collect::<Vec<_>>().join("\n");
+    let error = score(traffic().as_bytes(), fewer.as_bytes(), Which::Enforced).unwrap_err().to_string();
+    assert!(error.starts_with("nothing was decided of line 15"), "{error}");
+    let again = format!("{}\n{}", decisions(), decisions());
+    assert!(
+        score(traffic().as_bytes(), again.as_bytes(), Which::Enforced).is_ok(),
+        "said twice is one decision"
+    );
+}

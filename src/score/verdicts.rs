@@ -37,7 +37,12 @@ struct Decision {
 
 /// All decisions of a trace.
 #[derive(Debug, Default)]
-pub struct Verdicts(Vec<u8>);
+pub struct Verdicts {
+    /// Two bits a line.
+    said: Vec<u8>,
+    /// Of so many lines something is known.
+    known: u64,
+}
 
 const UNKNOWN: u8 = 3;
 
@@ -64,17 +69,23 @@ impl Verdicts {
     /// Puts down one.
     pub fn set(&mut self, line: usize, said: Said) {
         let byte = line / 4;
-        if byte >= self.0.len() {
+        if byte >= self.said.len() {
             // All ones: nothing is known of the lines between.
-            self.0.resize(byte + 1, u8::MAX);
+            self.said.resize(byte + 1, u8::MAX);
         }
+        self.known += u64::from(self.get(line).is_none());
         let shift = line % 4 * 2;
-        self.0[byte] = self.0[byte] & !(UNKNOWN << shift) | (said as u8) << shift;
+        self.said[byte] = self.said[byte] & !(UNKNOWN << shift) | (said as u8) << shift;
+    }
+
+    /// Of how many lines something is known.
+    pub fn known(&self) -> u64 {
+        self.known
     }
 
     /// What was decided of a line, where it is known.
     pub fn get(&self, line: usize) -> Option<Said> {
-        match self.0.get(line / 4)? >> (line % 4 * 2) & UNKNOWN {
+        match self.said.get(line / 4)? >> (line % 4 * 2) & UNKNOWN {
             0 => Some(Said::Allow),
             1 => Some(Said::Throttle),
             2 => Some(Said::Deny),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::Shown;
@@ -25,6 +26,7 @@ use crate::engine::viewbot::bans::{Ban, Target};
 use crate::engine::viewbot::sighting::{Address, KeyNumber};
 use crate::engine::viewbot::{PROBATION, Shelf};
 use crate::policy::PolicySet;
+use crate::policy::diagnostic::{closest, quoted};
 use crate::policy::viewbot::ViewbotMode;
 use crate::telemetry::access_log::Event;
 
@@ -81,7 +83,7 @@ impl Fields {
     /// A length of time of more than nothing.
     pub(super) fn length(&self, name: &str) -> Result<Option<Duration>, Refused> {
         let read = |text: &str| {
-            parse_length(text).map_err(|error| bad(&format!("`{name}`: {error}, such as `2h` or `30m`")))
+            parse_length(text).map_err(|error| bad(&format!("`{name}` is {}: {error}", quoted(text))))
         };
         self.get(name).map(read).transpose()
     }
@@ -253,10 +255,7 @@ pub(super) async fn add(
     };
     match obey(&shown, &order, &by, now) {
         Ok(Obeyed::Banned(ban, replaced)) => {
-            let asns_known = !shown.gateway.live.load().policy.networks().is_empty();
-            let note = (matches!(ban.target, BanTarget::Asn(_)) && !asns_known).then_some(
-                "no request has an autonomous system: the policy has no `[networks]` with a table, so this ban finds nobody",
-            );
+            let note = finds_nobody(&ban.target, &shown.gateway.live.load().policy);
             page(
                 StatusCode::OK,
                 &json!({
@@ -273,9 +272,46 @@ pub(super) async fn add(
     }
 }
 
+/// Why a ban holds nobody as things stand, where that can be told: most likely a slip of the pen.
+fn finds_nobody(target: &BanTarget, policy: &PolicySet) -> Option<String> {
+    let unknown = |kind: &str, id: &str, known: &mut dyn Iterator<Item = &str>| {
+        let similar = closest(id, known).map(|similar| format!("; a similar one is {}", quoted(similar)));
+        let similar = similar.unwrap_or_default();
+        format!("the policy in force has no {kind} {}, so this ban finds nobody{similar}", quoted(id))
+    };
+    match target {
+        BanTarget::Asn(_) if policy.networks().is_empty() => Some(
+            "no request has an autonomous system: the policy has no `[networks]` with a table, so this ban finds nobody"
+                .into(),
+        ),
+        BanTarget::Asn(asn) if !policy.networks().has_asn(*asn) => {
+            Some(format!("the table in `[networks]` has no address of AS{asn}, so this ban finds nobody"))
+        }
+        BanTarget::Account(id) if policy.account_named(id.as_str()).is_none() => {
+            let mut known = policy.accounts().iter().map(|account| account.id.as_str());
+            Some(unknown("account", id.as_str(), &mut known))
+        }
+        BanTarget::Key(id) if policy.key_named(id.as_str()).is_none() => {
+            Some(unknown("key", id.as_str(), &mut policy.keys().map(|key| key.id.as_str())))
+        }
+        _ => None,
+    }
+}
+
+/// A prefix wider than what one network has: a /8 is the widest that anybody holds of IPv4, and of IPv6 a /16 is wider
+/// than that. Up to everybody is one digit away.
+fn is_wider_than_a_network(target: &BanTarget) -> bool {
+    match target {
+        BanTarget::Prefix(IpNet::V4(prefix)) => prefix.prefix_len() < 8,
+        BanTarget::Prefix(IpNet::V6(prefix)) => prefix.prefix_len() < 16,
+        _ => false,
+    }
+}
+
 fn ban_order(query: Option<&str>, now: Timestamp) -> Result<Order, Refused> {
     const KINDS: [&str; 5] = ["prefix", "asn", "account", "key", "room"];
-    let fields = Fields::read(query, &["prefix", "asn", "account", "key", "room", "reason", "for"])?;
+    let fields =
+        Fields::read(query, &["prefix", "asn", "account", "key", "room", "reason", "for", "confirm"])?;
     let mut targets = KINDS.iter().filter_map(|kind| Some((*kind, fields.get(kind)?)));
     let (Some((kind, text)), None) = (targets.next(), targets.next()) else {
         return Err(bad("expected one of `prefix`, `asn`, `account`, `key`, `room`: whom to ban"));
@@ -284,6 +320,18 @@ fn ban_order(query: Option<&str>, now: Timestamp) -> Result<Order, Refused> {
     let (Some(reason), Some(length)) = (fields.get("reason"), fields.length("for")?) else {
         return Err(bad("expected a `reason`, which the caller is told, and `for` how long"));
     };
+    let confirmed = match fields.get("confirm") {
+        None => false,
+        Some("wide") => true,
+        Some(_) => return Err(bad("`confirm` is `wide`, or is left out")),
+    };
+    if is_wider_than_a_network(&target) && !confirmed {
+        let message = format!(
+            "`{target}` is wider than any network: it holds {}\nhelp: if that is meant, `--confirm`, or `confirm=wide` in the query",
+            if text.trim().ends_with("/0") { "everybody" } else { "whole parts of the internet" }
+        );
+        return Err(Refused { status: StatusCode::CONFLICT, message });
+    }
     Ok(Order::Ban { target, until: now + length, reason: reason.trim().to_owned() })
 }
 
@@ -348,9 +396,31 @@ fn lift_orders(shown: &Shown, query: Option<&str>, now: Timestamp) -> Result<Vec
                 let about = bans.filter(move |ban| ban.target.holds(address));
                 about.map(move |ban| Order::Free(shelf, ban.target))
             };
-            Ok(Shelf::ALL.into_iter().flat_map(of_shelf).collect())
+            let orders: Vec<Order> = Shelf::ALL.into_iter().flat_map(of_shelf).collect();
+            if orders.is_empty() {
+                let message =
+                    format!("view-bot detection has nothing about {proxy}{}", own(shown, proxy, now));
+                return Err(Refused { status: StatusCode::NOT_FOUND, message });
+            }
+            Ok(orders)
         }
         _ => Err(bad("expected an `id`, such as `b12`, or a `proxy`")),
+    }
+}
+
+/// What the operator banned stays, and is named: it is lifted by its id alone.
+fn own(shown: &Shown, proxy: IpAddr, now: Timestamp) -> String {
+    const NAMED_MAX: usize = 5;
+    let bans = shown.gateway.engine.operator_bans().list(now);
+    let holds = |ban: &&Arc<OperatorBan>| matches!(&ban.target, BanTarget::Prefix(prefix) if prefix.contains(&proxy.to_canonical()));
+    let ids: Vec<String> = bans.iter().filter(holds).map(|ban| format!("o{}", ban.id)).collect();
+    match &ids[..] {
+        [] => "; `signgate bans list` tells what stands".into(),
+        [..] => {
+            let more = if ids.len() > NAMED_MAX { ", and more" } else { "" };
+            let ids = ids[..ids.len().min(NAMED_MAX)].join(" ");
+            format!("; your own bans stand: `signgate bans lift {ids}`{more}")
+        }
     }
 }
 

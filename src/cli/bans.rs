@@ -7,6 +7,7 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
 
+use super::columns::columns;
 use super::operate::{Answered, GatewayArgs};
 
 /// What is to be done.
@@ -73,6 +74,9 @@ pub struct AddArgs {
     /// For how long, such as 2h, 30m or 7d
     #[arg(long = "for", value_name = "TIME")]
     length: String,
+    /// Ban a prefix that is wider than any network is, up to everybody: wider than /8, of IPv6 than /16
+    #[arg(long)]
+    confirm: bool,
     #[command(flatten)]
     gateway: GatewayArgs,
 }
@@ -104,7 +108,7 @@ pub struct LiftArgs {
     /// Which, as `signgate bans list` names them, such as b12
     #[arg(value_name = "ID", required_unless_present = "proxy")]
     ids: Vec<String>,
-    /// All that view-bot detection has about this address and its subnet, in earnest and in shadow
+    /// All that view-bot detection has about this address and its subnet, in earnest and in shadow; your own bans go by their ids
     #[arg(long, value_name = "ADDRESS", conflicts_with = "ids")]
     proxy: Option<String>,
     #[command(flatten)]
@@ -213,23 +217,8 @@ fn table(body: &Value) -> String {
     if bans.is_empty() {
         return String::new();
     }
-    let mut rows = vec![COLUMNS.map(|(_, title)| title.to_owned())];
-    rows.extend(bans.iter().map(|ban| COLUMNS.map(|(name, _)| plain(&ban[name]))));
-    let widths: Vec<usize> = (0..COLUMNS.len())
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let pad = width - cell.chars().count() + 2;
-            line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', pad));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    let rows = bans.iter().map(|ban| COLUMNS.map(|(name, _)| plain(&ban[name])));
+    columns(COLUMNS.map(|(_, title)| title.to_owned()), rows.collect())
 }
 
 /// A text of the gateway's without what a terminal obeys: user agents are strangers' words.
@@ -244,6 +233,7 @@ fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
     let mut fields: Vec<(&str, &str)> =
         kinds.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
     fields.extend([("reason", args.reason.as_str()), ("for", args.length.as_str())]);
+    fields.extend(args.confirm.then_some(("confirm", "wide")));
     let answered = args.gateway.ask("POST", &target("/bans/add", &fields))?;
     if let Some(code) = refused(&answered) {
         return Ok(code);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use ipnet::IpNet;
 
+use super::columns::columns;
 use super::keys_file::{self, Edit, NewKey};
 use super::random;
 use crate::base::id::AccountId;
@@ -135,9 +136,7 @@ fn list(sources: &Sources, now: Timestamp) -> anyhow::Result<()> {
         eprintln!("there are no keys; make one with `signgate keys new --account ACCOUNT`");
         return Ok(());
     }
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{:<12} {:<24} {:<34} WHERE", "KEY", "ACCOUNT", "STATE")?;
-    for key in keys {
+    let rows = keys.iter().map(|key| {
         let mut state = match key.expires {
             _ if key.disabled => "disabled".to_owned(),
             Some(at) if at <= now => format!("expired {at}"),
@@ -150,11 +149,11 @@ fn list(sources: &Sources, now: Timestamp) -> anyhow::Result<()> {
         if !key.rooms.is_empty() {
             state.push_str(", some rooms");
         }
-        // Closing the pipe early (`| head`) is no failure.
-        if writeln!(out, "{:<12} {:<24} {state:<34} {}", key.id, key.account, key.place).is_err() {
-            break;
-        }
-    }
+        [key.id.to_string(), key.account.to_string(), state, key.place.to_string()]
+    });
+    let text = columns(["KEY", "ACCOUNT", "STATE", "WHERE"].map(str::to_owned), rows.collect());
+    // Closing the pipe early (`| head`) is no failure.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 
 pub mod bans;
 pub mod check;
+mod columns;
 pub mod explain;
 pub mod generators;
 pub mod keys;

@@ -174,7 +174,23 @@ fn what_cannot_be_is_refused_with_what_would_do() {
             1,
             "write `203.0.113.0/24`",
         ),
-        (&["bans", "add", "--prefix", "203.0.113.0/24", "--reason", "x", "--for", "soon"], 1, "`for`"),
+        (
+            &["bans", "add", "--prefix", "203.0.113.0/24", "--reason", "x", "--for", "soon"],
+            1,
+            "`for` is `soon`: a length",
+        ),
+        (&["bans", "add", "--prefix", "0.0.0.0/0", "--reason", "x", "--for", "1h"], 1, "holds everybody"),
+        (&["bans", "add", "--prefix", "::/0", "--reason", "x", "--for", "1h"], 1, "`--confirm`"),
+        (
+            &["bans", "add", "--prefix", "2000::/3", "--reason", "x", "--for", "1h"],
+            1,
+            "wider than any network",
+        ),
+        (
+            &["bans", "add", "--prefix", "126.0.0.0/7", "--reason", "x", "--for", "1h"],
+            1,
+            "wider than any network",
+        ),
         (
             &["bans", "add", "--prefix", "203.0.113.0/24", "--reason", "two\nlines", "--for", "1h"],
             1,
@@ -197,10 +213,37 @@ fn what_cannot_be_is_refused_with_what_would_do() {
         assert_eq!(output.status.code(), Some(code), "{args:?}: {out}{err}");
         assert!(err.contains(said), "{args:?}: {err}");
     }
+    assert_eq!(listed(&gateway, &[]).len(), 0);
+    let everybody = done(
+        &gateway,
+        &["bans", "add", "--prefix", "0.0.0.0/0", "--reason", "x", "--for", "1h", "--confirm"],
+    );
+    assert!(everybody.0.starts_with("0.0.0.0/0 banned as o1 "), "{}", everybody.0);
+    // What is one's own goes by its id, and is named to whoever asks for the address.
+    let output = signgate(&gateway, &["bans", "lift", "--proxy", "127.0.0.1"]);
+    let (_, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        err.contains("view-bot detection has nothing about 127.0.0.1")
+            && err.contains("`signgate bans lift o1`"),
+        "{err}"
+    );
+    let (_, err) = texts(&signgate(&gateway, &["bans", "lift", "--proxy", "::1"]));
+    assert!(err.contains("nothing about ::1; `signgate bans list`"), "{err}");
     let (out, err) = done(&gateway, &["pardon", "@streamer", "--for", "30m"]);
     assert!(out.starts_with("room @streamer is pardoned until 20") && err.contains("0 bans"), "{out}{err}");
     let warned = done(&gateway, &["bans", "add", "--asn", "64500", "--reason", "x", "--for", "1h"]).1;
     assert!(warned.contains("finds nobody"), "{warned}");
+    for (kind, id, similar) in [
+        ("--account", "overlay-suit", "; a similar one is `overlay-suite`"),
+        ("--key", "k_no", "finds nobody"),
+    ] {
+        let warned = done(&gateway, &["bans", "add", kind, id, "--reason", "x", "--for", "1h"]).1;
+        assert!(
+            warned.contains("warning: the policy in force has no ") && warned.contains(similar),
+            "{warned}"
+        );
+    }
 }
 
 #[test]

@@ -258,7 +258,8 @@ impl Feed {
                 }
                 record.wanted = match &self.wanted {
                     None => false,
-                    Some(Wanted::RequestId(id)) => record.request_id() == id,
+                    // Written in either case: people copy ids from tickets.
+                    Some(Wanted::RequestId(id)) => record.request_id().eq_ignore_ascii_case(id),
                     Some(Wanted::Line(number)) => file == 0 && place.line == *number,
                 };
                 self.order.push(record);

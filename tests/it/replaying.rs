@@ -448,6 +448,10 @@ fn a_running_gateway_s_request_is_explained_by_its_id() {
     );
     let check = explained["checks"].as_array().unwrap().iter().find(|check| check["rule"] == "few").unwrap();
     assert_eq!((&check["limits"][0]["used"], &check["line"]), (&1.into(), &8.into()), "{check}");
+    let copied = ids[0].to_uppercase();
+    let upper =
+        ["explain", "--input", "data/access.jsonl", "--request-id", &copied, "--policies", "policies"];
+    assert_eq!(signgate(gateway.directory(), &upper).0, 0, "an id is one in either case: {copied}");
     let missing = signgate(
         gateway.directory(),
         &["explain", "--input", "data/access.jsonl", "--request-id", "nobody", "--policies", "policies"],

@@ -414,14 +414,12 @@ fn own(shown: &Shown, proxy: IpAddr, now: Timestamp) -> String {
     let bans = shown.gateway.engine.operator_bans().list(now);
     let holds = |ban: &&Arc<OperatorBan>| matches!(&ban.target, BanTarget::Prefix(prefix) if prefix.contains(&proxy.to_canonical()));
     let ids: Vec<String> = bans.iter().filter(holds).map(|ban| format!("o{}", ban.id)).collect();
-    match &ids[..] {
-        [] => "; `signgate bans list` tells what stands".into(),
-        [..] => {
-            let more = if ids.len() > NAMED_MAX { ", and more" } else { "" };
-            let ids = ids[..ids.len().min(NAMED_MAX)].join(" ");
-            format!("; your own bans stand: `signgate bans lift {ids}`{more}")
-        }
+    if ids.is_empty() {
+        return "; `signgate bans list` tells what stands".into();
     }
+    let more = if ids.len() > NAMED_MAX { ", and more" } else { "" };
+    let ids = ids[..ids.len().min(NAMED_MAX)].join(" ");
+    format!("; your own bans stand: `signgate bans lift {ids}`{more}")
 }
 
 /// Makes a conviction in shadow real.

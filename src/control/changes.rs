@@ -4,10 +4,11 @@
 //! and all of them may have changed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use crate::policy::PolicySet;
 use crate::policy::counter::Family;
-use crate::policy::diff::{Side, diff};
+use crate::policy::diff::{Change, Side, diff};
 
 /// More lines than a person reads; what is left out is counted.
 const LINES_MAX: usize = 100;
@@ -25,7 +26,7 @@ pub fn changes(before: Side<'_>, after: Side<'_>) -> Vec<String> {
     if changes.is_empty() && before.set.digest() != after.set.digest() {
         return vec![TEXT_ALONE.into()];
     }
-    bounded(changes.iter().map(|change| change.line()).collect())
+    bounded(changes.iter().map(Change::line).collect())
 }
 
 /// The first of the changes, for one line of the log.
@@ -33,7 +34,8 @@ pub fn in_short(changes: &[String]) -> String {
     let more = changes.len().saturating_sub(LOGGED_MAX);
     let mut text = changes[..changes.len() - more].join("; ");
     if more > 0 {
-        text.push_str(&format!("; and more: {more}"));
+        // Writing into a text does not fail.
+        let _ = write!(text, "; and more: {more}");
     }
     text
 }

@@ -294,13 +294,13 @@ fn single_tables(forms: &Forms, report: &Report<'_>) {
     if forms.incomplete {
         return;
     }
-    if forms.formats.is_empty() {
+    if forms.formats.is_empty() && !forms.names_format {
         report.push(
             Diagnostic::error("no file says in which format it is written")
                 .help("write `format = 1` at the top of one"),
         );
     }
-    if forms.targets.is_empty() {
+    if forms.targets.is_empty() && !forms.names_targets {
         report.push(
             Diagnostic::warning("no URL may be signed, as there is no `[[target]]`")
                 .help("list the hosts and paths that may be: `hosts = [\"webcast.tiktok.com\"]`, `paths = [\"/webcast/*\"]`"),

@@ -15,7 +15,7 @@ use super::counter::{
     COUNTERS_PER_REQUEST_MAX, Counter, Family, Limit, Operations, Tiers, WINDOWS_PER_COUNTER_MAX,
     WindowLimit, distinct_label, limit_label, window_name,
 };
-use super::diagnostic::{Diagnostic, line_span, quoted};
+use super::diagnostic::{Diagnostic, not_utf8, quoted};
 use super::feed;
 use super::file::{self, CountedForm, Forms, Head, KeyForm, LimitForm, ListForm, ListKind, WindowForm};
 use super::lists::Lists;
@@ -83,23 +83,12 @@ fn files(sources: &Sources, report: &Report<'_>) -> bool {
         policy_files += 1;
         let file = sources.display_name(name);
         if bytes.len() > TOML_BYTES_MAX {
-            let message =
-                format!("the file has {} bytes: at most {TOML_BYTES_MAX} are possible", bytes.len());
+            // Whoever read it stopped soon after the limit, so that its true size is not known.
+            let message = format!("the file has more than {TOML_BYTES_MAX} bytes");
             report
                 .push(Diagnostic::error(message).in_file(&file).help("spread its tables over several files"));
         } else if let Err(error) = std::str::from_utf8(bytes) {
-            let before = &bytes[..error.valid_up_to()];
-            let line = before.split(|byte| *byte == b'\n').count() as u32;
-            let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            let line_end = bytes[line_start..]
-                .iter()
-                .position(|byte| *byte == b'\n')
-                .unwrap_or(bytes.len() - line_start);
-            let text = String::from_utf8_lossy(&bytes[line_start..line_start + line_end]);
-            let at = before.len() - line_start;
-            let wrong =
-                Diagnostic::error("the file is not UTF-8").label("expected text in UTF-8").in_file(&file);
-            report.push(Diagnostic { span: Some(Box::new(line_span(line, &text, at..at + 1))), ..wrong });
+            report.push(not_utf8(bytes, error).in_file(&file));
         }
     }
     if policy_files == 0 {

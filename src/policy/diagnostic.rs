@@ -244,6 +244,18 @@ pub fn line_span(line: u32, text: &str, bytes: Range<usize>) -> Span {
     Span { line, column: before as u32 + 1, length: length as u32, quote: Some(quote) }
 }
 
+/// Of a file that is no text, at the first byte that is none.
+pub fn not_utf8(bytes: &[u8], error: std::str::Utf8Error) -> Diagnostic {
+    let before = &bytes[..error.valid_up_to()];
+    let line = before.split(|byte| *byte == b'\n').count() as u32;
+    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let length = bytes[start..].iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len() - start);
+    let text = String::from_utf8_lossy(&bytes[start..start + length]);
+    let at = before.len() - start;
+    let wrong = Diagnostic::error("the file is not UTF-8").label("expected text in UTF-8");
+    Diagnostic { span: Some(Box::new(line_span(line, &text, at..at + 1))), ..wrong }
+}
+
 /// The last character boundary that is not behind the byte.
 fn boundary(text: &str, byte: usize) -> usize {
     (0..=byte.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
@@ -281,11 +293,11 @@ fn quote(line: &str, before: usize, length: usize) -> Quote {
 }
 
 /// Appends a character, or its escape where a terminal would obey it or a reader be deceived by it: controls, separators,
-/// and the invisible and direction-changing characters (Unicode TR 36 section 2.4; CVE-2021-42574).
+/// spaces that look plain and are none, and the invisible and direction-changing characters (Unicode TR 36 section 2.4; CVE-2021-42574).
 fn push_escaped(text: &mut String, character: char) {
     let deceives = matches!(character,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+        '\u{a0}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}'
+        | '\u{205f}'..='\u{206f}' | '\u{3000}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
     match character {
         '\t' => text.push(' '),
         _ if character.is_control() || deceives => text.extend(character.escape_unicode()),

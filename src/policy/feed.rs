@@ -6,6 +6,7 @@
 //! policy in force as it is, and no feed may list everybody.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
@@ -47,15 +48,23 @@ pub fn unpacked<'b>(name: &str, bytes: &'b [u8]) -> Result<Cow<'b, [u8]>, Diagno
     }
 }
 
+/// So many bad lines of one feed are told, and the others counted: most have one cause.
+const COMPLAINTS_MAX: u32 = 5;
+
 /// Reads all prefixes of a feed; bad lines are in the report then.
 pub fn read(file: &Arc<str>, bytes: &[u8], report: &Report<'_>) -> Vec<IpNet> {
     let mut prefixes = Vec::new();
+    let complaints = Cell::new(0);
     for (number, line) in (1u32..).zip(bytes.split(|byte| *byte == b'\n')) {
         let entry = line.split(|byte| matches!(byte, b'#' | b';')).next().unwrap_or_default().trim_ascii();
         if entry.is_empty() {
             continue;
         }
         let wrong = |make: &dyn Fn() -> Diagnostic| {
+            complaints.set(complaints.get() + 1);
+            if complaints.get() > COMPLAINTS_MAX {
+                return;
+            }
             let start = line.len() - line.trim_ascii_start().len();
             wrong_in_line(report, file, number, line, start..start + entry.len(), make);
         };
@@ -78,6 +87,12 @@ pub fn read(file: &Arc<str>, bytes: &[u8], report: &Report<'_>) -> Vec<IpNet> {
             );
             break;
         }
+    }
+    if let Some(more) = complaints.get().checked_sub(COMPLAINTS_MAX).filter(|more| *more > 0) {
+        let lines = if more == 1 { "line is" } else { "lines are" };
+        report.push(
+            Diagnostic::error(format!("{more} more {lines} neither an address nor a prefix")).in_file(file),
+        );
     }
     prefixes
 }

@@ -36,6 +36,10 @@ use crate::base::time::Timestamp;
 /// The only format so far.
 pub const FORMAT: u32 = 1;
 
+/// Tables of the deployment file: what people write here instead.
+const OF_DEPLOYMENT: [&str; 9] =
+    ["listen", "admin", "policies", "store", "record", "judge", "generators", "generator", "shared"];
+
 /// One list in one table may hold at most so many items; more belong in a feed.
 pub const ITEMS_MAX: usize = 10_000;
 
@@ -64,6 +68,10 @@ pub struct Forms {
     pub shedding: Vec<SheddingForm>,
     /// `[viewbot]`.
     pub viewbot: Vec<ViewbotForm>,
+    /// Whether a file says a format, known or not.
+    pub names_format: bool,
+    /// Whether a file has a `[[target]]`, sound or not.
+    pub names_targets: bool,
     /// Whether a file is no TOML, so that what it would have said is missing.
     pub incomplete: bool,
 }
@@ -261,6 +269,10 @@ pub fn read(report: &Report<'_>) -> Forms {
 
 fn read_file(top: &mut Table<'_>, forms: &mut Forms) {
     top.follow(&docs::FILE);
+    top.elsewhere(&OF_DEPLOYMENT, "in the deployment file, `signgate.toml`");
+    // What is there and wrong is complained of once, and not told as missing beside it.
+    forms.names_format |= top.has("format");
+    forms.names_targets |= top.has("target");
     if let Some(format) = top.optional("format", |value| {
         let format = value.whole(0..=u32::MAX)?;
         if format == FORMAT {

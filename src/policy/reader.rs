@@ -9,6 +9,7 @@
 //! Read [`Report`], then [`Table`]. The deployment file can be read with these too.
 
 mod doc;
+mod syntax;
 mod table;
 
 use std::cell::RefCell;
@@ -18,7 +19,7 @@ use toml::de::DeTable;
 pub use doc::{FieldDoc, LeftOut, TableDoc};
 pub use table::{Table, Value, similar_exists, unknown_word};
 
-use super::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText};
+use super::diagnostic::{Diagnostic, Diagnostics, Severity, SourceText, quoted};
 
 /// So many syntax errors of one file are told: the first is the cause, and the rest mostly echo it.
 const SYNTAX_ERRORS_MAX: usize = 5;
@@ -139,8 +140,33 @@ impl Report<'_> {
         let mut errors: Vec<_> =
             errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
         errors.sort_by_key(|(bytes, _)| (bytes.start, bytes.end));
+        // An array that is not closed swallows all lines after it: the place is where it begins, and the rest are echoes.
+        if let Some(bracket) =
+            errors.first().and_then(|(bytes, _)| syntax::unclosed(text.text(), bytes.start))
+        {
+            self.error_placed(|| {
+                Diagnostic::error("the array is not closed")
+                    .at(text, bracket..bracket + 1)
+                    .label("expected a `]` for this bracket")
+            });
+            return;
+        }
         errors.dedup_by_key(|(bytes, _)| text.line(bytes.start));
         for (bytes, message) in errors.into_iter().take(SYNTAX_ERRORS_MAX) {
+            if let Some((header, name)) = (message == "duplicate key")
+                .then(|| syntax::single_of_many(text.text(), bytes.start))
+                .flatten()
+            {
+                self.error_placed(|| {
+                    Diagnostic::error(format!(
+                        "{} stands in single brackets and in double ones",
+                        quoted(name)
+                    ))
+                    .at(text, header)
+                    .label(format!("write `[[{name}]]`"))
+                });
+                continue;
+            }
             let (message, expected) = in_our_words(message, bytes.is_empty());
             let label = expected.map_or(String::new(), |expected| format!("expected {expected}"));
             self.error_placed(|| Diagnostic::error(message).at(text, bytes).label(label));
@@ -164,7 +190,10 @@ fn in_our_words(message: &str, nothing_there: bool) -> (&str, Option<&str>) {
         "invalid key-value pair" => {
             ("the line is no TOML", Some("`name = value`, or a header such as `[[quota]]`"))
         }
-        "invalid unquoted key" => ("a field's name is not plain", expected),
+        "invalid unquoted key" => (
+            "a field's name is not plain",
+            Some("letters, digits, `-` and `_`, and plain spaces around them"),
+        ),
         "invalid basic string" | "invalid literal string" => ("a text is not well-formed", expected),
         _ => (message, expected),
     }

@@ -400,7 +400,7 @@ fn no_field_of_the_reference_is_left_out() {
             let other = match (field.name, default.trim_matches('`')) {
                 ("known-viewer", _) => "-1.25".to_owned(),
                 ("pool-chain", _) => "[1.25, 4]".to_owned(),
-                (_, text) if text.contains("/") => "\"7/h\"".to_owned(),
+                (_, text) if text.contains('/') => "\"7/h\"".to_owned(),
                 ("max", _) => "\"36h\"".to_owned(),
                 (_, text) if text.starts_with('"') => "\"29m\"".to_owned(),
                 ("deny-bits", _) => "3.25".to_owned(),

@@ -48,7 +48,7 @@ struct Numbers<'c> {
 }
 
 /// A value that can be said and compared.
-trait Number: Display {
+trait Number: Display + Copy {
     /// More is more.
     fn much(&self) -> f64;
 }

@@ -92,7 +92,10 @@ fn counted(
 }
 
 fn operation(value: Value<'_>) -> Option<Operation> {
-    value.word("operation", &Operation::ALL.map(|operation| (operation.word(), operation)))
+    // `limits` is one that may be written, and never counts: the check says so, and nobody is led to it here.
+    let counted = Operation::ALL.into_iter().filter(|operation| operation.costs_quota()).map(Operation::word);
+    let known = Operation::ALL.map(|operation| (operation.word(), operation));
+    value.word_of("operation", &known, counted)
 }
 
 pub(super) fn quota(table: &mut Table<'_>) -> Option<CountedForm> {
@@ -122,7 +125,31 @@ pub(super) fn distinct(table: &mut Table<'_>) -> Option<CountedForm> {
 }
 
 fn limits(table: &mut Table<'_>, range: RangeInclusive<u32>) -> Option<Vec<WindowForm>> {
-    table.required("limits", |value| value.map(|table| windows(table, range))).map(|windows| windows.value)
+    let read = |value: Value<'_>| match value.as_text() {
+        Some(text) => value.refuse(|| no_table(text)),
+        None => value.map("a table such as `{ minute = 5, hour = 30 }`", |table| windows(table, range)),
+    };
+    table.required("limits", read).map(|windows| windows.value)
+}
+
+/// `limits = "3/minute"`: as a rate is written, and as other programs write a limit.
+fn no_table(text: &str) -> Diagnostic {
+    let wrong = Diagnostic::error("`limits` is a text in quotes")
+        .label("expected a table such as `{ minute = 5, hour = 30 }`");
+    let said = text.split_once('/').or_else(|| text.split_once(" per "));
+    let said = said.and_then(|(max, window)| Some((max.trim().parse::<u32>().ok()?, window.trim())));
+    match said.and_then(|(max, window)| Some((max, words::window(window).ok()?))) {
+        Some((max, length)) => {
+            let name = window_name(length);
+            let name = if name.starts_with(|first: char| first.is_ascii_digit()) {
+                format!("\"{name}\"")
+            } else {
+                name
+            };
+            wrong.help(format!("write `limits = {{ {name} = {max} }}`"))
+        }
+        None => wrong,
+    }
 }
 
 fn windows(table: &Table<'_>, range: RangeInclusive<u32>) -> Option<Vec<WindowForm>> {

@@ -179,7 +179,7 @@ pub(super) fn window(text: &str) -> Result<Duration, Diagnostic> {
 }
 
 pub(super) fn length(value: Value<'_>) -> Option<Duration> {
-    value.parsed(|text| {
+    value.parsed_such_as("6h", |text| {
         parse_length(text).map_err(|error| {
             Diagnostic::error(format!("{} is not a length of time", quoted(text))).label(error.to_string())
         })
@@ -196,7 +196,7 @@ pub(super) fn limiting_rate(value: Value<'_>) -> Option<Rate> {
 }
 
 fn rate_or_help(value: Value<'_>, zero_help: Option<&str>) -> Option<Rate> {
-    value.parsed(|text| {
+    value.parsed_such_as("10/s", |text| {
         let error = match Rate::parse(text) {
             Ok(rate) => return Ok(rate),
             Err(error) => error,
@@ -237,8 +237,15 @@ impl PrefixError {
     /// In words, about that text.
     pub fn diagnostic(&self, text: &str) -> Diagnostic {
         match self {
-            Self::NotAPrefix => Diagnostic::error(format!("{} is not a prefix", quoted(text)))
-                .label("expected an address such as `203.0.113.7` or a prefix such as `203.0.113.0/24`"),
+            Self::NotAPrefix => {
+                let wrong = Diagnostic::error(format!("{} is not a prefix", quoted(text)));
+                match too_long(text) {
+                    Some(most) => wrong.label(format!("expected a length of at most {most}")),
+                    None => wrong.label(
+                        "expected an address such as `203.0.113.7` or a prefix such as `203.0.113.0/24`",
+                    ),
+                }
+            }
             Self::HostBits(meant) => {
                 Diagnostic::error(format!("{} has bits set behind its length", quoted(text)))
                     .label("expected the first address of the prefix")
@@ -246,6 +253,13 @@ impl PrefixError {
             }
         }
     }
+}
+
+/// The longest length that the address may have, where the length is what is wrong.
+fn too_long(text: &str) -> Option<u8> {
+    let (address, length) = text.split_once('/')?;
+    let most = if address.parse::<IpAddr>().ok()?.is_ipv4() { 32 } else { 128 };
+    length.parse::<u32>().ok().filter(|length| *length > u32::from(most)).map(|_| most)
 }
 
 pub(super) fn prefix_value(value: Value<'_>) -> Option<IpNet> {

@@ -22,6 +22,8 @@ pub struct Table<'r> {
     needs_doc: bool,
     secret: bool,
     top: bool,
+    /// Names that belong into another file, and into which.
+    elsewhere: (&'static [&'static str], &'static str),
 }
 
 impl<'r> Table<'r> {
@@ -36,6 +38,7 @@ impl<'r> Table<'r> {
             needs_doc: false,
             secret: false,
             top: false,
+            elsewhere: (&[], ""),
         }
     }
 
@@ -72,6 +75,11 @@ impl<'r> Table<'r> {
     /// Takes a doc for what may stand in it: all of it is asked for, and nothing else.
     pub fn follow(&mut self, doc: &'static TableDoc) {
         self.doc = Some(doc);
+    }
+
+    /// Names of fields that people write here and that belong elsewhere: `place` says where.
+    pub fn elsewhere(&mut self, names: &'static [&'static str], place: &'static str) {
+        self.elsewhere = (names, place);
     }
 
     fn ask(&mut self, field: &'static str) {
@@ -113,8 +121,13 @@ impl<'r> Table<'r> {
         if !self.has(field) {
             self.ask(field);
             self.report.error(self.spot, || {
-                Diagnostic::error(format!("{} has no `{field}`", self.what))
-                    .label(format!("`{field}` is missing"))
+                let known = self.doc.and_then(|doc| doc.fields.iter().find(|known| known.name == field));
+                let label = match known {
+                    // Some kinds are no more than the field's name.
+                    Some(known) if known.kind != field => format!("`{field}` is missing: {}", known.kind),
+                    _ => format!("`{field}` is missing"),
+                };
+                Diagnostic::error(format!("{} has no `{field}`", self.what)).label(label)
             });
             return None;
         }
@@ -146,7 +159,7 @@ impl<'r> Table<'r> {
     pub fn many(&mut self, field: &'static str, mut read: impl FnMut(&mut Table<'r>)) {
         self.ask(field);
         let Some(value) = self.fields.get(field) else { return };
-        let what = format!("`[[{field}]]`");
+        let what = format!("`[{}]`", self.inner(field).trim_matches('`'));
         let value = self.value_of(field, value);
         match value.found {
             DeValue::Array(items) => {
@@ -158,6 +171,14 @@ impl<'r> Table<'r> {
             _ => value.wrong_type("an array of tables", || {
                 Some(format!("each `{field}` has a header of its own, in double brackets: {what}"))
             }),
+        }
+    }
+
+    /// What diagnostics call a table in it: `[generator.judge]`.
+    pub fn inner(&self, field: &str) -> String {
+        match (self.top, self.what.trim_matches(['`', '[', ']'])) {
+            (true, _) => format!("`[{field}]`"),
+            (false, around) => format!("`[{around}.{field}]`"),
         }
     }
 
@@ -240,7 +261,9 @@ impl<'r> Table<'r> {
             let make = || {
                 let wrong = Diagnostic::error(format!("unknown {kind} {} in {}", quoted(name), self.what))
                     .label(format!("expected {}", quoted_list(known.iter().copied())));
+                let (names, place) = self.elsewhere;
                 match closest(name, known.iter().copied()) {
+                    _ if names.contains(&name) => wrong.help(format!("it stands {place}")),
                     Some(similar) => wrong.help(similar_exists(kind, similar)),
                     None => wrong,
                 }
@@ -311,11 +334,38 @@ impl<'r> Value<'r> {
 
     /// A text.
     pub fn text(self) -> Option<&'r str> {
+        self.text_such_as(None)
+    }
+
+    /// A text, where numbers alone are none: the example is shown to whoever writes one.
+    fn text_such_as(self, example: Option<&str>) -> Option<&'r str> {
         let DeValue::String(text) = self.found else {
-            self.wrong_type("a text in quotes", || None);
+            match (self.found, example) {
+                (_, Some(example)) => {
+                    self.wrong_type(&format!("a text in quotes such as `\"{example}\"`"), || None);
+                }
+                (DeValue::Integer(number), None) if number.radix() == 10 => {
+                    self.wrong_type("a text in quotes", || {
+                        Some(format!("write it in quotes: `\"{number}\"`"))
+                    });
+                }
+                (_, None) => self.wrong_type("a text in quotes", || None),
+            }
             return None;
         };
         Some(text.as_ref())
+    }
+
+    /// As [`parsed`](Self::parsed), of a text that needs more than the quotes around a number.
+    pub fn parsed_such_as<T>(
+        self,
+        example: &str,
+        parse: impl FnOnce(&'r str) -> Result<T, Diagnostic>,
+    ) -> Option<T> {
+        match parse(self.text_such_as(Some(example))?) {
+            Ok(parsed) => Some(parsed),
+            Err(diagnostic) => self.refuse(|| diagnostic),
+        }
     }
 
     /// A text that `parse` reads.
@@ -328,20 +378,33 @@ impl<'r> Value<'r> {
 
     /// One of some words.
     pub fn word<T: Copy>(self, what: &str, words: &[(&'static str, T)]) -> Option<T> {
+        self.word_of(what, words, words.iter().map(|(word, _)| *word))
+    }
+
+    /// One of some words, of which `told` are named where it is none of them.
+    pub fn word_of<T: Copy>(
+        self,
+        what: &str,
+        words: &[(&'static str, T)],
+        told: impl Iterator<Item = &'static str> + Clone,
+    ) -> Option<T> {
         let DeValue::String(text) = self.found else {
-            self.wrong_type(&quoted_list(words.iter().map(|(word, _)| *word)), || None);
+            self.wrong_type(&quoted_list(told), || None);
             return None;
         };
         if let Some((_, meaning)) = words.iter().find(|(word, _)| text == word) {
             return Some(*meaning);
         }
-        self.refuse(|| unknown_word(what, text, words.iter().map(|(word, _)| *word)))
+        self.refuse(|| unknown_word(what, text, told))
     }
 
     /// A whole number.
     pub fn whole(self, range: RangeInclusive<u32>) -> Option<u32> {
         let DeValue::Integer(number) = self.found else {
-            self.wrong_type("a whole number", || None);
+            self.wrong_type("a whole number", || {
+                let alone = self.as_text().filter(|text| text.parse::<u32>().is_ok())?;
+                Some(format!("write it without the quotes: `{alone}`"))
+            });
             return None;
         };
         let parsed = u32::from_str_radix(number.as_str(), number.radix()).ok();
@@ -474,9 +537,9 @@ impl<'r> Value<'r> {
     }
 
     /// A table whose field names are data.
-    pub fn map<T>(self, read: impl FnOnce(&Table<'r>) -> Option<T>) -> Option<T> {
+    pub fn map<T>(self, expected: &str, read: impl FnOnce(&Table<'r>) -> Option<T>) -> Option<T> {
         let DeValue::Table(table) = self.found else {
-            self.wrong_type("a table", || None);
+            self.wrong_type(expected, || None);
             return None;
         };
         read(&Table::new(self.report, self.field.into(), self.spot, table))

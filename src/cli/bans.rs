@@ -18,6 +18,7 @@ pub enum BansVerb {
     /// An id begins with `b` for what view-bot detection convicted, `s` for what it would have convicted (shadow: it acts
     /// on nobody, and a change of mode never makes it real), `p` for what an operator promoted out of it, `o` for the
     /// operator's own.
+    #[command(after_help = super::exit_codes::ASK)]
     List(ListArgs),
     /// Ban an account, a key, an autonomous system, a room or a prefix, for a reason and a while
     ///
@@ -26,15 +27,18 @@ pub enum BansVerb {
     /// not before. What must outlast it belongs into a `[[blocklist]]` of a policy file.
     ///
     /// Example: signgate bans add --prefix 203.0.113.0/24 --reason "rented view-bots" --for 2h
+    #[command(after_help = super::exit_codes::ASK)]
     Add(AddArgs),
     /// Lift bans: by their ids, or all that view-bot detection has about a proxy
     ///
     /// With a ban go the counts that led to it, and for an hour the same evidence only throttles whom it was about.
     /// Lifting one of several bans leaves the others: `signgate bans list --proxy ADDRESS` shows them.
+    #[command(after_help = super::exit_codes::ASK)]
     Lift(LiftArgs),
     /// Make convictions in shadow real: they deny from now on, in every mode but `off`
     ///
     /// They end when the conviction would have ended, or with the gateway: they are kept in memory alone.
+    #[command(after_help = super::exit_codes::ASK)]
     Promote(PromoteArgs),
 }
 

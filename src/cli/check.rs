@@ -1,7 +1,9 @@
-//! `signgate check`: is this policy directory good, what does it change, and what would it decide?
+//! `signgate check`: is this policy directory good, what does it change, and what would it decide? And is the deployment
+//! file good?
 //!
 //! **Exit codes.** 0 clean; 1 with diagnostics, warnings too: a set that was probably not meant is not clean, and a script
-//! that goes on at 0 must be able to rely on it; 2 where something could not be read or asked. Changes are no diagnostics:
+//! that goes on at 0 must be able to rely on it. `--deny-warnings` therefore changes no code: it makes errors of them, so that
+//! a set with warnings is neither compared nor explained; 2 where something could not be read or asked. Changes are no diagnostics:
 //! `--against` leaves the code as it is, and whoever wants to stop at a change looks at the output. `--explain` asks
 //! another question, and so 0 means that the request would be admitted, 1 that it would be refused.
 //!
@@ -18,6 +20,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 
 use crate::base::time::{Clock, Timestamp};
+use crate::config::{self, ConfigError, Flags};
 use crate::control::reload::PolicyPlace;
 use crate::policy::diff::{Side, diff};
 use crate::policy::{Diagnostic, PolicySet, Sources, compile};
@@ -28,9 +31,12 @@ pub use output::Format;
 /// What is checked.
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
-    /// The policy directory
-    #[arg(value_name = "DIR", default_value = "./policies")]
-    directory: PathBuf,
+    /// The policy directory [default: the one that --config names, else ./policies]
+    #[arg(value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Check this deployment file too, and the policies that it names
+    #[arg(long, value_name = "FILE", conflicts_with = "scenarios")]
+    config: Option<PathBuf>,
     /// Say what would change from this directory, which is in force now, to DIR: the most dangerous first
     #[arg(long, value_name = "DIR", conflicts_with = "explain")]
     against: Option<PathBuf>,
@@ -47,7 +53,7 @@ pub struct CheckArgs {
     /// How the results are written: text for a person, or one JSON object a line on stdout, diagnostics among them
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: output::Format,
-    /// Take warnings for errors: they are called so, and nothing is compared or explained
+    /// Take warnings for errors: they are called so, and nothing is compared or explained; the exit code is 1 either way
     #[arg(long)]
     deny_warnings: bool,
     /// Check as if it were this time (2027-01-01T00:00:00Z) instead of now: what has expired then?
@@ -64,20 +70,44 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let now = args.at.unwrap_or_else(|| Clock::system().now());
     let mut output = Output::new(args.format);
     if let Some(folder) = &args.scenarios {
-        return Ok(ExitCode::from(u8::from(!scenarios::run(&output, folder, &args.directory)?)));
+        let directory = args.directory.as_deref().unwrap_or(Path::new(DIRECTORY_DEFAULT));
+        return Ok(ExitCode::from(u8::from(!scenarios::run(&output, folder, directory)?)));
     }
-    let sources = PolicyPlace::Directory(args.directory.clone()).sources()?;
-    let (set, mut diagnostics) = match compile(&sources, now) {
+    let (of_file, named) = match &args.config {
+        Some(file) => deployment(file)?,
+        None => (Vec::new(), None),
+    };
+    let place = match (&args.directory, named, &args.config) {
+        (Some(directory), ..) => PolicyPlace::Directory(directory.clone()),
+        (None, Some(named), _) => named,
+        (None, None, None) => PolicyPlace::Directory(DIRECTORY_DEFAULT.into()),
+        // What is wrong with the file may be the directory that it names.
+        (None, None, Some(file)) => {
+            output.diagnostics(&of_file);
+            output.summary(&file.display().to_string(), None, &of_file);
+            return Ok(ExitCode::from(1));
+        }
+    };
+    let sources = match place.sources() {
+        Ok(sources) => sources,
+        Err(error) => {
+            output.diagnostics(&of_file);
+            return Err(error.into());
+        }
+    };
+    let (set, of_policies) = match compile(&sources, now) {
         Ok(compiled) => (Some(compiled.set), compiled.warnings),
         Err(diagnostics) => (None, diagnostics),
     };
+    let mut diagnostics = of_file;
+    diagnostics.extend(of_policies);
     if args.deny_warnings {
         diagnostics.iter_mut().for_each(Diagnostic::deny);
     }
     output.diagnostics(&diagnostics);
     let good = set.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
     let Some(set) = good else {
-        output.summary(&args.directory, None, &diagnostics);
+        output.summary(&place.name(), None, &diagnostics);
         return Ok(ExitCode::from(1));
     };
     let mut code = u8::from(!diagnostics.is_empty());
@@ -90,8 +120,27 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     if let Some(request) = &args.explain {
         code = u8::from(!explain::run(&mut output, request, &args.request, (&set, &sources), now)?);
     }
-    output.summary(&args.directory, Some(&set), &diagnostics);
+    output.summary(&place.name(), Some(&set), &diagnostics);
     Ok(ExitCode::from(code))
+}
+
+/// What is checked where nothing is named.
+const DIRECTORY_DEFAULT: &str = "./policies";
+
+/// What is wrong with a deployment file, and which policies it names, where that can be told. Generators are put together
+/// as a start does it, certificates among it, and none is asked.
+fn deployment(file: &Path) -> anyhow::Result<(Vec<Diagnostic>, Option<PolicyPlace>)> {
+    let loaded = match config::load(Some(file), &Flags::default()) {
+        Ok(loaded) => loaded,
+        Err(ConfigError::Wrong(found)) => return Ok((found, None)),
+        Err(error) => return Err(error.into()),
+    };
+    let mut found = loaded.warnings;
+    if let Err(error) = super::serve::wanted_generators(&loaded.settings) {
+        let name = file.display().to_string().into();
+        found.push(Diagnostic::error(format!("{error:#}")).in_file(&name));
+    }
+    Ok((found, Some(super::serve::policy_place(&loaded.settings))))
 }
 
 /// The set that is compared with. What is doubtful about it is not asked.

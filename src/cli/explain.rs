@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::replay::load_place;
 use crate::base::room::Room;
 use crate::base::time::{Clock, Timestamp};
-use crate::config::{self, Flags};
+use crate::config::{self, ConfigError, Flags};
 use crate::control::reload::PolicyPlace;
 use crate::dialect::recorded::{Recorded, RecordedKey};
 use crate::dialect::{Fault, Request};
@@ -63,7 +63,7 @@ pub struct ExplainArgs {
 #[derive(Debug, clap::Args)]
 struct SaidArgs {
     /// With REQUEST: the client's address
-    #[arg(long, value_name = "ADDR", requires = "request", default_value = "192.0.2.1")]
+    #[arg(long, value_name = "ADDR", requires = "request", default_value = "192.0.2.1", value_parser = config::flags::client)]
     client: IpAddr,
     /// With REQUEST: ask with the key of this public id; its text is not needed
     #[arg(long, value_name = "ID", requires = "request")]
@@ -100,8 +100,13 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     };
     let mut input = args.input.clone();
     if input.is_empty() && args.request_id.is_some() {
-        let settings =
-            settings.context("the deployment file names the access record; `--input` does without it")?;
+        let settings = settings
+            .inspect_err(|error| {
+                if let ConfigError::Wrong(found) = error {
+                    eprintln!("{}", crate::policy::diagnostic::render(found));
+                }
+            })
+            .context("the deployment file names the access record; `--input` does without it")?;
         let config::RecordTo::File(path) = settings.record.to else {
             bail!("the deployment file says that no access record is kept in a file: name the `--input`");
         };

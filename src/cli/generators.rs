@@ -13,16 +13,21 @@ use super::operate::{Answered, GatewayArgs};
 #[derive(Debug, Subcommand)]
 pub enum GeneratorsVerb {
     /// List the generators: what each is for, whether it works, how much it has to do
+    #[command(after_help = super::exit_codes::ASK)]
     List(GatewayArgs),
     /// Give a canary its part of all traffic
     ///
     /// It stays so until the gateway stops: take `canary-of` out of its `[[generator]]` before.
+    #[command(after_help = super::exit_codes::ASK)]
     Promote(OneArgs),
     /// Take a canary back: it gets no traffic until `promote` or `reset`
+    #[command(after_help = super::exit_codes::ASK)]
     Rollback(OneArgs),
     /// Give a generator nothing new: what it works on is finished
+    #[command(after_help = super::exit_codes::ASK)]
     Drain(OneArgs),
     /// Give a generator what the deployment file says again; a canary is compared anew
+    #[command(after_help = super::exit_codes::ASK)]
     Reset(OneArgs),
 }
 

@@ -34,6 +34,7 @@ pub struct KeysArgs {
 #[derive(Debug, clap::Subcommand)]
 enum KeysVerb {
     /// Make a key for an account; the key itself is printed to stdout, once
+    #[command(after_help = super::exit_codes::KEYS)]
     New {
         /// The account that owns it: one that an `[[account]]` table defines
         #[arg(long)]
@@ -49,8 +50,10 @@ enum KeysVerb {
         rooms: Vec<String>,
     },
     /// List the keys: id, account, state, and where each stands
+    #[command(after_help = super::exit_codes::KEYS)]
     List,
     /// Give a key a successor; the old one stays valid for a while, so that its owner's tools can change over
+    #[command(after_help = super::exit_codes::KEYS)]
     Rotate {
         /// The key's public id, such as k_7f3a2b4c
         id: String,
@@ -59,6 +62,7 @@ enum KeysVerb {
         grace: String,
     },
     /// Switch a key off
+    #[command(after_help = super::exit_codes::KEYS)]
     Disable {
         /// The key's public id
         id: String,
@@ -149,7 +153,7 @@ fn list(sources: &Sources, now: Timestamp) -> anyhow::Result<()> {
         if !key.rooms.is_empty() {
             state.push_str(", some rooms");
         }
-        [key.id.to_string(), key.account.to_string(), state, key.place.to_string()]
+        [key.id.to_string(), key.account.to_string(), state, key.place.clone()]
     });
     let text = columns(["KEY", "ACCOUNT", "STATE", "WHERE"].map(str::to_owned), rows.collect());
     // Closing the pipe early (`| head`) is no failure.

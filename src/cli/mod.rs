@@ -38,6 +38,20 @@ struct Cli {
     serve: serve::ServeArgs,
 }
 
+/// How each verb ends: 0 yes, 1 a well-formed no, 2 could not do it, and what that is for it.
+mod exit_codes {
+    pub(super) const SERVE: &str = "Exit codes: 0 stopped as it was told, 1 where the deployment file or the policies have errors, 2 where it could not start";
+    pub(super) const CHECK: &str = "Exit codes: 0 clean (with --explain: admitted), 1 with diagnostics, warnings alone too (with --explain: refused), 2 where something could not be read";
+    pub(super) const RELOAD: &str = "Exit codes: 0 where the policies are in force, warnings or not, 1 where they were refused, 2 where the gateway could not be asked";
+    pub(super) const ROLLBACK: &str = "Exit codes: 0 where an earlier policy is in force, 1 where there is none or it was refused, 2 where the gateway could not be asked";
+    pub(super) const ASK: &str = "Exit codes: 0 done, 1 where the gateway says no (there is no such one, or it cannot be), 2 where it could not be asked";
+    pub(super) const REPLAY: &str = "Exit codes: 0 done, whatever was decided, 2 where something could not be read or written or holds no record";
+    pub(super) const EXPLAIN: &str =
+        "Exit codes: 0 admitted, 1 refused, 2 where it cannot be told: no such request, nothing to read";
+    pub(super) const KEYS: &str = "Exit codes: 0 done, 1 where it cannot be done or the policies have errors, 2 where something could not be read or written";
+    pub(super) const FILES: &str = "Exit codes: 0 done, 2 where something could not be read or written";
+}
+
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Serve clients until told to stop
@@ -45,18 +59,22 @@ enum Verb {
     /// SIGTERM and SIGINT stop it without losing a request; SIGHUP reads the policies again and reopens the access
     /// record. Changed policy files are taken by themselves, at the latest within two seconds; a set with errors leaves
     /// the one before in force.
+    #[command(after_help = exit_codes::SERVE)]
     Serve(serve::ServeArgs),
-    /// Check a policy directory: exit code 0 where it is clean, 1 with diagnostics, 2 where it cannot be read
+    /// Check a policy directory, or a deployment file: exit code 0 where it is clean, 1 with diagnostics, 2 where it cannot be read
+    #[command(after_help = exit_codes::CHECK)]
     Check(check::CheckArgs),
     /// Have a running gateway read its policies again: exit code 0 where they are in force, 1 where they were refused
     ///
     /// Needed only to hear at once what comes of a change, to end a rollback, or to confirm that a feed shrank: changed
     /// files are taken by themselves.
+    #[command(after_help = exit_codes::RELOAD)]
     Reload(reload::ReloadArgs),
     /// Bring the policy before this one back in a running gateway; once more goes further back
     ///
     /// The files on disk stay as they are, and are passed over until a policy file changes (a feed alone does not count)
     /// or `signgate reload` asks for them. Ten former policies are kept.
+    #[command(after_help = exit_codes::ROLLBACK)]
     Rollback(rollback::RollbackArgs),
     /// Bans of a running gateway: list them with their evidence, make your own, lift, make convictions in shadow real
     #[command(subcommand)]
@@ -68,6 +86,7 @@ enum Verb {
     ///
     /// Its excess and everything derived from it is dropped, bans and strikes too, and view-bot detection looks away from
     /// the room for a while. For a known event do it before it begins; what you banned yourself stays banned.
+    #[command(after_help = exit_codes::ASK)]
     Pardon(pardon::PardonArgs),
     /// Decide recorded traffic again with a policy: who would be refused, by which rule, and what changes against another
     ///
@@ -75,6 +94,7 @@ enum Verb {
     /// with one JSON object a line that holds at least `time`, `client`, `key`, `method`, `target`, `user_agent`. What a request
     /// costs, and whether that was given back, counts from the moment it ended, so no decision knows the future. To try a
     /// new policy on yesterday: `signgate replay --policies new --against policies --input data/access.jsonl`.
+    #[command(after_help = exit_codes::REPLAY)]
     Replay(replay::ReplayArgs),
     /// Say why one request was decided as it was, or would be after a stretch of traffic: every rule considered, with its
     /// numbers
@@ -82,6 +102,7 @@ enum Verb {
     /// With `--request-id`, which every answer carries as `X-Request-ID`, it is looked up in the access record of the
     /// deployment file, and the record up to it is replayed first, so that every count stands as it stood then. With a
     /// REQUEST it is asked after all of `--input`. Nothing is asked of a running gateway, and nothing of it is slowed.
+    #[command(after_help = exit_codes::EXPLAIN)]
     Explain(explain::ExplainArgs),
     /// Look after the access record: take somebody out of it
     #[command(subcommand)]
@@ -94,11 +115,13 @@ enum Verb {
     /// on it before it meets real people: `signgate simulate --scenario flash-crowd --out crowd.jsonl --networks
     /// networks.csv`, then replay, then `signgate score`. `--list` tells the scenarios. The traffic does not know what is
     /// decided about it: nobody comes again because they were refused.
+    #[command(after_help = exit_codes::FILES)]
     Simulate(simulate::SimulateArgs),
     /// Judge decisions about labelled traffic: what leaked, how fast it was stopped, who paid for it
     ///
     /// The decisions are those of `signgate replay --decisions` about traffic of `signgate simulate`. Several pairs make one
     /// table: the same traffic under several policies, or several scenarios under one.
+    #[command(after_help = exit_codes::FILES)]
     Score(score::ScoreArgs),
 }
 
@@ -143,5 +166,20 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_says_how_it_ends() {
+        fn look(command: &clap::Command) {
+            let verbs: Vec<_> = command.get_subcommands().filter(|verb| verb.get_name() != "help").collect();
+            for verb in &verbs {
+                look(verb);
+            }
+            if verbs.is_empty() {
+                let told = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(told.starts_with("Exit codes: 0 "), "`{}` does not say", command.get_name());
+            }
+        }
+        look(&Cli::command());
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -15,7 +15,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::base::secret::Secret;
-use crate::config::{self, Flags};
+use crate::config::{self, ConfigError, Flags, Loaded};
+use crate::policy::diagnostic::render;
 
 /// Where a token is, if no file holds it.
 const TOKEN_VARIABLE: &str = "SIGNGATE_ADMIN_TOKEN";
@@ -33,7 +34,7 @@ pub struct GatewayArgs {
     #[arg(long, value_name = "PATH", conflicts_with = "admin_url")]
     socket: Option<PathBuf>,
     /// The admin listener of the gateway, such as http://127.0.0.1:9091; takes a token
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = config::flags::admin_url)]
     admin_url: Option<Url>,
     /// A file that holds the token; else it is read from SIGNGATE_ADMIN_TOKEN
     #[arg(long, value_name = "FILE", requires = "admin_url")]
@@ -85,7 +86,7 @@ impl GatewayArgs {
         if let Some(path) = &self.socket {
             return Ok(path.clone());
         }
-        let loaded = config::load(self.config.as_deref(), &Flags::default())
+        let loaded = deployment(self.config.as_deref())
             .context("the deployment file names the admin socket; `--socket` does without it")?;
         let socket = loaded.settings.admin.socket;
         socket.map(|socket| socket.path).ok_or_else(|| {
@@ -139,6 +140,16 @@ impl GatewayArgs {
         }
         Ok(Secret::new(token))
     }
+}
+
+/// The deployment file's settings. What is wrong with it goes to stderr first, by line.
+pub(super) fn deployment(file: Option<&Path>) -> anyhow::Result<Loaded> {
+    config::load(file, &Flags::default()).map_err(|error| {
+        if let ConfigError::Wrong(found) = &error {
+            eprintln!("{}", render(found));
+        }
+        error.into()
+    })
 }
 
 fn head(method: &str, target: &str, host: &str, token: Option<&Secret>) -> String {

@@ -12,10 +12,10 @@ use ipnet::IpNet;
 use percent_encoding::percent_decode;
 use serde::Deserialize;
 
-use super::operate::GatewayArgs;
+use super::operate::{GatewayArgs, deployment};
 use crate::base::id::AccountId;
 use crate::base::room::Room;
-use crate::config::{self, Flags, RecordTo};
+use crate::config::RecordTo;
 use crate::engine::order::Order;
 use crate::replay::report::Count;
 use crate::telemetry::access_log::{Edit, Rewritten, record_files, rewrite};
@@ -30,6 +30,7 @@ pub enum RecordVerb {
     /// are the counts that the gateway holds in memory, which end with their windows. A request that comes later is recorded
     /// like any other. What an operator ordered about just these (a ban of the address) goes, too, and a replay does not
     /// follow it then; what was ordered about more (a ban of its network) stays.
+    #[command(after_help = super::exit_codes::FILES)]
     Purge(PurgeArgs),
 }
 
@@ -79,7 +80,7 @@ pub fn run(verb: &RecordVerb) -> anyhow::Result<ExitCode> {
     let path = if let Some(path) = &args.path {
         path.clone()
     } else {
-        let loaded = config::load(args.gateway.config(), &Flags::default())
+        let loaded = deployment(args.gateway.config())
             .context("the deployment file names the access record; `--path` does without it")?;
         let RecordTo::File(path) = loaded.settings.record.to else {
             bail!("the deployment file says that no access record is kept in a file: name its `--path`");

@@ -7,7 +7,8 @@
 //! changed, replay with the new policies `--against` the former ones (`signgate rollback --list` knows where they are).
 //! What an operator ordered (a ban, a lift, a promotion, a pardon) is followed, by both policies.
 //!
-//! Exit codes: 0 done, 2 where something could not be read or written, or a broken line was met with `--strict`.
+//! Exit codes: 0 done, 2 where something could not be read or written, not one line is a record, or a broken line was met
+//! with `--strict`.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -79,6 +80,9 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let outcome = done?;
     let elapsed = progress.elapsed();
     tell(&feed, &outcome, &policy);
+    if outcome.tally.total.asked == 0 && feed.noticed.broken > 0 && feed.noticed.events.is_empty() {
+        bail!("not one line of the input is a record: nothing was decided");
+    }
     let rate = outcome.tally.total.asked as f64 / elapsed.as_secs_f64().max(0.001);
     #[expect(clippy::cast_sign_loss, reason = "a count over a time is not negative")]
     let rate = Count(rate as u64);

@@ -1,6 +1,6 @@
 //! `signgate serve`: puts everything together, says what listens where, and runs until told to stop.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,15 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use tokio::sync::watch;
 
 use super::random;
 use crate::admin::{self, Door, Shown};
 use crate::base::time::Clock;
-use crate::config::{self, ClientAddress, ConfigError, Flags, GeneratorFlag, Settings, Store};
+use crate::config::{
+    self, ClientAddress, ConfigError, Flags, GeneratorFlag, Loaded, RecordTo, Settings, Store,
+};
 use crate::control::desk::{Asked, Desk};
 use crate::control::generators::{Generators, Read, Wish};
 use crate::control::reload::{LoadError, Reloader, Start};
@@ -40,7 +42,8 @@ mod threads;
 
 use screen::{describe_policies, screen};
 pub(super) use settings::policy_place;
-use settings::{admin_socket, asking, gateway_settings, history, record_settings, tokens, wanted_generators};
+pub(super) use settings::wanted_generators;
+use settings::{admin_socket, asking, gateway_settings, history, record_settings, tokens};
 use signals::Signals;
 use threads::{WorkerParts, look_after, totals, work};
 
@@ -51,10 +54,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where clients come in [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = config::flags::address)]
     listen: Option<SocketAddr>,
     /// Where the operator comes in: /metrics, /healthz, /readyz [default: 127.0.0.1:9091]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = config::flags::address)]
     admin: Option<SocketAddr>,
     /// The policy directory [default: ./policies; the shipped set where there is no such folder]
     #[arg(long, value_name = "DIR")]
@@ -66,7 +69,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "PATH")]
     store: Option<Store>,
     /// How many threads serve clients [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = config::flags::workers)]
     workers: Option<NonZeroU16>,
 }
 
@@ -92,7 +95,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     eprint!("{}", render(&loaded.warnings));
     let at_start = loaded.settings.clone();
     let again = move || wanted_again(args.config.as_deref(), &flags, &at_start);
-    serve(&loaded.settings, loaded.file.as_deref(), Box::new(again))
+    serve(&loaded, Box::new(again))
 }
 
 /// What the deployment file wants of generators now; what is wrong with it, as a person reads it.
@@ -128,7 +131,8 @@ fn waits_for_a_start(before: &Settings, now: &Settings) -> Vec<String> {
         .collect()
 }
 
-fn serve(settings: &Settings, file: Option<&Path>, again: Read) -> anyhow::Result<ExitCode> {
+fn serve(loaded: &Loaded, again: Read) -> anyhow::Result<ExitCode> {
+    let (settings, file) = (&loaded.settings, loaded.file.as_deref());
     let clock = Clock::system();
     let started = clock.now();
 
@@ -140,7 +144,10 @@ fn serve(settings: &Settings, file: Option<&Path>, again: Read) -> anyhow::Resul
             eprint!("{}", render(&diagnostics));
             return Ok(ExitCode::from(1));
         }
-        Err(error) => return Err(error.into()),
+        Err(LoadError::Read(error)) => {
+            let directory = &settings.policies.directory;
+            return Err(named(error, "[policies] directory", loaded.places.policies.as_deref(), directory));
+        }
     };
     eprint!("{}", policies.warnings);
     let rules = asking(&settings.asking);
@@ -148,8 +155,11 @@ fn serve(settings: &Settings, file: Option<&Path>, again: Read) -> anyhow::Resul
 
     let metrics = Arc::new(Metrics::new(started));
     let readiness = Readiness::new();
-    let record =
-        Arc::new(RecordLog::open(&record_settings(settings), clock.clone(), metrics.record_counts())?);
+    let record = RecordLog::open(&record_settings(settings), clock.clone(), metrics.record_counts());
+    let record = Arc::new(record.map_err(|error| match &settings.record.to {
+        RecordTo::File(path) => named(error, "[record] path", loaded.places.record.as_deref(), path),
+        RecordTo::Stdout | RecordTo::None => error.into(),
+    })?);
     let mut screen_policies = describe_policies(&place, &policies.policy);
     if policies.rolled_back {
         screen_policies.push_str(", as rolled back to: the files on disk are passed over");
@@ -190,11 +200,13 @@ fn serve(settings: &Settings, file: Option<&Path>, again: Read) -> anyhow::Resul
     let admin_address = admin_listener.local_addr()?;
     let admin_socket = admin_socket(settings)?;
     let workers = settings.workers.map_or_else(cores, |workers| usize::from(workers.get()));
-    let sockets = listener::bind(settings.listen.address, workers).with_context(|| {
-        format!(
-            "cannot listen on {} for clients: stop what listens there, or choose another address with --listen",
-            settings.listen.address
-        )
+    let sockets = listener::bind(settings.listen.address, workers).map_err(|error| {
+        let what = format!(
+            "cannot listen on {} for clients: {}",
+            settings.listen.address,
+            listen_help(error.kind())
+        );
+        anyhow::Error::new(error).context(what)
     })?;
     let address = sockets[0].local_addr()?;
     let shown = Shown {
@@ -287,6 +299,37 @@ fn serve(settings: &Settings, file: Option<&Path>, again: Read) -> anyhow::Resul
     }
     admin_thread.stop();
     if failed { Err(anyhow!("a thread had failed; see the log")) } else { Ok(ExitCode::SUCCESS) }
+}
+
+/// What to do where clients cannot be listened for.
+fn listen_help(why: ErrorKind) -> &'static str {
+    match why {
+        ErrorKind::AddrInUse => {
+            "another process listens there: stop it, or choose another address with `--listen` or `address` in `[listen]`"
+        }
+        ErrorKind::PermissionDenied => {
+            "this user may not listen there: choose a port from 1024 on with `--listen` or `address` in `[listen]`"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: choose one that it has with `--listen` or `address` in `[listen]`"
+        }
+        _ => "choose another address with `--listen` or `address` in `[listen]`",
+    }
+}
+
+/// Why a path cannot be used, with the line that names it and the directory that it is relative to.
+fn named(
+    error: impl std::error::Error + Send + Sync + 'static,
+    what: &str,
+    place: Option<&str>,
+    path: &Path,
+) -> anyhow::Error {
+    let Some(place) = place else { return error.into() };
+    let from = match std::env::current_dir() {
+        Ok(from) if path.is_relative() => format!(", relative to `{}`", from.display()),
+        _ => String::new(),
+    };
+    anyhow::Error::new(error).context(format!("`{what}` at {place}{from}"))
 }
 
 fn cores() -> usize {

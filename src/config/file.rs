@@ -23,6 +23,24 @@ const TRUSTED_PROXIES_MAX: usize = 4096;
 /// Hosts in `push-hosts`: a platform's.
 const PUSH_HOSTS_MAX: usize = 64;
 
+/// Tables of policies: what people write here instead.
+const OF_POLICIES: [&str; 14] = [
+    "tier",
+    "account",
+    "key",
+    "quota",
+    "distinct",
+    "rate",
+    "concurrency",
+    "blocklist",
+    "allowlist",
+    "target",
+    "sessions",
+    "networks",
+    "shedding",
+    "viewbot",
+];
+
 /// What the file says; `None` where it says nothing, or something wrong, which has been told then.
 #[derive(Debug, Default)]
 pub(super) struct RawSettings {
@@ -95,8 +113,10 @@ impl KindWord {
 /// Reads the whole file.
 pub(super) fn read(top: &mut Table<'_>) -> RawSettings {
     let mut raw = RawSettings::default();
+    top.elsewhere(&OF_POLICIES, "in a file of the policy directory");
     section(top, "listen", |table| {
-        raw.listen_address = table.optional("address", |value| value.parsed(address));
+        raw.listen_address =
+            table.optional("address", |value| value.parsed_such_as("127.0.0.1:8080", address));
         raw.client_address = table.optional("client-address", |value| {
             value.word("source of client addresses", &ClientAddress::WORDS)
         });
@@ -106,7 +126,8 @@ pub(super) fn read(top: &mut Table<'_>) -> RawSettings {
         raw.health_path = table.optional("health-path", |value| value.parsed(health_path));
     });
     section(top, "admin", |table| {
-        raw.admin_address = table.optional("address", |value| value.parsed(address));
+        raw.admin_address =
+            table.optional("address", |value| value.parsed_such_as("127.0.0.1:8080", address));
         raw.admin_socket = table.optional("socket", path);
         table.many("token", |table| raw.tokens.extend(token(table)));
     });
@@ -119,9 +140,9 @@ pub(super) fn read(top: &mut Table<'_>) -> RawSettings {
         raw.record_to = table.optional("path", record_to);
         // A file that is set aside for every few lines helps nobody; more than 4 GiB is hard to open.
         raw.rotate_bytes = table.optional("rotate-bytes", |value| value.whole(1 << 16..=u32::MAX));
-        raw.keep = table.optional("keep", |value| value.parsed(length));
+        raw.keep = table.optional("keep", |value| value.parsed_such_as("6h", length));
         raw.cut_addresses_after =
-            table.optional("cut-addresses-after", |value| value.parsed(an_hour_or_longer));
+            table.optional("cut-addresses-after", |value| value.parsed_such_as("24h", an_hour_or_longer));
         raw.allowed_share = table.optional("allowed-share", Value::share);
     });
     section(top, "judge", |table| raw.judge = judge(table));
@@ -134,8 +155,9 @@ pub(super) fn read(top: &mut Table<'_>) -> RawSettings {
 
 /// Reads `[name]`, if it is there.
 fn section<'r>(top: &mut Table<'r>, name: &'static str, read: impl FnOnce(&mut Table<'r>)) {
+    let what = top.inner(name);
     top.optional(name, |value| {
-        value.table(format!("`[{name}]`"), |table| {
+        value.table(what, |table| {
             read(table);
             Some(())
         })
@@ -178,7 +200,7 @@ fn generator(table: &mut Table<'_>) -> RawGenerator {
         has_url: table.has("url"),
         url: table.optional("url", |value| {
             // Not quoted: people put keys into URLs.
-            check_url(value.text()?).map_or_else(|why| value.refuse_unquoted(|| Diagnostic::error(why)), Some)
+            check_url(value.text()?).map_or_else(|why| value.refuse_unquoted(|| why.diagnostic()), Some)
         }),
         key_file: table.optional("key-file", path),
         in_flight_max: table.optional("in-flight-max", |value| value.whole(1..=u32::from(u16::MAX))),
@@ -217,7 +239,7 @@ fn token(table: &mut Table<'_>) -> Option<At<Token>> {
     Some(At { value: Token { name, hash, role, expires: expires.map(|at| at.value) }, spot })
 }
 
-fn address(text: &str) -> Result<SocketAddr, Diagnostic> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, Diagnostic> {
     text.parse().map_err(|_| {
         let wrong = Diagnostic::error(format!("{} is no address to listen on", quoted(text)))
             .label("expected an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`");
@@ -305,19 +327,74 @@ fn name(text: &str) -> Result<String, Diagnostic> {
         .label("expected 1 to 64 letters, digits, `-`, `_`, `.`, `@`"))
 }
 
-/// A URL of a generator: its text is in no message, for people put keys into URLs.
-pub(super) fn check_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|why| format!("this is no URL: {why}"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("the URL of a generator begins with `http://` or `https://`".into());
+/// Why a text is no URL of a generator. Its text is in no message, for people put keys into URLs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BadUrl {
+    /// What is wrong.
+    pub(super) message: String,
+    /// What to write.
+    pub(super) help: Option<String>,
+}
+
+impl BadUrl {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None }
     }
+
+    pub(super) fn diagnostic(self) -> Diagnostic {
+        Diagnostic { help: self.help, ..Diagnostic::error(self.message) }
+    }
+}
+
+/// In one line.
+impl std::fmt::Display for BadUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        self.help.as_ref().map_or(Ok(()), |help| write!(f, "; {help}"))
+    }
+}
+
+/// A URL of a generator.
+pub(super) fn check_url(text: &str) -> Result<Url, BadUrl> {
+    let url = match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => url,
+        parsed => {
+            let message = match parsed {
+                Err(why) if text.contains("://") => format!("this is no URL: {why}"),
+                _ => "the URL of a generator begins with `http://` or `https://`".into(),
+            };
+            // A host and a port, as somebody wrote it who left the beginning out, and no more of it than these.
+            let help = match without_scheme(text) {
+                Some(authority) => format!("write `http://{authority}`"),
+                None => "write `http://` or `https://` before the host".into(),
+            };
+            return Err(BadUrl { message, help: Some(help).filter(|_| !text.contains("://")) });
+        }
+    };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            "the URL of a generator holds no user name and no password; its key goes into `key-file`".into(),
-        );
+        return Err(BadUrl::new(
+            "the URL of a generator holds no user name and no password; its key goes into `key-file`",
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("the URL of a generator ends with its path; its key goes into `key-file`".into());
+        return Err(BadUrl::new("the URL of a generator ends with its path; its key goes into `key-file`"));
     }
     Ok(url)
+}
+
+/// The host and the port of a URL whose `http://` was left out: an address, this machine, or what has a port. What else
+/// stands there alone may be a key.
+pub(super) fn without_scheme(text: &str) -> Option<String> {
+    if text.contains("://") || text.contains('@') {
+        return None;
+    }
+    let url = Url::parse(&format!("http://{text}")).ok()?;
+    let host = url.host_str().filter(|host| !host.is_empty())?;
+    match (url.host()?, url.port()) {
+        (_, Some(port)) => Some(format!("{host}:{port}")),
+        (url::Host::Domain("localhost") | url::Host::Ipv4(_) | url::Host::Ipv6(_), None) => {
+            Some(host.to_owned())
+        }
+        (url::Host::Domain(_), None) => None,
+    }
 }

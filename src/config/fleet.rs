@@ -75,7 +75,7 @@ impl Default for Asking {
 pub(super) fn asking(table: &mut Table<'_>) -> Asking {
     let mut asking = Asking::default();
     let whole = |range| move |value: Value<'_>| value.whole(range);
-    let time = |value: Value<'_>| value.parsed(length);
+    let time = |value: Value<'_>| value.parsed_such_as("2s", length);
     set(&mut asking.queue_length, table.optional("queue-length", whole(1..=65_536)));
     set(&mut asking.queue_time, table.optional("queue-time", time));
     set(&mut asking.account_share, table.optional("account-share", Value::share));
@@ -84,7 +84,8 @@ pub(super) fn asking(table: &mut Table<'_>) -> Asking {
     set(&mut asking.ejected_share_max, table.optional("ejected-share-max", Value::share));
     set(&mut asking.eject_for, table.optional("eject-for", time));
     let first = asking.eject_for;
-    let longest = table.optional("eject-for-max", |value| value.parsed(|text| not_below(text, first)));
+    let longest =
+        table.optional("eject-for-max", |value| value.parsed_such_as("60s", |text| not_below(text, first)));
     set(&mut asking.eject_for_max, longest);
     asking.eject_for_max = asking.eject_for_max.max(first);
     set(&mut asking.slow_start, table.optional("slow-start", time));

@@ -6,7 +6,7 @@
 //! [`Settings`] first: what everything here is for; then [`load`].
 
 mod file;
-mod flags;
+pub mod flags;
 mod fleet;
 mod settings;
 mod settle;
@@ -17,7 +17,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::policy::diagnostic::{Diagnostic, SourceText};
+use crate::policy::diagnostic::{Diagnostic, SourceText, not_utf8};
 use crate::policy::reader::Report;
 
 pub use flags::{Flags, GeneratorFlag};
@@ -42,6 +42,17 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// The file that was read, if one was.
     pub file: Option<PathBuf>,
+    /// Where it names what can only be found missing later.
+    pub places: Places,
+}
+
+/// Where the file names a path that is in force, as `signgate.toml:12`; `None` where it does not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Places {
+    /// `[policies] directory`.
+    pub policies: Option<String>,
+    /// `[record] path`.
+    pub record: Option<String>,
 }
 
 /// Why there are no settings.
@@ -81,7 +92,9 @@ pub fn load(path: Option<&Path>, flags: &Flags) -> Result<Loaded, ConfigError> {
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(wrong("the file is longer than 1 MiB"));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| wrong("the file is not UTF-8"))?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        ConfigError::Wrong(vec![not_utf8(&bytes, error).in_file(&Arc::from(name.as_str()))])
+    })?;
     let loaded = parse(&name, text, flags)?;
     Ok(Loaded { file: Some(path.to_owned()), ..loaded })
 }
@@ -90,11 +103,17 @@ pub fn load(path: Option<&Path>, flags: &Flags) -> Result<Loaded, ConfigError> {
 pub fn parse(name: &str, text: &str, flags: &Flags) -> Result<Loaded, ConfigError> {
     let report = Report::new(vec![SourceText::new(name.into(), text)]);
     let raw = report.read(0, "the deployment file", file::read);
+    let places = raw.as_ref().map(|raw| Places {
+        policies: raw.policies.as_ref().filter(|_| flags.policies.is_none()).map(|at| report.place(at.spot)),
+        record: raw.record_to.as_ref().map(|at| report.place(at.spot)),
+    });
     let settings = raw.map(|raw| settle::settle(raw, flags, &report));
     let failed = report.has_errors();
     let found = report.into_sorted();
     match settings {
-        Some(settings) if !failed => Ok(Loaded { settings, warnings: found, file: None }),
+        Some(settings) if !failed => {
+            Ok(Loaded { settings, warnings: found, file: None, places: places.unwrap_or_default() })
+        }
         _ => Err(ConfigError::Wrong(found)),
     }
 }

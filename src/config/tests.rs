@@ -116,6 +116,18 @@ const BROKEN: &[(&str, &str)] = &[
          canary-of = \"c\"\n[[generator]]\nname = \"d\"\nkind = \"stand-in\"\ncanary-share = 0.6\n\
          [[generator]]\nname = \"e\"\nkind = \"stand-in\"\ncanary-share = 0.1",
     ),
+    (
+        "URLs without their beginning",
+        "[[generator]]\nname = \"a\"\nkind = \"euler\"\nurl = \"127.0.0.1:18100\"\n[[generator]]\nname = \"b\"\nkind = \"euler\"\n\
+         url = \"sign.example/hunter2\"\n[[generator]]\nname = \"c\"\nkind = \"euler\"\nurl = \"localhost:18100\"",
+    ),
+    ("a token without its hash", "[[admin.token]]\nname = \"ops\"\nrole = \"operator\""),
+    (
+        "a judge of a generator",
+        "[[generator]]\nname = \"a\"\nkind = \"stand-in\"\n[generator.judge]\ncookies = true",
+    ),
+    ("tables of policies", "[[quota]]\nname = \"q\"\n[viewbot]\nmode = \"off\""),
+    ("lengths without a unit", "[record]\nkeep = 7\n[generators]\nqueue-time = 2"),
     ("shared quotas", "[shared]\nurl = \"redis://127.0.0.1\""),
 ];
 
@@ -255,6 +267,50 @@ fn flags_win_over_the_file() {
     {
         assert!(bad.parse::<GeneratorFlag>().is_err(), "{bad}");
     }
+}
+
+#[test]
+fn flags_are_refused_in_the_words_of_the_file() {
+    let said = |flag: &str| flag.parse::<GeneratorFlag>().unwrap_err();
+    assert_eq!(
+        said("foo=http://127.0.0.1"),
+        "there is no kind of generator `foo`: expected `euler`, `carcabot`, `stand-in`"
+    );
+    assert!(said("euler=127.0.0.1:18100").ends_with("`https://`; write `http://127.0.0.1:18100`"));
+    for secret in
+        ["euler=hunter2", "euler=hunter2@127.0.0.1:1", "euler=127.0.0.1:1/hunter2", "euler=a.hunter2.b"]
+    {
+        assert!(!said(secret).contains("hunter2"), "{secret}");
+    }
+    assert_eq!(
+        flags::address("8080").unwrap_err(),
+        "expected an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`; `127.0.0.1:8080` is for this machine \
+         alone, `0.0.0.0:8080` for everybody"
+    );
+    for wrong in ["0", "x", "70000"] {
+        assert_eq!(flags::workers(wrong).unwrap_err(), "expected a whole number from 1 to 65535");
+    }
+    assert!(flags::client("203.0.113").unwrap_err().contains("`203.0.113.7`"));
+    assert!(flags::admin_url("127.0.0.1:19091").unwrap_err().ends_with("write `http://127.0.0.1:19091`"));
+    assert!(flags::admin_url("http://127.0.0.1:19091").is_ok());
+}
+
+#[test]
+fn a_file_that_is_no_text_is_told_by_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("signgate.toml");
+    std::fs::write(&path, b"# fine\n# caf\xe9\n").unwrap();
+    let Err(ConfigError::Wrong(found)) = load(Some(&path), &Flags::default()) else { panic!("it is taken") };
+    assert!(render(&found).contains("signgate.toml:2:6"), "{}", render(&found));
+}
+
+#[test]
+fn where_a_path_is_named_is_known() {
+    let places = parse_plain("\n[policies]\ndirectory = \"p\"\n[record]\npath = \"r\"\n").unwrap().places;
+    assert_eq!(places.policies, Some(format!("{NAME}:3")));
+    assert_eq!(places.record, Some(format!("{NAME}:5")));
+    let flags = Flags { policies: Some("here".into()), ..Flags::default() };
+    assert_eq!(parse(NAME, "[policies]\ndirectory = \"p\"", &flags).unwrap().places, Places::default());
 }
 
 #[test]

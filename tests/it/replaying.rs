@@ -314,6 +314,23 @@ fn signgate(directory: &std::path::Path, arguments: &[&str]) -> (i32, String, St
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
 
+#[test]
+fn a_file_without_a_record_is_no_traffic() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("policies")).unwrap();
+    std::fs::write(directory.path().join("policies/10.toml"), FEW).unwrap();
+    let replay = |text: &str| {
+        std::fs::write(directory.path().join("in.txt"), text).unwrap();
+        signgate(directory.path(), &["replay", "--input", "in.txt"])
+    };
+    let (code, out, said) = replay("one\ntwo\n");
+    assert_eq!((code, out.as_str()), (2, ""), "{said}");
+    assert!(said.contains("error: not one line of the input is a record"), "{said}");
+    assert_eq!(replay("").0, 0, "a record that was just set aside is empty");
+    let line = r#"{"time":1800000000000,"client":"203.0.113.7","key":null,"method":"GET","target":"/webcast/fetch?room_id=7","user_agent":"x"}"#;
+    assert_eq!(replay(&format!("one\n{line}\n")).0, 0, "what is one is decided");
+}
+
 /// Orders are followed, a reload is told: a record of a gateway whose operator was busy.
 #[test]
 fn a_record_with_a_ban_a_pardon_and_a_reload_replays_to_the_same_verdicts() {

@@ -122,6 +122,80 @@ fn a_deployment_file_that_is_wrong_is_explained() {
     let (code, said) = serve(&[GOOD], &["--config", "nowhere.toml"]);
     assert_eq!(code, 2, "{said}");
     says(&said, &["cannot read `nowhere.toml`"]);
+    // What the file names is found missing later, and by its line all the same.
+    for (text, parts) in [
+        (
+            "[policies]\ndirectory = \"./gone\"\n",
+            ["signgate.toml:2", "`[policies] directory`", "cannot read `./gone`"],
+        ),
+        ("[record]\npath = \"taken/x.jsonl\"\n", ["signgate.toml:2", "`[record] path`", "taken"]),
+    ] {
+        let (code, said) = serve(&[GOOD, ("signgate.toml", text), ("taken", "a file")], &[]);
+        assert_eq!(code, 2, "{said}");
+        says(&said, &parts);
+        says(&said, &[", relative to `/"]);
+    }
+}
+
+#[test]
+fn a_deployment_file_is_checked_with_the_policies_that_it_names() {
+    let good = ("signgate.toml", "[policies]\ndirectory = \"policies\"\n");
+    let check = |files: &[(&str, &str)], more: &[&str]| {
+        run(files, &[&["check", "--config", "signgate.toml"], more].concat())
+    };
+    let (code, _, said) = check(&[GOOD, good], &[]);
+    assert_eq!(code, 0, "{said}");
+    says(&said, &["policies: 0 rules"]);
+    let (code, _, said) = check(&[good], &[]);
+    assert_eq!(code, 2, "the policies are not there: {said}");
+    let (code, _, said) = check(&[GOOD], &[]);
+    assert_eq!(code, 2, "the file is not there: {said}");
+    for wrong in ["[listen]\nadress = \"127.0.0.1:1\"\n", "[admin]\naddress = \"203.0.113.7:9091\"\n"] {
+        let (code, _, said) = check(&[GOOD, ("signgate.toml", wrong)], &[]);
+        assert_eq!(code, 1, "an error, and a warning alone: {said}");
+        says(&said, &["signgate.toml:2:"]);
+    }
+    // A certificate that is none is a start's to find, and found here.
+    let ca =
+        "[[generator]]\nname = \"main\"\nkind = \"euler\"\nurl = \"https://s.example\"\nca = \"no.pem\"\n";
+    let (code, _, said) = check(&[GOOD, ("signgate.toml", ca), ("no.pem", "nothing")], &[]);
+    assert_eq!(code, 1, "{said}");
+    says(&said, &["generator `main`"]);
+    // Both files' faults at once, as JSON too.
+    let wrong = format!("{OPEN}[[quota]]\nname = \"q\"\n");
+    let both =
+        [("policies/a.toml", wrong.as_str()), ("signgate.toml", "[admin]\naddress = \"203.0.113.7:9091\"\n")];
+    let (code, out, _) = check(&both, &["--format", "json"]);
+    assert_eq!(code, 1);
+    says(&out, &["\"file\":\"signgate.toml\"", "policies/a.toml\"", "\"warnings\":1"]);
+}
+
+#[test]
+fn flags_that_are_wrong_are_told_what_would_do() {
+    for (args, part) in [
+        (&["serve", "--listen", "8080"][..], "`127.0.0.1:8080` is for this machine alone"),
+        (&["serve", "--workers", "0"], "expected a whole number from 1"),
+        (&["serve", "--generator", "euler=127.0.0.1:18100"], "write `http://127.0.0.1:18100`"),
+        (&["serve", "--generator", "foo=http://127.0.0.1"], "there is no kind of generator `foo`"),
+        (&["reload", "--admin-url", "127.0.0.1:19091"], "write `http://127.0.0.1:19091`"),
+        (&["explain", "GET /x", "--client", "203.0.113"], "such as `203.0.113.7`"),
+        (&["check", "--explain", "GET /x", "--client", "203.0.113"], "such as `203.0.113.7`"),
+    ] {
+        let (code, _, said) = run(&[GOOD], args);
+        assert_eq!(code, 2, "{args:?}: {said}");
+        says(&said, &[part]);
+    }
+    // Whoever needs the deployment file for a socket is told what is wrong with it, and where.
+    for args in [
+        &["reload"][..],
+        &["bans", "list"],
+        &["explain", "--request-id", "x"],
+        &["record", "purge", "--room", "7"],
+    ] {
+        let (code, _, said) = run(&[GOOD, ("signgate.toml", "[listen]\nadress = \"x\"\n")], args);
+        assert_eq!(code, 2, "{args:?}: {said}");
+        says(&said, &["signgate.toml:2:1", "`adress`", "the deployment file"]);
+    }
 }
 
 #[test]
@@ -178,7 +252,8 @@ fn a_port_that_is_taken_is_named() {
     says(&said, &["error: ", &address, "--admin"]);
     let (code, said) = serve(&[GOOD], &["--listen", "192.0.2.1:80"]);
     assert_eq!(code, 2, "an address of somebody else: {said}");
-    says(&said, &["192.0.2.1:80", "--listen"]);
+    says(&said, &["192.0.2.1:80", "this machine has no such address", "--listen", "`address` in `[listen]`"]);
+    assert!(!said.contains("listens there"), "{said}");
 }
 
 /// Two gateways that share a port would share its clients, each with half of the counts.
@@ -240,7 +315,10 @@ fn check_says_yes_no_and_could_not() {
         OPEN.replace("[[target]]\nhosts = [\"webcast.tiktok.com\"]\npaths = [\"/webcast/*\"]\n", "");
     let (code, _, said) = run(&[("policies/a.toml", &doubtful)], &["check"]);
     assert_eq!(code, 1, "{said}");
-    says(&said, &["warning: "]);
+    says(&said, &["warning: ", "1 warning, with which a gateway would start"]);
+    let (code, _, said) = run(&[("policies/a.toml", &doubtful)], &["check", "--deny-warnings"]);
+    assert_eq!(code, 1, "the same code, and an error: {said}");
+    says(&said, &["error: "]);
 
     for args in [&["check", "nowhere"][..], &["check"]] {
         let (code, _, said) = run(&[], args);

@@ -324,7 +324,9 @@ fn counters_go_on_and_a_limit_that_was_lowered_below_them_leaves_nothing_and_no_
     };
     let body = swap(12);
     gateway.wait_until("the change in the log", |gateway| {
-        gateway.said().contains("new policies are in force: quota `q`: hour: raised from 10 to 12")
+        gateway.said().contains(
+            "new policies are in force: quota `q`: day: raised from 1000010 to 1000012; quota `q`: hour: ",
+        )
     });
     assert!(
         body["changes"].as_array().unwrap().contains(&"quota `q`: hour: raised from 10 to 12".into()),

@@ -25,7 +25,7 @@ const CLIENT_DEFAULT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 #[derive(Debug, clap::Args)]
 pub struct RequestArgs {
     /// The client's address, as its one configured source would tell it (192.0.2.1 where left out)
-    #[arg(long, value_name = "ADDR", requires = "explain")]
+    #[arg(long, value_name = "ADDR", requires = "explain", value_parser = crate::config::flags::client)]
     client: Option<IpAddr>,
     /// Ask with the key of this public id: its text is not needed
     #[arg(long, value_name = "ID", requires = "explain", conflicts_with = "key_text")]

@@ -96,7 +96,7 @@ impl Output {
     }
 
     /// The last word: how large the set is, and whether a gateway would take it.
-    pub(super) fn summary(&self, directory: &Path, set: Option<&PolicySet>, diagnostics: &[Diagnostic]) {
+    pub(super) fn summary(&self, name: &str, set: Option<&PolicySet>, diagnostics: &[Diagnostic]) {
         let errors = diagnostics.iter().filter(|one| one.is_error()).count();
         let warnings = diagnostics.len() - errors;
         if self.format == Format::Json {
@@ -122,9 +122,14 @@ impl Output {
             return;
         }
         if let Some(set) = set {
+            // A gateway takes warnings, and a check does not pass them: both are said.
+            let warned = match warnings {
+                0 => String::new(),
+                1 => "; 1 warning, with which a gateway would start".into(),
+                more => format!("; {more} warnings, with which a gateway would start"),
+            };
             eprintln!(
-                "{}: {} rules, {} tiers, {} accounts, {} keys, {} targets; policy {}",
-                directory.display(),
+                "{name}: {} rules, {} tiers, {} accounts, {} keys, {} targets; policy {}{warned}",
                 set.rules().len(),
                 set.tiers().len(),
                 set.accounts().len(),

@@ -122,7 +122,7 @@ pub(super) fn asking(said: &config::Asking) -> asking::Settings {
     }
 }
 
-pub(super) fn wanted_generators(settings: &Settings) -> anyhow::Result<Vec<Wanted>> {
+pub(in crate::cli) fn wanted_generators(settings: &Settings) -> anyhow::Result<Vec<Wanted>> {
     settings.generators.iter().map(wanted_generator).collect()
 }
 

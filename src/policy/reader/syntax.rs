@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-/// The bracket of the array that the text before `at` leaves open, where `at` stands in a later line that begins a field or
-/// a table: then the bracket is what is wrong, and not the line.
+/// The bracket of the array that the text before `at` leaves open, where `at` is the end of the text or stands in a later
+/// line that begins a field or a table: then the bracket is what is wrong, and not the line.
 pub(super) fn unclosed(text: &str, at: usize) -> Option<usize> {
+    // A parser's place may lie amid a character.
+    let at = text.floor_char_boundary(at);
     let bracket = open_bracket(text, at)?;
     let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[line_start..].lines().next().unwrap_or_default().trim_start();
@@ -16,7 +18,8 @@ pub(super) fn unclosed(text: &str, at: usize) -> Option<usize> {
     let begins_table = line.starts_with('[')
         && header.starts_with(|first: char| first.is_ascii_lowercase())
         && is_name(header);
-    (bracket < line_start && (begins_field || begins_table)).then_some(bracket)
+    let at_end = text[at..].trim().is_empty();
+    (at_end || bracket < line_start && (begins_field || begins_table)).then_some(bracket)
 }
 
 /// The innermost `[` that is open at a byte; what stands in texts and comments is none.
@@ -67,6 +70,7 @@ fn end_of_text(bytes: &[u8], start: usize, quote: u8) -> usize {
 /// Where a header in single brackets has a name that stands in double brackets too, one of both being at a byte: its place,
 /// and the name.
 pub(super) fn single_of_many(text: &str, at: usize) -> Option<(Range<usize>, &str)> {
+    let at = text.floor_char_boundary(at);
     let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let (name, _) = header(text[line_start..].lines().next()?)?;
     let mut start = 0;
@@ -108,6 +112,12 @@ mod tests {
         assert_eq!(unclosed(text, text.find("\"z\"").unwrap()), None, "in its own line");
         let items = "a = [\n  \"x\"\n  \"y\"\n]\n";
         assert_eq!(unclosed(items, items.find("\"y\"").unwrap()), None, "a comma is what is missing");
+        let end = "a = [\n  \"x\",\n";
+        assert_eq!(unclosed(end, end.len()), end.find('['));
+        let umlauts = "a = [\n  \"ü\n";
+        for at in 0..=umlauts.len() + 1 {
+            let _ = (unclosed(umlauts, at), single_of_many(umlauts, at));
+        }
         let long = "a = \"\"\"\n[ \\\"\"\" [\n\"\"\"\nb = 1\n";
         assert_eq!(unclosed(long, long.find("b =").unwrap()), None);
     }

@@ -6,14 +6,13 @@
 //! policy in force as it is, and no feed may list everybody.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::diagnostic::{Diagnostic, line_span, quoted};
+use super::diagnostic::{Diagnostic, Span, line_span, quoted};
 use super::file::prefix;
 use super::reader::Report;
 use super::sources::FEED_BYTES_MAX;
@@ -48,25 +47,18 @@ pub fn unpacked<'b>(name: &str, bytes: &'b [u8]) -> Result<Cow<'b, [u8]>, Diagno
     }
 }
 
-/// So many bad lines of one feed are told, and the others counted: most have one cause.
-const COMPLAINTS_MAX: u32 = 5;
-
 /// Reads all prefixes of a feed; bad lines are in the report then.
 pub fn read(file: &Arc<str>, bytes: &[u8], report: &Report<'_>) -> Vec<IpNet> {
     let mut prefixes = Vec::new();
-    let complaints = Cell::new(0);
+    let mut bad = BadLines::new(report, file);
     for (number, line) in (1u32..).zip(bytes.split(|byte| *byte == b'\n')) {
         let entry = line.split(|byte| matches!(byte, b'#' | b';')).next().unwrap_or_default().trim_ascii();
         if entry.is_empty() {
             continue;
         }
-        let wrong = |make: &dyn Fn() -> Diagnostic| {
-            complaints.set(complaints.get() + 1);
-            if complaints.get() > COMPLAINTS_MAX {
-                return;
-            }
+        let mut wrong = |make: &dyn Fn() -> Diagnostic| {
             let start = line.len() - line.trim_ascii_start().len();
-            wrong_in_line(report, file, number, line, start..start + entry.len(), make);
+            bad.add(number, line, start..start + entry.len(), make);
         };
         let Ok(text) = std::str::from_utf8(entry) else {
             wrong(&|| Diagnostic::error("the line is not text").label("expected an address or a prefix"));
@@ -88,29 +80,55 @@ pub fn read(file: &Arc<str>, bytes: &[u8], report: &Report<'_>) -> Vec<IpNet> {
             break;
         }
     }
-    if let Some(more) = complaints.get().checked_sub(COMPLAINTS_MAX).filter(|more| *more > 0) {
-        let lines = if more == 1 { "line is" } else { "lines are" };
-        report.push(
-            Diagnostic::error(format!("{more} more {lines} neither an address nor a prefix")).in_file(file),
-        );
-    }
+    bad.done();
     prefixes
 }
 
-/// Complains of some bytes of a line, which is given without its newline.
-pub(super) fn wrong_in_line(
-    report: &Report<'_>,
-    file: &Arc<str>,
-    number: u32,
-    line: &[u8],
-    bytes: Range<usize>,
-    make: impl FnOnce() -> Diagnostic,
-) {
-    report.error_placed(|| {
-        let line = String::from_utf8_lossy(line);
-        let span = line_span(number, line.trim_end_matches('\r'), bytes);
-        Diagnostic { span: Some(Box::new(span)), ..make().in_file(file) }
-    });
+/// Bad lines of one file: a handful is told, and the others are counted, for most have one cause.
+pub(super) struct BadLines<'r, 's> {
+    report: &'r Report<'s>,
+    file: &'r Arc<str>,
+    count: u32,
+    first_untold: Option<Box<Span>>,
+}
+
+impl<'r, 's> BadLines<'r, 's> {
+    const TOLD_MAX: u32 = 8;
+
+    pub(super) fn new(report: &'r Report<'s>, file: &'r Arc<str>) -> Self {
+        Self { report, file, count: 0, first_untold: None }
+    }
+
+    /// Complains of some bytes of a line, which is given without its newline.
+    pub(super) fn add(
+        &mut self,
+        number: u32,
+        line: &[u8],
+        bytes: Range<usize>,
+        make: impl FnOnce() -> Diagnostic,
+    ) {
+        self.count += 1;
+        let span = || {
+            let line = String::from_utf8_lossy(line);
+            Some(Box::new(line_span(number, line.trim_end_matches('\r'), bytes)))
+        };
+        if self.count <= Self::TOLD_MAX {
+            self.report.error_placed(|| Diagnostic { span: span(), ..make().in_file(self.file) });
+        } else if self.first_untold.is_none() {
+            self.first_untold = span();
+        }
+    }
+
+    /// Says how many more there are, where the first of them stands.
+    pub(super) fn done(self) {
+        let Some(span) = self.first_untold else { return };
+        let more = self.count - Self::TOLD_MAX;
+        let message = match more {
+            1 => "1 more line is wrong".to_owned(),
+            more => format!("{more} more lines are wrong, from this one on"),
+        };
+        self.report.push(Diagnostic { span: Some(span), ..Diagnostic::error(message).in_file(self.file) });
+    }
 }
 
 #[cfg(test)]

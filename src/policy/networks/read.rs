@@ -9,7 +9,7 @@ use maxminddb::{MaxMindDbError, PathElement, Reader, WithinOptions};
 
 use super::{Network, NetworkKind, Networks, PREFIXES_MAX};
 use crate::policy::diagnostic::{Diagnostic, escaped, quoted, quoted_list};
-use crate::policy::feed::wrong_in_line;
+use crate::policy::feed::BadLines;
 use crate::policy::file::prefix;
 use crate::policy::reader::{Report, unknown_word};
 
@@ -127,6 +127,7 @@ fn asn(text: &str) -> Option<u32> {
 /// Lines `prefix,asn,kind`, the kind left out where it is not known; comments after `#`. A first line of words is a header.
 fn csv(file: &Arc<str>, bytes: &[u8], report: &Report<'_>) -> Vec<(IpNet, Network)> {
     let mut prefixes = Vec::new();
+    let mut bad = BadLines::new(report, file);
     for (number, line) in (1u32..).zip(bytes.split(|byte| *byte == b'\n')) {
         let entry = line.split(|byte| *byte == b'#').next().unwrap_or_default();
         if entry.trim_ascii().is_empty() || number == 1 && entry.starts_with(b"prefix,") {
@@ -134,13 +135,14 @@ fn csv(file: &Arc<str>, bytes: &[u8], report: &Report<'_>) -> Vec<(IpNet, Networ
         }
         match row(entry) {
             Ok(row) => prefixes.push(row),
-            Err((bytes, wrong)) => wrong_in_line(report, file, number, line, bytes, || wrong),
+            Err((bytes, wrong)) => bad.add(number, line, bytes, || wrong),
         }
         if prefixes.len() > PREFIXES_MAX {
             report.push(too_many().in_file(file));
             break;
         }
     }
+    bad.done();
     prefixes
 }
 

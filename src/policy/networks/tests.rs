@@ -51,6 +51,13 @@ fn what_is_wrong_with_csv_is_said_line_by_line() {
 }
 
 #[test]
+fn of_many_bad_lines_a_handful_is_told() {
+    let (_, wrong) = csv(&"nonsense,1,isp\n".repeat(50));
+    assert_eq!(wrong.matches("error: ").count(), 9, "{wrong}");
+    assert!(wrong.contains("error: 42 more lines are wrong, from this one on"), "{wrong}");
+}
+
+#[test]
 fn the_order_of_lines_does_not_show() {
     let (one, _) = csv("203.0.113.0/24,64496\n203.0.113.0/24,64497\n");
     let (other, _) = csv("203.0.113.0/24,64497\n203.0.113.0/24,64496\n");

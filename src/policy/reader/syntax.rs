@@ -8,6 +8,11 @@ pub(super) fn unclosed(text: &str, at: usize) -> Option<usize> {
     // A parser's place may lie amid a character.
     let at = text.floor_char_boundary(at);
     let bracket = open_bracket(text, at)?;
+    // One that begins a line is a header's, and told as such.
+    let before = text[..bracket].rfind('\n').map_or(0, |newline| newline + 1);
+    if text[before..bracket].trim_matches(['[', ' ', '\t']).is_empty() {
+        return None;
+    }
     let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[line_start..].lines().next().unwrap_or_default().trim_start();
     let is_name = |name: &str| {
@@ -114,6 +119,7 @@ mod tests {
         assert_eq!(unclosed(items, items.find("\"y\"").unwrap()), None, "a comma is what is missing");
         let end = "a = [\n  \"x\",\n";
         assert_eq!(unclosed(end, end.len()), end.find('['));
+        assert_eq!(unclosed("[[quota\n", 8), None, "a header");
         let umlauts = "a = [\n  \"ü\n";
         for at in 0..=umlauts.len() + 1 {
             let _ = (unclosed(umlauts, at), single_of_many(umlauts, at));

@@ -201,6 +201,7 @@ fn keys(changes: &mut Changes, before: &PolicySet, after: &PolicySet, old: &Cont
         set.keys().map(|key| (key.id.to_string(), key.clone())).collect()
     };
     let (were, are) = (by_id(before), by_id(after));
+    let unbound = KeyBounds::default();
     for (id, key) in &were {
         let Some(now) = are.get(id) else {
             if !key.disabled {
@@ -225,9 +226,8 @@ fn keys(changes: &mut Changes, before: &PolicySet, after: &PolicySet, old: &Cont
             }
             continue;
         }
-        // Each of them is compared below.
-        if let Some(KeyBounds { expires: _, proxies: _, rooms: _ }) = bounds.as_deref() {}
-        match (key.expires(), now.expires()) {
+        let KeyBounds { expires, proxies, rooms } = bounds.as_deref().unwrap_or(&unbound);
+        match (key.expires(), *expires) {
             (was, is) if was == is => {}
             (was, Some(is)) if was.is_none_or(|was| is < was) => {
                 add(Weight::LosesAccess, format!("ends at {is}{}", before_that(was)));
@@ -242,13 +242,13 @@ fn keys(changes: &mut Changes, before: &PolicySet, after: &PolicySet, old: &Cont
             &mut add,
             "proxies",
             &texts(&mut key.proxies().iter().map(ToString::to_string)),
-            &texts(&mut now.proxies().iter().map(ToString::to_string)),
+            &texts(&mut proxies.iter().map(ToString::to_string)),
         );
         restricted(
             &mut add,
             "rooms",
             &texts(&mut key.rooms().iter().map(ToString::to_string)),
-            &texts(&mut now.rooms().iter().map(ToString::to_string)),
+            &texts(&mut rooms.iter().map(ToString::to_string)),
         );
         let (was, is) = (owner(before, key), owner(after, now));
         if was != is {

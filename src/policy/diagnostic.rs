@@ -257,7 +257,7 @@ pub fn not_utf8(bytes: &[u8], error: std::str::Utf8Error) -> Diagnostic {
 }
 
 /// The last character boundary that is not behind the byte.
-fn boundary(text: &str, byte: usize) -> usize {
+pub(super) fn boundary(text: &str, byte: usize) -> usize {
     (0..=byte.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
 }
 

@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
+use crate::policy::diagnostic::boundary;
+
 /// The bracket of the array that the text before `at` leaves open, where `at` is the end of the text or stands in a later
 /// line that begins a field or a table: then the bracket is what is wrong, and not the line.
 pub(super) fn unclosed(text: &str, at: usize) -> Option<usize> {
     // A parser's place may lie amid a character.
-    let at = text.floor_char_boundary(at);
+    let at = boundary(text, at);
     let bracket = open_bracket(text, at)?;
     // One that begins a line is a header's, and told as such.
     let before = text[..bracket].rfind('\n').map_or(0, |newline| newline + 1);
@@ -75,7 +77,7 @@ fn end_of_text(bytes: &[u8], start: usize, quote: u8) -> usize {
 /// Where a header in single brackets has a name that stands in double brackets too, one of both being at a byte: its place,
 /// and the name.
 pub(super) fn single_of_many(text: &str, at: usize) -> Option<(Range<usize>, &str)> {
-    let at = text.floor_char_boundary(at);
+    let at = boundary(text, at);
     let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let (name, _) = header(text[line_start..].lines().next()?)?;
     let mut start = 0;

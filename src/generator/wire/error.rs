@@ -19,7 +19,7 @@ pub enum WireError {
     #[error("generator not connected: {0}")]
     NotConnected(NotConnected),
     /// A deadline passed.
-    #[error("generator timed out: {0}")]
+    #[error("generator {0}")]
     TimedOut(Phase),
     /// The generator closed, or reset, the connection before the first byte of an answer.
     #[error("generator closed the connection before any byte")]
@@ -137,13 +137,13 @@ texts! {
     /// Where an exchange was when its deadline passed.
     Phase {
         /// Looking up the name, connecting, or in the TLS handshake.
-        Connect = "while connecting",
+        Connect = "timed out while connecting",
         /// Writing the request.
-        Write = "while writing the request",
+        Write = "timed out while writing the request",
         /// Waiting for the answer's head.
-        Head = "while waiting for the head",
+        Head = "timed out while waiting for the head",
         /// Reading the answer's body.
-        Body = "while reading the body",
+        Body = "timed out while reading the body",
     }
 }
 
@@ -232,6 +232,11 @@ mod tests {
         let error = WireError::Malformed(Malformed::LengthBesideCoding);
         assert_eq!(error.to_string(), "answer malformed: content-length beside transfer-encoding");
         assert_eq!(error.reason(), "content-length beside transfer-encoding");
+        for phase in Phase::ALL {
+            let error = WireError::TimedOut(*phase);
+            assert!(error.reason().starts_with("timed out while "), "a label that reads alone: {error}");
+            assert_eq!(error.to_string(), format!("generator {}", error.reason()));
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::engine::facts::Facts;
 use crate::policy::PolicySet;
 use crate::policy::diagnostic::{closest, quoted};
 use crate::replay::course::Course;
+use crate::replay::ending::Ending;
 use crate::replay::feed::{Feed, OnBroken, Wanted};
 use crate::replay::record::Record;
 use crate::telemetry::access_log::record_files;
@@ -138,6 +139,8 @@ struct About<'a> {
     at: Timestamp,
     after: u64,
     record: Option<&'a Record>,
+    /// How it ended, as the record says.
+    ending: Option<&'a Ending>,
 }
 
 impl Explainer<'_> {
@@ -185,6 +188,7 @@ impl Explainer<'_> {
             at: record.time,
             after: before,
             record: Some(&record),
+            ending: feed.ending(),
         };
         Ok(match (request, facts) {
             _ if record.by_gateway => {
@@ -264,6 +268,7 @@ impl Explainer<'_> {
             at,
             after: before,
             record: None,
+            ending: None,
         };
         let network = self.policy.networks().lookup(said.client);
         Ok(match &read() {
@@ -298,7 +303,11 @@ impl Explainer<'_> {
                 about.add_to(&mut object);
                 object
             },
-            || about.heading(&who(&explained, self.policy)) + &explained.tree(self.policy).to_string(),
+            || {
+                about.heading(&who(&explained, self.policy))
+                    + &explained.tree(self.policy).to_string()
+                    + &about.closing()
+            },
         );
         ExitCode::from(u8::from(explained.decision.refusal.is_some()))
     }
@@ -316,7 +325,7 @@ impl Explainer<'_> {
                 let tree = format!(
                     "├─ 1 the request itself\n│  └─ REFUSES: {why}\n└─ refused by `{label}` before any rule was asked"
                 );
-                about.heading("nobody was looked up") + &tree
+                about.heading("nobody was looked up") + &tree + &about.closing()
             },
         );
         ExitCode::from(1)
@@ -342,7 +351,7 @@ impl About<'_> {
             self.method, self.target, self.at, self.after
         );
         if self.is_turned_away() {
-            text.push_str("   it was turned away for want of capacity: nothing was charged, and detection did not see it\n");
+            text.push_str("   it was turned away for want of capacity, and detection did not see it\n");
         }
         if let Some(verdict) = self.record.and_then(|record| record.verdict) {
             let rule = self.record.map(Record::rule).unwrap_or_default();
@@ -351,6 +360,12 @@ impl About<'_> {
             let _ = writeln!(text, "   the record says: {}{by}", verdict.word());
         }
         text
+    }
+
+    /// What came of it, below what the policy says: an admitted request may have got no good answer all the same.
+    fn closing(&self) -> String {
+        let sentence = self.ending.and_then(Ending::sentence);
+        sentence.map_or(String::new(), |sentence| format!("\n   the record says: {sentence}"))
     }
 
     fn is_turned_away(&self) -> bool {
@@ -366,6 +381,7 @@ impl About<'_> {
         object["at"] = self.at.to_string().into();
         object["after_requests"] = self.after.into();
         object["turned_away"] = self.is_turned_away().into();
+        object["ending"] = self.ending.map(Ending::json).into();
         object["recorded_verdict"] =
             self.record.and_then(|record| record.verdict).map(crate::engine::decision::Verdict::word).into();
     }

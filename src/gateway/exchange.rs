@@ -26,10 +26,11 @@ use crate::engine::assess::Assessment;
 use crate::engine::book::{Plan, Receipt};
 use crate::engine::decision::{Caller, Decision, Reason, Standing};
 use crate::engine::facts::{Credential, Facts, TargetClaim};
+use crate::generator::attempt::Mark;
 use crate::generator::fleet::{self, End};
 use crate::generator::roster::{Asker, Payer};
 use crate::generator::{Failure, wire};
-use crate::telemetry::access_log::{AccessRecord, KeyDoubt, Ruling, Target, redact_target};
+use crate::telemetry::access_log::{AccessRecord, KeyDoubt, Lapse, Ruling, Target, redact_target};
 use crate::telemetry::metrics::InFlight;
 use crate::telemetry::outcome::Outcome;
 
@@ -79,6 +80,7 @@ pub struct Exchange<'w> {
     own_reason: &'static str,
     outcome: Outcome,
     generator: Option<usize>,
+    lapse: Option<Lapse>,
     attempts: u8,
     queue_time: Duration,
     generator_time: Duration,
@@ -122,6 +124,7 @@ impl<'w> Exchange<'w> {
             // Until something else is known: dropped now, the client has hung up.
             outcome: Outcome::ClientGone,
             generator: None,
+            lapse: None,
             attempts: 0,
             queue_time: Duration::ZERO,
             generator_time: Duration::ZERO,
@@ -316,10 +319,21 @@ impl<'w> Exchange<'w> {
                 self.answer_room = good.room;
                 Outcome::Good
             }
-            End::BlamesRequest(_) => Outcome::RequestBlamed,
-            End::Failed(Failure::NoCapacity(..) | Failure::NoneConfigured) => Outcome::NoCapacity,
-            End::Failed(Failure::Wire(wire::WireError::TimedOut(_))) => Outcome::TimedOut,
-            End::Failed(_) => Outcome::GeneratorFailed,
+            End::BlamesRequest(_) => {
+                self.fell_short(asked, Mark::BLAMES.word());
+                Outcome::RequestBlamed
+            }
+            End::Failed(failure @ (Failure::NoCapacity(..) | Failure::NoneConfigured)) => {
+                self.lapse = Some(Lapse::Lack(failure.reason()));
+                Outcome::NoCapacity
+            }
+            End::Failed(failure @ (Failure::Wire(_) | Failure::Judged(_))) => {
+                self.fell_short(asked, failure.reason());
+                match failure {
+                    Failure::Wire(wire::WireError::TimedOut(_)) => Outcome::TimedOut,
+                    _ => Outcome::GeneratorFailed,
+                }
+            }
         };
         self.settle(match &asked.end {
             End::Good(good, _) => Ending::Good(good.room),
@@ -327,6 +341,16 @@ impl<'w> Exchange<'w> {
             End::Failed(Failure::NoCapacity(..) | Failure::NoneConfigured) => Ending::Refused,
             End::Failed(_) => Ending::Refunded,
         });
+    }
+
+    /// Notes what was the matter with the answer that settled it, and whose answer that was: of several that ran at once it
+    /// need not be the one that was asked last.
+    fn fell_short(&mut self, asked: &fleet::Outcome, defect: &'static str) {
+        self.lapse = Some(Lapse::Defect(defect));
+        let mut attempts = asked.attempts.iter().flatten().rev();
+        if let Some(attempt) = attempts.find(|attempt| attempt.mark.word() == defect) {
+            self.generator = Some(attempt.generator);
+        }
     }
 
     /// To be called once: a second release would free somebody else's place.
@@ -431,6 +455,7 @@ impl Drop for Exchange<'_> {
             },
             outcome: self.outcome,
             generator: self.generator.map(|place| &*self.staff.fleet.roster().all()[place].name),
+            lapse: self.lapse,
             attempts: self.attempts,
             refunded: self.refunded,
             turned_away: self.turned_away,

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::ending::Ending;
 use super::input::{BytesRead, FILES_MAX, InputError, LINE_BYTES_MAX, Read1, Source};
 use super::line::Line;
 use super::order::{Order, WINDOW};
@@ -78,6 +79,7 @@ pub struct Feed {
     scratch: Scratch,
     on_broken: OnBroken,
     wanted: Option<Wanted>,
+    ending: Option<Ending>,
     window: Duration,
     bytes: BytesRead,
     size: Option<u64>,
@@ -137,6 +139,7 @@ impl Feed {
             scratch: Scratch::default(),
             on_broken,
             wanted: None,
+            ending: None,
             window: WINDOW,
             bytes: BytesRead::default(),
             size: Some(0),
@@ -152,6 +155,11 @@ impl Feed {
     /// Marks one record as [wanted](Record::wanted).
     pub fn look_for(&mut self, wanted: Wanted) {
         self.wanted = Some(wanted);
+    }
+
+    /// How the [wanted](Record::wanted) record says that its request ended, once it has been read.
+    pub fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
     }
 
     /// The files' names, by [`Place::file`].
@@ -262,6 +270,9 @@ impl Feed {
                     Some(Wanted::RequestId(id)) => record.request_id().eq_ignore_ascii_case(id),
                     Some(Wanted::Line(number)) => file == 0 && place.line == *number,
                 };
+                if record.wanted {
+                    self.ending = Some(Ending::read(source.line()));
+                }
                 self.order.push(record);
             }
             Err(Untaken::Newer(format)) => return Err(InputError::Newer { place: named(), format }),

@@ -12,6 +12,7 @@
 
 pub mod course;
 pub mod decided;
+pub mod ending;
 pub mod feed;
 pub mod input;
 mod line;

@@ -127,8 +127,8 @@ fn who_is_turned_away_is_charged_nothing_and_replays_so() {
     assert_eq!(turned.len() as u32, turned_away);
     for record in turned {
         assert_eq!(
-            (&record["verdict"], &record["outcome"], &record["refunded"]),
-            (&"allow".into(), &"no-capacity".into(), &false.into())
+            (&record["verdict"], &record["outcome"], &record["refunded"], &record["lack"]),
+            (&"allow".into(), &"no-capacity".into(), &false.into(), &"shed".into())
         );
     }
     let lines = records.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");

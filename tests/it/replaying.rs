@@ -426,10 +426,11 @@ fn a_running_gateway_s_request_is_explained_by_its_id() {
         .map(|_| gateway.get("/webcast/fetch?room_id=7300000000000000001&apiKey=", &[]))
         .map(|answer| answer.header("x-request-id").unwrap().to_owned())
         .collect();
+    let shouted = ids[2].to_uppercase();
     let mut last = (2, String::new(), String::new());
     gateway.wait_until("the record", |gateway| {
         let arguments =
-            ["explain", "--config", "signgate.toml", "--policies", "policies", "--request-id", &ids[2]];
+            ["explain", "--config", "signgate.toml", "--policies", "policies", "--request-id", &shouted];
         last = signgate(gateway.directory(), &arguments);
         last.0 != 2
     });
@@ -442,6 +443,7 @@ fn a_running_gateway_s_request_is_explained_by_its_id() {
         "quota `few` (policies/10-test.toml:8) REFUSES: the limit of 2 requests an hour is used up",
         "hour: 2 of 2 used",
         "refused by `few` (throttle)",
+        "the record says: it was refused, and no generator was asked; the client got 429",
     ] {
         assert!(tree.contains(part), "no `{part}` in\n{tree}{said}");
     }
@@ -475,6 +477,44 @@ fn a_running_gateway_s_request_is_explained_by_its_id() {
     );
     assert_eq!(missing.0, 2);
     assert!(missing.2.contains("request `nobody` is not among 3 records"), "{}", missing.2);
+}
+
+/// The policy admits it, and no generator answers it well: the record and the explanation say what was the matter.
+#[test]
+fn an_admitted_request_without_a_good_answer_is_explained_by_what_was_the_matter() {
+    let generator = Generator::with(|_| answer(200, &["X-Set-TT-Cookie: ttwid=1"], b"<html>no</html>"));
+    let config =
+        format!("[[generator]]\nname = \"mine\"\nkind = \"euler\"\nurl = \"http://{}\"", generator.address);
+    let gateway = Setup::new(FEW).config(&config).flag("--workers").flag("1").start();
+    let asked = gateway.get("/webcast/fetch?room_id=7300000000000000001&apiKey=", &[]);
+    assert_eq!(asked.status, 502);
+    let id = asked.header("x-request-id").unwrap().to_owned();
+    let explain = |format: &str| {
+        let mut last = (2, String::new(), String::new());
+        gateway.wait_until("the record", |gateway| {
+            let arguments = ["explain", "--policies", "policies", "--request-id", &id, "--format", format];
+            last = signgate(gateway.directory(), &arguments);
+            last.0 != 2
+        });
+        last
+    };
+    let (code, tree, said) = explain("text");
+    assert_eq!(code, 0, "{tree}{said}");
+    let told = "the record says: generator `mine` gave no good answer: `not protobuf`; the client got 502, and its charge was \
+                given back";
+    assert!(tree.contains("└─ admitted") && tree.contains(told), "{tree}{said}");
+    let (_, json, said) = explain("json");
+    let explained: Value =
+        serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}{said}"));
+    assert_eq!(
+        explained["ending"],
+        serde_json::json!({
+            "outcome": "generator-failed", "status": 502, "generator": "mine", "attempts": 1,
+            "defect": "not protobuf", "lack": null, "refunded": true,
+        })
+    );
+    let record = gateway.stop().records().remove(0);
+    assert_eq!((&record["defect"], &record["lack"]), (&"not protobuf".into(), &Value::Null));
 }
 
 #[test]

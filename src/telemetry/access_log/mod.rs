@@ -96,8 +96,10 @@ pub struct AccessRecord<'a> {
     pub ruling: Ruling<'a>,
     /// How it ended.
     pub outcome: Outcome,
-    /// The generator that answered last.
+    /// The generator that answered last; where no answer was good, the one with the defect.
     pub generator: Option<&'a str>,
+    /// Why there was no good answer, where there was none.
+    pub lapse: Option<Lapse>,
     /// How many generators were asked.
     pub attempts: u8,
     /// Whether the charge was taken back.
@@ -112,6 +114,16 @@ pub struct AccessRecord<'a> {
     pub bytes_in: u64,
     /// Bytes of the answer's body.
     pub bytes_out: u64,
+}
+
+/// Why an admitted request got no good answer. The words are closed sets, and metrics' labels as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lapse {
+    /// Generators were asked: what was the matter with the last answer, or with its not coming. The `reason` of
+    /// `signgate_generator_answers_total`.
+    Defect(&'static str),
+    /// None was asked: what there was too little of. The `reason` of `signgate_shed_total`, or that no generator can do this.
+    Lack(&'static str),
 }
 
 /// A key that was shown and is none of the policy's. Nothing is kept of it: it may be somebody else's secret.
@@ -236,6 +248,11 @@ impl AccessRecord<'_> {
         line.word(key!("outcome"), self.outcome.word());
         if let Some(generator) = self.generator {
             json::string_bounded(line.field(key!("generator")), generator, WORD_BYTES_MAX);
+        }
+        match self.lapse {
+            None => {}
+            Some(Lapse::Defect(word)) => line.word(key!("defect"), word),
+            Some(Lapse::Lack(word)) => line.word(key!("lack"), word),
         }
         line.number(key!("attempts"), u64::from(self.attempts));
         line.boolean(key!("refunded"), self.refunded);

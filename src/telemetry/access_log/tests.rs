@@ -66,6 +66,7 @@ fn record(ruling: Ruling<'_>) -> AccessRecord<'_> {
         ruling,
         outcome: Outcome::Good,
         generator: Some("main"),
+        lapse: None,
         attempts: 1,
         refunded: false,
         turned_away: false,
@@ -110,6 +111,22 @@ fn lines() {
             room: None,
             operation: None,
             ..record(Ruling::Gateway { policy: None, reason: "bare_lf" })
+        },
+        AccessRecord {
+            status: 502,
+            outcome: Outcome::GeneratorFailed,
+            lapse: Some(Lapse::Defect("fallback host")),
+            refunded: true,
+            ..record(ruling(&good))
+        },
+        AccessRecord {
+            status: 503,
+            outcome: Outcome::NoCapacity,
+            generator: None,
+            lapse: Some(Lapse::Lack("shed")),
+            attempts: 0,
+            turned_away: true,
+            ..record(ruling(&good))
         },
     ]
     .map(|record| line(&record));

@@ -1,5 +1,7 @@
 //! `/generators`: which are asked, which are on trial, and the operator's word in it.
 
+use std::sync::Arc;
+
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +12,8 @@ use super::bans::Fields;
 use super::door::{Role, Through};
 use super::pages::{error, page};
 use crate::control::generators::{Disobeyed, Listed, Order};
+use crate::generator::condition::{Known, Trouble};
+use crate::generator::member::Generator;
 
 /// All of them.
 pub(super) async fn list(
@@ -20,8 +24,51 @@ pub(super) async fn list(
     if let Err(denied) = shown.door.admit(through, &headers, Role::Viewer) {
         return denied.into_response();
     }
-    let generators: Value = shown.generators.list().iter().map(listed).collect();
+    let conditions = conditions(&shown);
+    let mut generators: Vec<Value> = shown.generators.list().iter().map(listed).collect();
+    generators.iter_mut().for_each(|one| add_condition(one, &conditions));
     page(StatusCode::OK, &json!({ "generators": generators }))
+}
+
+/// How each generator is, by its name.
+pub(super) type Conditions = Vec<(Arc<str>, Condition)>;
+
+/// Whether it is in service, and what is known of that.
+pub(super) struct Condition {
+    healthy: bool,
+    known: Option<Known>,
+}
+
+/// Of all generators in force.
+pub(super) fn conditions(shown: &Shown) -> Conditions {
+    let roster = shown.generators.stage().roster();
+    let serving = roster.serving();
+    let condition = |(place, generator): (usize, &Arc<Generator>)| {
+        let known = generator.condition.known();
+        (Arc::clone(&generator.name), Condition { healthy: serving.contains(place), known })
+    };
+    roster.all().iter().enumerate().map(condition).collect()
+}
+
+/// Adds to the object of a generator whether it works, since when, why not, and all of it in words.
+pub(super) fn add_condition(one: &mut Value, conditions: &Conditions) {
+    let found = conditions.iter().find(|(name, _)| one["name"] == **name);
+    let Some((_, Condition { healthy, known })) = found else { return };
+    // Between the two readings it may have changed: then nothing is said of the other state.
+    let known = known.as_ref().filter(|known| known.trouble.is_none() == *healthy);
+    let since = known.map(|known| known.since.to_string());
+    let why_not = known.and_then(|known| known.trouble.as_ref()).map(Trouble::words);
+    let mut words = if *healthy { "works".to_owned() } else { "does not work".to_owned() };
+    if let Some(since) = &since {
+        words += &format!(", since {since}");
+    }
+    if let Some(why) = &why_not {
+        words += &format!(": {why}");
+    }
+    one["healthy"] = (*healthy).into();
+    one["since"] = since.into();
+    one["why_not"] = why_not.into();
+    one["condition"] = words.into();
 }
 
 fn listed(one: &Listed) -> Value {

@@ -54,6 +54,10 @@ async fn readyz(State(shown): State<Shown>) -> Response {
     let state = shown.readiness.state();
     let status = if state.phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut body = readiness_json(&state);
+    let conditions = generators::conditions(&shown);
+    for generator in body["generators"].as_array_mut().into_iter().flatten() {
+        generators::add_condition(generator, &conditions);
+    }
     viewbot::add_readiness(&shown, &mut body);
     page(status, &body)
 }

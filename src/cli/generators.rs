@@ -78,24 +78,27 @@ fn list(answered: &Answered) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "{:<20} {:<9} {:<12} {:<8} {:>9}  canary of",
-        "name", "kind", "duty", "healthy", "in flight"
+        "{:<20} {:<9} {:<12} {:<8} {:>9}  {:<24} why not, canary of",
+        "name", "kind", "duty", "healthy", "in flight", "since"
     )?;
     for one in answered.body["generators"].as_array().into_iter().flatten() {
         let text = |name: &str| one[name].as_str().unwrap_or_default();
         let of = match (&one["canary_of"], &one["canary_share"]) {
             (Value::String(of), share) => {
-                format!("{of}, {:.1} %", share.as_f64().unwrap_or_default() * 100.0)
+                Some(format!("canary of {of}, {:.1} %", share.as_f64().unwrap_or_default() * 100.0))
             }
-            _ => String::new(),
+            _ => None,
         };
+        let why_not = one["why_not"].as_str().map(str::to_owned);
+        let more = why_not.into_iter().chain(of).collect::<Vec<_>>().join("; ");
         let healthy = if one["healthy"] == true { "yes" } else { "no" };
         let line = format!(
-            "{:<20} {:<9} {:<12} {healthy:<8} {:>9}  {of}",
+            "{:<20} {:<9} {:<12} {healthy:<8} {:>9}  {:<24} {more}",
             text("name"),
             text("kind"),
             text("duty"),
-            format!("{}/{}", one["in_flight"], one["in_flight_max"])
+            format!("{}/{}", one["in_flight"], one["in_flight_max"]),
+            text("since")
         );
         writeln!(out, "{}", line.trim_end())?;
     }

@@ -193,6 +193,16 @@ pub enum Why {
     Worse,
 }
 
+impl Why {
+    /// In words.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Dead => "it gives no good answers",
+            Self::Worse => "it fails or lags far more than the others",
+        }
+    }
+}
+
 /// Something that an operator should hear of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
@@ -363,7 +373,17 @@ impl Health {
         if self.serving().is_empty() {
             self.take_back_the_worse(&mut changes, now);
         }
-        changes.extend(self.all_out(now));
+        if let Some(change) = self.all_out(now) {
+            if change == Change::AllOut {
+                // What is said of them is what happens.
+                for ejected in &mut changes {
+                    if let Change::Ejected { probed_in, .. } = ejected {
+                        *probed_in = ALL_OUT_PROBE.min(*probed_in);
+                    }
+                }
+            }
+            changes.push(change);
+        }
         changes
     }
 

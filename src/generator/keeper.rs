@@ -23,7 +23,7 @@ use super::shedding::Door;
 use crate::base::operation::Operation;
 use crate::base::time::Timestamp;
 use crate::telemetry::metrics::{GeneratorMetrics, Metrics};
-use words::{Failures, Teller};
+use words::{Failures, SLOW_ONLY, Teller};
 
 /// How often it looks: an ejection comes at most so much later than its last failure.
 pub const LOOK: Duration = Duration::from_millis(50);
@@ -85,6 +85,7 @@ impl Keeper {
     pub fn new(roster: Arc<Roster>, metrics: Arc<Metrics>) -> Self {
         let now = roster.now();
         let settings = roster.settings();
+        roster.all().iter().for_each(|generator| generator.condition.begins(now));
         let one = |generator: &super::member::Generator| One {
             quantiles: Quantiles::new(now),
             counts: Counts::default(),
@@ -172,6 +173,7 @@ impl Keeper {
         self.trickle.look(&roster.trickle, arrived, now);
         // A generator that has just come back is not known to those who wait.
         roster.serve_waiting();
+        self.teller.tell_held(roster.all(), now);
         self.tell_metrics();
     }
 
@@ -192,18 +194,23 @@ impl Keeper {
             let failures = match change {
                 Change::Recovered { place, .. } => {
                     let generator = &self.roster.all()[*place];
+                    generator.condition.works(now);
                     generator.tally.no_failure();
                     generator.start_slowly(now);
                     let one = &mut self.ones[*place];
                     (one.is_late, one.late_probes, one.unclear, one.no_room) = (false, 0, 0, 0);
                     None
                 }
-                Change::Ejected { place, .. } => {
-                    Some(self.ones[*place].failures.text(&self.roster.all()[*place]))
+                Change::Ejected { place, why, .. } => {
+                    let generator = &self.roster.all()[*place];
+                    let failures = self.ones[*place].failures.text(generator);
+                    let reasons = if failures.is_empty() { SLOW_ONLY.to_owned() } else { failures };
+                    generator.condition.is_out(*why, &reasons, now);
+                    Some(reasons)
                 }
                 Change::AllOut | Change::NoLongerAllOut(_) => None,
             };
-            self.teller.tell(change, self.roster.all(), failures.as_deref(), now);
+            self.teller.tell(*change, self.roster.all(), failures.unwrap_or_default(), now);
         }
     }
 
@@ -267,6 +274,9 @@ impl Keeper {
                 self.take_in(&changes, now);
             }
             return;
+        }
+        if let Found::Failed(mark) = found {
+            self.roster.all()[place].condition.still_fails(mark.word());
         }
         // A slow one is better than none.
         let succeeded = match found {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::adapters::Kind;
 use super::attempt::{Cause, Mark};
+use super::condition::Condition;
 use super::health::Tally;
 use super::judge::Judge;
 use super::latency::Latency;
@@ -50,6 +51,8 @@ pub struct Generator {
     pub tally: Tally,
     /// What it is for at present.
     pub post: Post,
+    /// Whether it works, since when, and why not.
+    pub condition: Condition,
     in_flight: AtomicU32,
     /// When its slow start began, in nanoseconds; 0 where it has its full share.
     starts_since: AtomicU64,
@@ -65,6 +68,7 @@ impl Generator {
             name: name.into(),
             alias: alias.into(),
             post: Post::default(),
+            condition: Condition::default(),
             kind,
             judge,
             in_flight_max: in_flight_max.max(1),

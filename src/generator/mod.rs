@@ -21,6 +21,7 @@ pub mod balance;
 pub mod bell;
 pub mod budget;
 pub mod canary;
+pub mod condition;
 pub mod fleet;
 pub mod health;
 pub mod judge;

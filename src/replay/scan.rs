@@ -434,7 +434,7 @@ mod tests {
         (scanned, serde_json::from_str(text).ok())
     }
 
-    const OURS: &str = r#"{"time":1795342463123,"nanos":5,"seq":7,"format":1,"duration_ms":81.402,"policy":"0fa10203040506ff","request_id":"01kb7xq2","client":"203.0.113.7","key":{"id":"k_7f3a","account":"overlay-suite","tier":"community"},"method":"GET","target":"/webcast/fetch?client=ttlive-python&room_id=7300000000000000001","user_agent":"TikTokLive.py/7.0.1","session":"087a1a74314a983ebfda93c737242cb3","room":"7300000000000000001","answer_room":"7","operation":"connect","status":429,"verdict":"throttle","shadow":"throttle","rule":"a-day","reasons":["a-day","a-minute"],"wait":90,"outcome":"refused","attempts":1,"refunded":false,"turned_away":true,"queue_ms":0,"generator_ms":81.5,"bytes_in":0,"bytes_out":43000,"share":0.25}"#;
+    const OURS: &str = r#"{"time":1795342463123,"nanos":5,"seq":7,"format":1,"duration_ms":81.402,"policy":"0fa10203040506ff","request_id":"01kb7xq2","client":"203.0.113.7","key":{"id":"k_7f3a","account":"overlay-suite","tier":"community"},"method":"GET","target":"/webcast/fetch?client=ttlive-python&room_id=7300000000000000001","user_agent":"TikTokLive.py/7.0.1","session":"087a1a74314a983ebfda93c737242cb3","room":"7300000000000000001","answer_room":"7","operation":"connect","status":429,"verdict":"throttle","shadow":"throttle","rule":"a-day","reasons":["a-day","a-minute"],"wait":90,"outcome":"refused","defect":"fallback host","lack":"shed","attempts":1,"refunded":false,"turned_away":true,"queue_ms":0,"generator_ms":81.5,"bytes_in":0,"bytes_out":43000,"share":0.25}"#;
 
     #[test]
     fn the_lines_that_are_written_are_plain() {
@@ -518,7 +518,7 @@ mod tests {
     fn field() -> impl Strategy<Value = String> {
         let names: Vec<&'static str> = "time nanos seq format duration_ms policy request_id client client_prefix key \
             key_unknown key_barred_s method target url user_agent headers session room answer_room outcome refunded \
-            verdict by rule share event order label x"
+            verdict by rule share event order label defect lack x"
             .split_whitespace()
             .collect();
         (proptest::sample::select(names), value(), 0usize..3)

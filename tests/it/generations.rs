@@ -73,6 +73,53 @@ impl Load {
     }
 }
 
+/// Whether a generator works, since when, why not: `/readyz`, `generators list`, and the log, whose last word is how it is.
+#[test]
+fn whether_a_generator_works_is_told_with_since_when_and_why_not() {
+    let generator = Generator::good();
+    let gateway = Setup::new(OPEN).config(&table("mine", &generator, "")).start();
+    let told = || gateway.readyz().json()["generators"][0].clone();
+    let well = told();
+    assert_eq!((&well["healthy"], &well["in_use"]), (&true.into(), &true.into()), "{well}");
+    assert!(well["condition"].as_str().unwrap().starts_with("works, since 20"), "{well}");
+
+    generator.set(|_| answer(200, &["X-Set-TT-Cookie: ttwid=1"], b"<html>blocked</html>"));
+    gateway.wait_until("the ejection", |gateway| {
+        gateway.get(CONNECT_TARGET, &[]);
+        told()["healthy"] == false
+    });
+    let sick = told();
+    let why = sick["why_not"].as_str().unwrap();
+    assert!(why.starts_with("it gives no good answers (not protobuf "), "{sick}");
+    assert!(sick["since"].as_str().unwrap() > well["since"].as_str().unwrap(), "{well} {sick}");
+    assert_eq!(
+        (&sick["kind"], &sick["in_use"]),
+        (&"euler".into(), &true.into()),
+        "what was there before stays"
+    );
+    gateway.wait_until("a failed probe", |_| {
+        told()["why_not"].as_str().is_some_and(|why| why.contains("; the last probe failed: not "))
+    });
+    let listed = done(&gateway, &["generators", "list"]);
+    assert!(
+        listed.contains(" no ") && listed.contains("it gives no good answers (not protobuf "),
+        "{listed}"
+    );
+    assert!(listed.contains(sick["since"].as_str().unwrap()), "{listed}");
+
+    generator.set(good);
+    gateway.wait_until("the recovery", |_| told()["healthy"] == true);
+    assert_eq!(told()["why_not"], serde_json::Value::Null);
+    let listed = done(&gateway, &["generators", "list"]);
+    assert!(listed.contains(" yes ") && !listed.contains("not protobuf"), "{listed}");
+    gateway.wait_until("its line", |gateway| gateway.said().contains("generator `mine` works again after"));
+    let said = gateway.said();
+    let of_generators: Vec<_> = said.lines().filter(|line| line.contains("generator")).collect();
+    assert!(of_generators.last().unwrap().contains("works again"), "{said}");
+    let ejected = of_generators.iter().find(|line| line.contains("is ejected")).unwrap();
+    assert!(ejected.contains("its first probe comes 1s after that"), "{ejected}");
+}
+
 #[test]
 fn generators_are_added_drained_and_removed_under_load_and_nothing_is_lost() {
     let (first, second) = (Generator::good(), Generator::good());

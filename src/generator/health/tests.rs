@@ -124,6 +124,13 @@ fn a_single_generator_is_out_only_when_it_is_dead() {
     assert_eq!(changes, [], "half of its answers are good: better than none");
     let changes = world.run(0.5, |tallies, _| bad(tallies, &[0]));
     assert!(changes.contains(&Change::AllOut));
+    // The second time it would wait for two seconds; while all are out each is probed every second, and so it is said.
+    world.health.probed(0, true, world.now);
+    let changes = world.run(0.5, |tallies, _| bad(tallies, &[0]));
+    assert!(
+        matches!(changes[..], [Change::Ejected { probed_in, .. }, Change::AllOut] if probed_in == ALL_OUT_PROBE),
+        "{changes:?}"
+    );
 }
 
 #[test]

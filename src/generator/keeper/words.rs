@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::base::time::Timestamp;
 use crate::generator::attempt::Mark;
-use crate::generator::health::{Change, Why};
+use crate::generator::health::Change;
 use crate::generator::member::Generator;
 
-/// Of one generator at most one line in this time; what was left out is counted in the next.
+/// Of one generator, trouble is said at most once in this time; that it works again is said at once.
 const QUIET: Duration = Duration::from_secs(5);
 
 /// Failures that are named are those of the last one to two spans of this length.
@@ -53,77 +53,202 @@ impl Failures {
     }
 }
 
-/// Says changes in the log.
+/// How one failed whose answers were good, and late.
+pub(super) const SLOW_ONLY: &str = "slow answers only";
+
+/// Says changes in the log. Bad news of the same subject come at most once in a while; that it is over is said whenever the
+/// trouble was. So what the log says last of a subject is how it is, or was a few seconds ago.
 #[derive(Debug)]
 pub(super) struct Teller {
-    /// Of each generator, and of all together: when something was said last, and how much was not since then.
-    said: Vec<(Option<Timestamp>, u32)>,
+    /// Of each generator, and of all together.
+    subjects: Vec<Subject>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Subject {
+    /// When trouble was said last.
+    said: Option<Timestamp>,
+    /// Trouble that is not said yet, as some was said just now; with how requests failed.
+    held: Option<(Change, String)>,
+    /// Troubles that were over before they were said.
+    passed_unsaid: u32,
 }
 
 impl Teller {
     pub(super) fn new(generators: usize) -> Self {
-        Self { said: vec![(None, 0); generators + 1] }
+        Self { subjects: vec![Subject::default(); generators + 1] }
     }
 
+    /// Says a change, or holds it for a moment. `failures`: how requests failed, of one that is ejected.
     pub(super) fn tell(
         &mut self,
-        change: &Change,
+        change: Change,
         generators: &[Arc<Generator>],
-        failures: Option<&str>,
+        failures: String,
         now: Timestamp,
     ) {
-        let about = match change {
-            Change::Ejected { place, .. } | Change::Recovered { place, .. } => *place,
-            Change::AllOut | Change::NoLongerAllOut(_) => generators.len(),
+        let (place, is_trouble) = match change {
+            Change::Ejected { place, .. } => (place, true),
+            Change::Recovered { place, .. } => (place, false),
+            Change::AllOut => (generators.len(), true),
+            Change::NoLongerAllOut(_) => (generators.len(), false),
         };
-        let (said, unsaid) = &mut self.said[about];
-        if said.is_some_and(|said| now.since(said) < QUIET) {
-            *unsaid += 1;
+        let subject = &mut self.subjects[place];
+        if is_trouble {
+            subject.held = Some((change, failures));
+            subject.say_held(generators, now);
+        } else if subject.held.take().is_some() {
+            subject.passed_unsaid += 1;
+        } else {
+            say(&change, generators, "", 0);
+        }
+    }
+
+    /// Says what was held long enough and goes on. To be called a few times a second.
+    pub(super) fn tell_held(&mut self, generators: &[Arc<Generator>], now: Timestamp) {
+        self.subjects.iter_mut().for_each(|subject| subject.say_held(generators, now));
+    }
+}
+
+impl Subject {
+    fn say_held(&mut self, generators: &[Arc<Generator>], now: Timestamp) {
+        if self.said.is_some_and(|said| now.since(said) < QUIET) {
             return;
         }
-        *said = Some(now);
-        let unsaid = std::mem::take(unsaid);
-        match change {
-            Change::Ejected { place, why, counts, probed_in } => {
-                let name = &*generators[*place].name;
-                let why = match why {
-                    Why::Dead => "it gives no good answers",
-                    Why::Worse => "it fails or lags far more than the others",
-                };
-                let reasons = failures.filter(|text| !text.is_empty()).unwrap_or("slow answers only");
-                tracing::warn!(
-                    generator.name = name,
-                    good = counts.good,
-                    failed = counts.bad,
-                    slow = counts.slow,
-                    reasons,
-                    unsaid,
-                    "generator `{name}` is ejected: {why} ({reasons}); it is probed in {probed_in:?}, and comes back by itself \
-                     when it works. Look at its own log; `empty body`, `no cookie` and `fallback host` mean that its session or \
-                     address is burnt"
-                );
+        if let Some((change, failures)) = self.held.take() {
+            self.said = Some(now);
+            say(&change, generators, &failures, std::mem::take(&mut self.passed_unsaid));
+        }
+    }
+}
+
+/// `passed`: how many troubles of the same subject before this were too short to be said one by one.
+fn say(change: &Change, generators: &[Arc<Generator>], reasons: &str, passed: u32) {
+    let before = match passed {
+        0 => String::new(),
+        1 => " (once more before, too briefly for a line of its own)".to_owned(),
+        _ => format!(" ({passed} times more before, too briefly for lines of their own)"),
+    };
+    match change {
+        Change::Ejected { place, why, counts, probed_in } => {
+            let name = &*generators[*place].name;
+            tracing::warn!(
+                generator.name = name,
+                good = counts.good,
+                failed = counts.bad,
+                slow = counts.slow,
+                reasons,
+                "generator `{name}` is ejected{before}: {} ({reasons}); its first probe comes {probed_in:?} after that, and it \
+                 comes back by itself when one succeeds. Look at its own log; `empty body`, `no cookie` and `fallback host` mean \
+                 that its session or address is burnt",
+                why.text()
+            );
+        }
+        Change::Recovered { place, after } => {
+            let name = &*generators[*place].name;
+            tracing::info!(
+                generator.name = name,
+                "generator `{name}` works again after {:.1} s, and gets its share back by and by",
+                after.as_secs_f64()
+            );
+        }
+        Change::AllOut => tracing::error!(
+            "no generator works{before}: callers get 503, but for a trickle that tries the least bad; each generator is probed \
+             every second while that lasts, and the first that works is used at once. See the lines above for why each was \
+             ejected"
+        ),
+        Change::NoLongerAllOut(after) => {
+            tracing::info!("a generator works again, after {:.1} s with none", after.as_secs_f64());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::generator::adapters::Kind;
+    use crate::generator::health::{Counts, Why};
+    use crate::generator::judge::Judge;
+
+    /// What is logged while `work` runs.
+    fn logged(work: impl FnOnce()) -> Vec<String> {
+        #[derive(Clone, Default)]
+        struct Kept(Arc<Mutex<Vec<u8>>>);
+        impl Write for Kept {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
             }
-            Change::Recovered { place, after } => {
-                let name = &*generators[*place].name;
-                tracing::info!(
-                    generator.name = name,
-                    unsaid,
-                    "generator `{name}` works again after {:.1} s, and gets its share back by and by",
-                    after.as_secs_f64()
-                );
-            }
-            Change::AllOut => tracing::error!(
-                unsaid,
-                "no generator works: callers get 503, but for a trickle that tries the least bad; each generator is probed every \
-                 second, and the first that works is used at once. See the lines above for why each was ejected"
-            ),
-            Change::NoLongerAllOut(after) => {
-                tracing::info!(
-                    unsaid,
-                    "a generator works again, after {:.1} s with none",
-                    after.as_secs_f64()
-                );
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
             }
         }
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .without_time()
+            .with_target(false)
+            .with_ansi(false)
+            .finish();
+        tracing::subscriber::with_default(subscriber, work);
+        let bytes = kept.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap().lines().map(|line| line.trim().to_owned()).collect()
+    }
+
+    fn mine() -> [Arc<Generator>; 1] {
+        [Arc::new(Generator::new("mine", "sig", Kind::StandIn, Judge::of_stand_in(), 1, 1))]
+    }
+
+    fn ejected() -> Change {
+        let counts = Counts { bad: 5, ..Counts::default() };
+        Change::Ejected { place: 0, why: Why::Dead, counts, probed_in: Duration::from_secs(1) }
+    }
+
+    fn recovered() -> Change {
+        Change::Recovered { place: 0, after: Duration::from_secs(1) }
+    }
+
+    /// Ejected and well, again and again, `until` so many milliseconds: what is said last is how it is.
+    #[test]
+    fn what_is_said_last_is_how_it_is() {
+        for flaps in 1..=12 {
+            for ends_well in [true, false] {
+                let lines = logged(|| {
+                    let (mut teller, generators) = (Teller::new(1), mine());
+                    let at = |flap: u64, then: u64| Timestamp::from_millis(1_000_000 + flap * 900 + then);
+                    for flap in 0..flaps {
+                        teller.tell(ejected(), &generators, "no cookie 5".into(), at(flap, 0));
+                        if flap + 1 < flaps || ends_well {
+                            teller.tell(recovered(), &generators, String::new(), at(flap, 400));
+                        }
+                        teller.tell_held(&generators, at(flap, 500));
+                    }
+                    (0..200).for_each(|tick| teller.tell_held(&generators, at(flaps, tick * 50)));
+                });
+                let last = lines.last().unwrap();
+                assert_eq!(last.contains("works again"), ends_well, "{flaps} flaps: {lines:#?}");
+                let troubles = lines.iter().filter(|line| line.contains("is ejected")).count() as u64;
+                assert!(troubles <= 2 + flaps * 900 / 5_000, "{flaps} flaps: {lines:#?}");
+                assert!(lines.len() as u64 <= 2 * troubles, "{lines:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_explain_themselves() {
+        let lines = logged(|| {
+            let (mut teller, generators) = (Teller::new(1), mine());
+            let at = |secs: u64| Timestamp::from_secs(1_000 + secs);
+            for secs in [0, 1, 2, 6] {
+                teller.tell(ejected(), &generators, "no cookie 5".into(), at(secs));
+                teller.tell(recovered(), &generators, String::new(), at(secs));
+            }
+            teller.tell(Change::AllOut, &generators, String::new(), at(7));
+            teller.tell(Change::NoLongerAllOut(Duration::from_secs(5)), &generators, String::new(), at(12));
+        });
+        insta::assert_snapshot!(lines.join("\n"));
     }
 }

@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use signgate::base::time::Timestamp;
 use signgate::policy::{PolicySet, Sources, compile};
+use signgate::replay::ending::Ending;
 use signgate::replay::feed::{Feed, OnBroken};
 use signgate::replay::report::Report;
 use signgate::replay::run::{ReplayError, run};
@@ -89,6 +90,11 @@ fuzz_target!(|data: &[u8]| {
     }
     if bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(&[0x28, 0xb5]) {
         return;
+    }
+    // What `explain` reads of a line, whatever stands there.
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let sentence = Ending::read(line).sentence().unwrap_or_default();
+        assert!(!sentence.contains(char::is_control) && sentence.len() < 4_000, "{sentence:?}");
     }
     // With a tab before it no line is plain, and serde_json reads it.
     let mut tabbed = Vec::with_capacity(bytes.len() + 16);

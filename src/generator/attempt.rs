@@ -117,4 +117,19 @@ mod tests {
         assert_eq!(Mark::OVERTAKEN.word(), "overtaken");
         assert!([Mark::GOOD, Mark::BLAMES, Mark::OVERTAKEN].iter().all(|mark| !mark.is_failure()));
     }
+
+    /// Whoever looks a reason up finds it, and no reason that there is none.
+    #[test]
+    fn the_page_for_operators_has_each_reason_once() {
+        let page = include_str!("../../deploy/GENERATORS.md");
+        let reasons = page.split_once("\n## Reasons\n").expect("a chapter of reasons").1;
+        let cell = |line: &'static str| line.strip_prefix("| `")?.split_once("` | ").map(|(word, _)| word);
+        let mut told: Vec<&str> = reasons.lines().filter_map(cell).collect();
+        let lacks = super::super::Lack::ALL.map(super::super::Lack::text);
+        let none = super::super::Failure::NoneConfigured.reason();
+        let mut all: Vec<&str> = Mark::words().iter().copied().chain(lacks).chain([none]).collect();
+        told.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(told, all);
+    }
 }

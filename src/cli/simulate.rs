@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +16,9 @@ use crate::simulate::{Kind, Population, Scenario, Settings, Traffic, scenarios, 
 
 /// So much is written at a time.
 const CHUNK: usize = 1 << 18;
+
+/// No line of simulated traffic is longer.
+const LINE_BYTES_MAX: u64 = 16 << 10;
 
 /// What is simulated.
 #[derive(Debug, clap::Args)]
@@ -51,12 +54,15 @@ pub struct SimulateArgs {
     /// When it begins
     #[arg(long, value_name = "TIME", default_value = "2027-01-15T08:00:00Z", value_parser = parse_time)]
     start: Timestamp,
-    /// Where the records go: a file, or `-` for stdout
+    /// Where the records go: a file, or `-` for stdout. Of files that are there only simulated traffic is written over
     #[arg(long, value_name = "FILE", default_value = "-")]
     out: PathBuf,
     /// Write the table of the networks, too, which a policy's `[networks]` reads: the same for all seeds and scenarios
     #[arg(long, value_name = "FILE")]
     networks: Option<PathBuf>,
+    /// Write over whatever is in the files of `--out` and `--networks`
+    #[arg(long)]
+    force: bool,
 }
 
 fn parse_population(text: &str) -> Result<Population, String> {
@@ -95,7 +101,14 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let settings = settings(args)?;
+    // Both looked at before either is written.
+    if !args.force {
+        may_write_over(&args.out, "traffic of `signgate simulate`", is_our_traffic)?;
+    }
     if let Some(path) = &args.networks {
+        if !args.force {
+            may_write_over(path, "the table of `signgate simulate --networks`", is_our_table)?;
+        }
         let mut out = create(path)?;
         write_networks(&mut out).and_then(|()| out.flush()).with_context(|| cannot_write(path))?;
     }
@@ -132,6 +145,46 @@ fn settings(args: &SimulateArgs) -> anyhow::Result<Settings> {
         start_ms: args.start.as_millis(),
         ..usual
     })
+}
+
+/// Whether a file may be written over: one that is not there, that is empty, that is no file but a device or a pipe, or that
+/// is `ours` already. An operator's own table of networks, or a record, is not to be had again.
+fn may_write_over(
+    path: &Path,
+    what: &str,
+    ours: fn(&mut dyn BufRead) -> io::Result<bool>,
+) -> anyhow::Result<()> {
+    if path == Path::new("-")
+        || !std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() > 0)
+    {
+        return Ok(());
+    }
+    let is_ours = File::open(path).and_then(|file| ours(&mut BufReader::new(file)));
+    if is_ours.with_context(|| format!("cannot read `{}`", path.display()))? {
+        return Ok(());
+    }
+    bail!(
+        "`{}` is there and is not {what}: choose another file, or write over it with `--force`; nothing was written",
+        path.display()
+    )
+}
+
+/// A first line as this writes it: a record with the label of who it was in truth.
+fn is_our_traffic(file: &mut dyn BufRead) -> io::Result<bool> {
+    let mut line = Vec::new();
+    file.take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
+    let record: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&line).unwrap_or_default();
+    Ok(record.get("label").is_some_and(|label| label["scenario"].is_string() && label["persona"].is_string()))
+}
+
+/// The table itself: it is the same each time.
+fn is_our_table(file: &mut dyn BufRead) -> io::Result<bool> {
+    let mut table = Vec::new();
+    write_networks(&mut table)?;
+    let mut found = Vec::new();
+    file.take(table.len() as u64 + 1).read_to_end(&mut found)?;
+    Ok(found == table)
 }
 
 fn create(path: &Path) -> anyhow::Result<Box<dyn Write>> {

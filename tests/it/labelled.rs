@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use signgate::base::time::Timestamp;
+use signgate::control::reload::PolicyPlace;
 use signgate::policy::{PolicySet, Sources, compile};
 use signgate::replay::course::{Course, Said};
 use signgate::replay::feed::{Feed, OnBroken};
@@ -187,4 +188,79 @@ fn the_list_names_every_scenario_with_its_trouble() {
     }
     let client: IpAddr = "240.0.0.1".parse().unwrap();
     assert!(policy("").networks().lookup(client).is_some());
+}
+
+/// What is not `simulate`'s own stays as it is, unless `--force` says otherwise.
+#[test]
+fn an_operator_s_files_are_not_written_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let simulate = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_signgate"));
+        let usual = ["simulate", "--duration", "2m", "--out", "traffic.jsonl", "--networks", "networks.csv"];
+        command.current_dir(directory.path()).args([&usual, more].concat()).output().unwrap()
+    };
+    let stderr = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    for (file, own) in [
+        ("networks.csv", "203.0.113.0/24,64496,hosting\n"),
+        (
+            "networks.csv",
+            std::str::from_utf8(&[networks(), b"203.0.113.0/24,64496,hosting\n".to_vec()].concat()).unwrap(),
+        ),
+        ("traffic.jsonl", "{\"time\":1,\"client\":\"203.0.113.7\",\"label\":{\"mine\":1}}\n"),
+    ] {
+        let other = if file == "networks.csv" { "traffic.jsonl" } else { "networks.csv" };
+        std::fs::write(at(file), own).unwrap();
+        let _ = std::fs::remove_file(at(other));
+        let refused = simulate(&[]);
+        assert_eq!(refused.status.code(), Some(2), "{file}");
+        assert!(stderr(&refused).contains(&format!("`{file}` is there and is not ")), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains("`--force`; nothing was written"), "{}", stderr(&refused));
+        assert_eq!(std::fs::read_to_string(at(file)).unwrap(), own);
+        assert!(!at(other).exists(), "nothing was written");
+    }
+    std::fs::write(at("networks.csv"), "mine\n").unwrap();
+    assert!(simulate(&["--force"]).status.success());
+    assert_eq!(std::fs::read(at("networks.csv")).unwrap(), networks());
+    // Its own it writes over, and empty files, as redirections leave them.
+    std::fs::write(at("networks.csv"), "").unwrap();
+    let again = simulate(&["--seed", "2"]);
+    assert!(again.status.success(), "{}", stderr(&again));
+}
+
+/// The README's lines, as they stand there, in a fresh directory.
+#[test]
+fn the_readme_s_lines_work_in_a_fresh_directory() {
+    let readme = include_str!("../../README.md");
+    let chapter = readme.split_once("## Labelled traffic").unwrap().1;
+    let lines = chapter.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0;
+    let directory = tempfile::tempdir().unwrap();
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let copied = Command::new("cp").arg("-r").arg(repository.join("policies")).arg(directory.path()).status();
+    assert!(copied.unwrap().success());
+    let program = Path::new(env!("CARGO_BIN_EXE_signgate"));
+    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let ran =
+        Command::new("sh").args(["-ec", lines]).current_dir(directory.path()).env("PATH", path).output();
+    let ran = ran.unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned() + &String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{said}");
+    assert!(said.contains("distinct `anonymous-rooms`"), "{said}");
+    // What the lines below them say of the shipped policies.
+    let told = chapter.split_once("On the shipped policies this shows ").unwrap().1;
+    let percent = told.split_once(" % throttled and nobody denied").unwrap().0;
+    let row = |name: &str| {
+        let line =
+            said.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_else(|| panic!("{said}"));
+        let share = line.split_whitespace().nth_back(1).unwrap();
+        share.parse::<f64>().unwrap_or_else(|_| panic!("{line}"))
+    };
+    assert_eq!(format!("{:.0}", row("throttle")), percent, "{said}");
+    assert!(row("deny ") < 0.005, "{said}");
+    // And the table is in force.
+    let lab = PolicyPlace::Directory(directory.path().join("lab"));
+    let policy = lab.load(Timestamp::from_secs(1_800_000_000)).unwrap().policy;
+    let table = String::from_utf8(networks()).unwrap();
+    let first = table.lines().find(|line| line.starts_with(|c: char| c.is_ascii_digit())).unwrap();
+    assert!(policy.networks().lookup(first.split('/').next().unwrap().parse().unwrap()).is_some(), "{first}");
 }

@@ -19,6 +19,7 @@ pub mod rollback;
 pub mod score;
 pub mod serve;
 pub mod simulate;
+pub mod token;
 
 use std::process::ExitCode;
 
@@ -109,6 +110,9 @@ enum Verb {
     Record(record::RecordVerb),
     /// Make, list, rotate and disable API keys in the policy files, whose comments stay
     Keys(keys::KeysArgs),
+    /// Make a token for the admin listener, which a `[[admin.token]]` of the deployment file lets in
+    #[command(subcommand)]
+    Token(token::TokenVerb),
     /// Write labelled traffic of a known world: ordinary people, honest stress, attacks
     ///
     /// One JSON object a line, as `signgate replay` reads it, with a `label` that says who it was in truth. Try a policy
@@ -139,6 +143,7 @@ pub fn run() -> ExitCode {
         Some(Verb::Explain(args)) => explain::run(&args),
         Some(Verb::Record(verb)) => record::run(&verb),
         Some(Verb::Keys(args)) => keys::run(args),
+        Some(Verb::Token(verb)) => token::run(&verb),
         Some(Verb::Simulate(args)) => simulate::run(&args),
         Some(Verb::Score(args)) => score::run(&args),
         Some(Verb::Reload(args)) => reload::run(&args),

@@ -26,7 +26,9 @@ pub(super) async fn list(
     }
     let conditions = conditions(&shown);
     let mut generators: Vec<Value> = shown.generators.list().iter().map(listed).collect();
-    generators.iter_mut().for_each(|one| add_condition(one, &conditions));
+    for one in &mut generators {
+        add_condition(one, &conditions);
+    }
     page(StatusCode::OK, &json!({ "generators": generators }))
 }
 
@@ -58,13 +60,14 @@ pub(super) fn add_condition(one: &mut Value, conditions: &Conditions) {
     let known = known.as_ref().filter(|known| known.trouble.is_none() == *healthy);
     let since = known.map(|known| known.since.to_string());
     let why_not = known.and_then(|known| known.trouble.as_ref()).map(Trouble::words);
-    let mut words = if *healthy { "works".to_owned() } else { "does not work".to_owned() };
+    let mut words = vec![if *healthy { "works" } else { "does not work" }];
     if let Some(since) = &since {
-        words += &format!(", since {since}");
+        words.extend([", since ", since]);
     }
     if let Some(why) = &why_not {
-        words += &format!(": {why}");
+        words.extend([": ", why]);
     }
+    let words = words.concat();
     one["healthy"] = (*healthy).into();
     one["since"] = since.into();
     one["why_not"] = why_not.into();

@@ -74,7 +74,7 @@ impl GatewayArgs {
             format!(
                 "no gateway answers on the admin socket `{}`: start it, run this in its directory, or name its `--socket` \
                  or `--admin-url`",
-                path.display()
+                std::path::absolute(&path).unwrap_or(path.clone()).display()
             )
         })?;
         stream.set_read_timeout(Some(PATIENCE))?;

@@ -29,7 +29,7 @@ use crate::engine::book::STRANGERS_MAX_DEFAULT;
 use crate::gateway::listener::{ConnectionCaps, ListenerCounts, ListenerSettings};
 use crate::gateway::{Live, Shared, listener};
 use crate::generator::stage::Stage;
-use crate::policy::diagnostic::render;
+use crate::policy::diagnostic::{quoted_list, render};
 use crate::telemetry::access_log::RecordLog;
 use crate::telemetry::logging;
 use crate::telemetry::metrics::{Metrics, ViewbotNumbers};
@@ -93,9 +93,28 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     eprint!("{}", render(&loaded.warnings));
+    if !flags.generators.is_empty() {
+        note_replaced(args.config.as_deref(), &flags);
+    }
     let at_start = loaded.settings.clone();
     let again = move || wanted_again(args.config.as_deref(), &flags, &at_start);
     serve(&loaded, Box::new(again))
+}
+
+/// Says that the generators of the command line replace those of the file, where it has any.
+fn note_replaced(config: Option<&Path>, flags: &Flags) {
+    let without = Flags { generators: Vec::new(), ..flags.clone() };
+    // What is wrong with the file has been said.
+    let Ok(loaded) = config::load(config, &without) else { return };
+    let of_file: Vec<_> = loaded.settings.generators.iter().map(|generator| &*generator.name).collect();
+    if let (Some(file), true) = (&loaded.file, loaded.settings.generators != [config::Generator::stand_in()])
+    {
+        eprintln!(
+            "note: `--generator` replaces the `[[generator]]` tables of `{}`: {} not asked",
+            file.display(),
+            quoted_list(of_file.iter().copied()) + if of_file.len() == 1 { " is" } else { " are" }
+        );
+    }
 }
 
 /// What the deployment file wants of generators now; what is wrong with it, as a person reads it.

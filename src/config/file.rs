@@ -135,6 +135,7 @@ pub(super) fn read(top: &mut Table<'_>) -> RawSettings {
     section(top, "store", |table| {
         raw.store =
             table.optional("path", |value| value.parsed(|text| text.parse().map_err(Diagnostic::error)));
+        table.unsupported("url", "[store] url");
     });
     section(top, "record", |table| {
         raw.record_to = table.optional("path", record_to);
@@ -150,6 +151,8 @@ pub(super) fn read(top: &mut Table<'_>) -> RawSettings {
     raw.names_generators = top.has("generator");
     top.many("generator", |table| raw.generators.push(generator(table)));
     top.unsupported("shared", "[shared]");
+    top.unsupported("replicas", "[replicas]");
+    top.unsupported("console", "[console]");
     raw
 }
 

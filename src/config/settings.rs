@@ -203,6 +203,10 @@ impl std::str::FromStr for Store {
         match text {
             "" => Err("expected a path, or `none`".into()),
             "none" => Ok(Self::None),
+            // It would become a directory of that name.
+            url if url.contains("://") => {
+                Err("a store elsewhere is not supported by this version yet: expected a path on this machine, or `none`".into())
+            }
             path => Ok(Self::File(path.into())),
         }
     }

@@ -128,6 +128,9 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     ("tables of policies", "[[quota]]\nname = \"q\"\n[viewbot]\nmode = \"off\""),
     ("lengths without a unit", "[record]\nkeep = 7\n[generators]\nqueue-time = 2"),
+    ("a store elsewhere", "[store]\npath = \"redis://127.0.0.1\""),
+    ("a store by its URL", "[store]\nurl = \"redis://127.0.0.1\""),
+    ("the console", "[console]\naddress = \"127.0.0.1:9092\""),
     ("shared quotas", "[shared]\nurl = \"redis://127.0.0.1\""),
 ];
 

@@ -199,6 +199,46 @@ fn flags_that_are_wrong_are_told_what_would_do() {
 }
 
 #[test]
+fn generators_of_the_command_line_say_that_they_replace_the_file_s() {
+    let file = "[[generator]]\nname = \"paris\"\nkind = \"euler\"\nurl = \"http://127.0.0.1:9\"\n";
+    // So that it ends.
+    let args = ["--generator", "euler=http://127.0.0.1:9", "--policies", "nowhere"];
+    let (_, said) = serve(&[("signgate.toml", file)], &args);
+    says(
+        &said,
+        &[
+            "note: `--generator` replaces the `[[generator]]` tables of `./signgate.toml`: `paris` is not asked",
+        ],
+    );
+    let (_, said) = serve(&[("signgate.toml", "[listen]\n")], &args);
+    assert!(!said.contains("note: "), "{said}");
+}
+
+#[test]
+fn a_token_is_made_with_the_table_that_lets_it_in() {
+    let (code, token, said) = run(&[], &["token", "new", "--role", "operator", "--name", "ops"]);
+    assert_eq!(code, 0, "{said}");
+    let table = &said[said.find("[[admin.token]]").unwrap()..];
+    let loaded =
+        signgate::config::parse("signgate.toml", table, &signgate::config::Flags::default()).unwrap();
+    let admitted = &loaded.settings.admin.tokens[0];
+    assert_eq!((&*admitted.name, admitted.role), ("ops", signgate::config::Role::Operator));
+    assert_eq!(admitted.hash, signgate::base::secret::KeyHash::of(token.trim().as_bytes()));
+    assert!(!said.contains(token.trim()) && token.lines().count() == 1, "the token alone is data");
+    let (_, again, _) = run(&[], &["token", "new", "--role", "viewer"]);
+    assert_ne!(again, token);
+    let (code, _, said) = run(&[], &["token", "new", "--role", "boss"]);
+    assert_eq!(code, 2, "{said}");
+    says(&said, &["viewer, operator, admin"]);
+    let (code, _, said) = run(&[], &["token", "new", "--role", "viewer", "--name", "a b"]);
+    assert_eq!(code, 2, "{said}");
+    let (_, help, _) = run(&[], &["token", "new", "--help"]);
+    for (word, _) in signgate::config::Role::WORDS {
+        assert!(help.contains(&format!("- {word}")), "{help}");
+    }
+}
+
+#[test]
 fn secrets_that_stand_in_the_wrong_place_are_not_repeated() {
     let generator = "[[generator]]\nname = \"main\"\nkind = \"euler\"\n";
     for text in [

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use signgate::generator::attempt::Mark;
 use tokio::time::Instant;
 
 use crate::gateway::{Answer, Gateway, OPEN, Setup};
@@ -156,6 +157,12 @@ fn no_answer_that_would_not_work_reaches_a_client() {
     records.sort_by_key(|record| record["seq"].as_u64());
     let outcomes: Vec<_> = records.iter().map(|record| record["outcome"].as_str().unwrap()).collect();
     assert!(outcomes.chunks(2).all(|pair| pair == ["generator-failed", "good"]), "{outcomes:?}");
+    // Each bad one says what was the matter, in a word of the metric; a good one has nothing to say.
+    for pair in records.chunks(2) {
+        let defect = pair[0]["defect"].as_str().unwrap_or_else(|| panic!("{}", pair[0]));
+        assert!(Mark::words()[Mark::OVERTAKEN.index() + 1..].contains(&defect), "{defect}");
+        assert!(pair[1]["defect"].is_null() && pair[1]["lack"].is_null(), "{}", pair[1]);
+    }
 }
 
 #[test]
@@ -296,6 +303,12 @@ fn one_that_cannot_be_reached_is_a_503() {
     assert_eq!(body["retry_after"].as_u64(), Some(failed.number("retry-after")));
     tells_nothing("unreachable", &failed, address);
     assert_eq!(left(&gateway), 3, "nobody is charged for it");
+    let record = gateway.stop().records().remove(0);
+    assert_eq!(
+        (&record["generator"], &record["defect"]),
+        (&NAME.into(), &"connection refused".into()),
+        "{record}"
+    );
 }
 
 #[test]
@@ -313,6 +326,30 @@ fn one_that_hangs_is_a_504_before_its_client_gives_up() {
     assert!(took > Duration::from_millis(2_500), "{took:?}: it had its time");
     assert!(took < Duration::from_secs(3), "{took:?}: Java gives up after 3 s");
     assert_eq!(left(&gateway), 3, "nobody is charged for it");
+    let record = gateway.stop().records().remove(0);
+    let told = (&record["outcome"], &record["defect"]);
+    assert_eq!(told, (&"timed-out".into(), &"timed out while waiting for the head".into()), "{record}");
+}
+
+/// Each fails in a way of its own: the record's generator is the one whose defect it names.
+#[test]
+fn a_defect_stands_beside_the_generator_that_has_it() {
+    let page = Generator::with(|_| answer(200, &[COOKIE], b"<html>blocked</html>"));
+    let broken = Generator::with(|_| answer(503, &[], b""));
+    // Slow enough to be overtaken: the one that was asked last is not the one that ended it.
+    let slow = Generator::with(|_| {
+        std::thread::sleep(Duration::from_millis(400));
+        answer(200, &[], b"no cookie comes with this")
+    });
+    let gateway = gateway_of(OPEN, &[page.address, broken.address, slow.address]);
+    for _ in 0..6 {
+        assert_eq!(gateway.get(CONNECT_TARGET, &[]).status, 502);
+    }
+    let defects = [("euler", "not protobuf"), ("euler-2", "server error"), ("euler-3", "no cookie")];
+    for record in gateway.stop().records() {
+        let (generator, defect) = (record["generator"].as_str().unwrap(), record["defect"].as_str().unwrap());
+        assert!(defects.contains(&(generator, defect)), "{record} of {defects:?}");
+    }
 }
 
 #[test]

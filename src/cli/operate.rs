@@ -72,8 +72,8 @@ impl GatewayArgs {
         let path = self.socket_path()?;
         let stream = UnixStream::connect(&path).with_context(|| {
             format!(
-                "no gateway answers on the admin socket `{}`: start it, run this in its directory, or name its `--socket` \
-                 or `--admin-url`",
+                "no gateway answers on the admin socket `{}`: start it, run this in its directory, or name its `--config`, \
+                 `--socket` or `--admin-url`",
                 std::path::absolute(&path).unwrap_or(path.clone()).display()
             )
         })?;

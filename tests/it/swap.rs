@@ -501,7 +501,12 @@ fn without_a_gateway_the_commands_say_what_to_do() {
         let done = command.current_dir(directory.path()).arg(verb).output().unwrap();
         let said = String::from_utf8(done.stderr).unwrap();
         assert_eq!(done.status.code(), Some(2), "{said}");
-        assert!(said.contains("./data/admin.sock") && said.contains("--admin-url"), "{said}");
+        // Where it looked: a relative path goes from here, wherever the gateway was started.
+        let looked = format!("{}/data/admin.sock`", directory.path().canonicalize().unwrap().display());
+        assert!(
+            said.contains(&looked) && said.contains("--config") && said.contains("--admin-url"),
+            "{said}"
+        );
     }
 }
 

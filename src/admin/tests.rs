@@ -30,6 +30,8 @@ pub(super) fn shown() -> Shown {
 pub(super) fn gateway(policy: &str, clock: Clock) -> Shared {
     let mut sources = crate::policy::Sources::new("");
     sources.insert("p.toml", policy);
+    // For a policy that names it.
+    sources.insert("networks.csv", "198.18.0.0/15,64500,hosting\n");
     let policy =
         crate::policy::compile(&sources, clock.now()).unwrap_or_else(|wrong| panic!("{wrong:?}")).set;
     let metrics = Arc::new(Metrics::new(clock.now()));

@@ -36,7 +36,8 @@ impl World {
     fn warm(mode: &str) -> Self {
         let clock = Clock::manual(START);
         let policy = format!(
-            "format = 1\n[tier.anonymous]\nclass = \"none\"\n[viewbot]\nmode = \"{mode}\"\nknown-age = \"8m\"\n"
+            "format = 1\n[tier.anonymous]\nclass = \"none\"\n[networks]\ntable = \"networks.csv\"\n\
+             [viewbot]\nmode = \"{mode}\"\nknown-age = \"8m\"\n"
         );
         let token = Token {
             name: "works".into(),

@@ -27,7 +27,7 @@
 use super::arith::log2;
 use super::cohort::Alarm;
 use super::evidence::{Finding, Kind};
-use super::network::subnet_share;
+use super::network::{Comers, subnet_share};
 use super::ordinary::Ordinary;
 use super::people::Surroundings;
 use super::profile::lift;
@@ -45,14 +45,14 @@ pub(super) fn finding(
     sighting: &Sighting,
     around: &Surroundings,
     usual_company: f64,
-    (size, cap): (f64, f64),
+    (comers, cap): (&Comers, f64),
 ) -> Option<Finding> {
     let address = sighting.viewer.address;
     let seen = alarm.addresses.get(&address).copied().unwrap_or(0.0);
-    let expected = (2.0 * size * subnet_share(around, ordinary)).max(HOUSEHOLD);
+    let expected = (2.0 * comers.from(subnet_share(around, ordinary))).max(HOUSEHOLD);
     let alone = if seen > expected { log2(seen / expected) } else { 0.0 };
     let together = if seen >= COMPANY && !alarm.shared.contains_key(&address) {
-        lift(alarm.in_company_elsewhere(address) - HOUSEHOLD, size * usual_company)
+        lift(alarm.in_company_elsewhere(address) - HOUSEHOLD, comers.count() * usual_company)
     } else {
         0.0
     };

@@ -33,6 +33,11 @@ pub(super) fn is_one_owners(alarm: &Alarm, sighting: &Sighting) -> bool {
     sighting.key.and_then(|key| alarm.keys.get(&key)).is_none_or(|cohort| cohort.addresses < ADDRESSES_MIN)
 }
 
+/// Whether fewer came with a key than are an excess at all.
+pub(super) fn is_few(alarm: &Alarm, sighting: &Sighting, min_excess: f64) -> bool {
+    sighting.key.and_then(|key| alarm.keys.get(&key)).is_none_or(|cohort| cohort.strangers < min_excess)
+}
+
 pub(super) fn finding(alarm: &Alarm, ordinary: &Ordinary, sighting: &Sighting, cap: f64) -> Option<Finding> {
     let key = sighting.key?;
     let seen = alarm.keys.get(&key).map_or(0.0, |cohort| cohort.addresses);

@@ -5,7 +5,8 @@
 //!    that room where the address is shared, that is, where five and more of its viewers are clean, or the table of networks
 //!    says `mobile` or `paas`: of the people behind those few were seen yet.
 //! 3. The whole address, where it is not shared, at least `address.min-bad-share` of its viewers are convicted and fewer than
-//!    three are clean.
+//!    three are clean; and where it is a rented machine's, or two profiles and more are convicted there. A farm of one program is
+//!    stopped by rung 2, and behind a provider's address whoever has another program may be a neighbour.
 //!    Twice as long for each further room, at most `address.max`.
 //! 4. Its subnet in the room, where at least `subnet-in-room.addresses` and `min-bad-share` of those seen are convicted. Shared
 //!    addresses do not count: a carrier's translators stand side by side.
@@ -71,7 +72,11 @@ pub(super) fn convict(
         let until = now + longer(ladder.address_profile.ttl, standing.rooms, ladder);
         reached[target.place()] |= book.widen(conviction, target, until, now);
     }
-    if share(standing.bad, crowded.viewers) >= ladder.address.min_bad_share && clean < CLEAN_MAX && !is_shared
+    let is_farms = crowded.is_rented || standing.bad > standing.bad_of_profile;
+    if share(standing.bad, crowded.viewers) >= ladder.address.min_bad_share
+        && is_farms
+        && clean < CLEAN_MAX
+        && !is_shared
     {
         let target = Target::Address(viewer.address);
         let until = now + longer(ladder.address.ttl, standing.rooms, ladder);

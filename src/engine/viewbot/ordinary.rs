@@ -51,6 +51,9 @@ const GUESS: f64 = 60.0;
 /// How many strangers the shares of all are worth beside those of one network.
 const NETWORK_GUESS: f64 = 30.0;
 
+/// Of fewer strangers with a program nothing is said of where it is at home.
+const AT_HOME_MIN: f64 = 12.0;
+
 /// How many strangers came with which profile from which network, and which keys are apps'.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Shares {
@@ -304,9 +307,29 @@ impl Ordinary {
         local
     }
 
+    /// How many strangers a network had.
+    pub(super) fn count_of_network(&self, wide: Wide) -> f64 {
+        self.origins.count_of(&wide)
+    }
+
     /// The share of a network.
     pub(super) fn of_network(&self, wide: Wide) -> f64 {
         (self.origins.count_of(&wide) + 0.3) / (self.strangers + 60.0)
+    }
+
+    /// How many times more of those who have a program come from a network than of all: where it is at home, as a platform's
+    /// own program is. 1 where little is known of the program.
+    pub(super) fn at_home(&self, fingerprint: Fingerprint, wide: Wide) -> f64 {
+        let all = self.fingerprints.count_of(&fingerprint);
+        if all < AT_HOME_MIN {
+            return 1.0;
+        }
+        let share = self.of_network(wide);
+        let network = self.origins.place(&wide).and_then(|place| self.networks.get(usize::from(place)));
+        let here = network.map_or(0.0, |network| {
+            network.fingerprints.at(self.fingerprints.place(&fingerprint), self.halvings - network.halvings)
+        });
+        ((here + NETWORK_GUESS * share) / (all + NETWORK_GUESS) / share).max(1.0)
     }
 
     /// The share of rented machines.

@@ -33,14 +33,37 @@ impl Person {
     }
 }
 
+/// What the table of networks says of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum AddressKind {
+    /// Nothing, or that it is a provider's.
+    #[default]
+    Provided,
+    /// That many people share it, at a time or one after the other.
+    Shared,
+    /// That it is a rented machine's.
+    Rented,
+}
+
+impl AddressKind {
+    fn of(sighting: &Sighting) -> Self {
+        if sighting.is_shared || sighting.is_mobile {
+            Self::Shared
+        } else if sighting.is_hosting {
+            Self::Rented
+        } else {
+            Self::Provided
+        }
+    }
+}
+
 /// What is remembered of an address: with it one cache line.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
     first: u32,
     /// How many viewers it has had; no more are told apart than this holds.
     viewers: u16,
-    /// The table of networks says that many people share it, at a time or one after the other.
-    is_shared: bool,
+    kind: AddressKind,
     /// In how many rooms it met companions.
     marched_rooms: u8,
     /// The last alarmed rooms that it was a stranger in, the latest last; 0 for none.
@@ -110,6 +133,8 @@ pub(super) struct Surroundings {
     pub(super) carried: f64,
     pub(super) carrying_rooms: u32,
     pub(super) subnet_calm: f64,
+    /// Several strangers with this profile came from this address to calm rooms: there it is ordinary.
+    pub(super) is_at_home: bool,
 }
 
 /// How many there are, to say which share of them is convicted.
@@ -120,6 +145,8 @@ pub(super) struct Crowded {
     pub(super) addresses: u32,
     /// Many people share the address, by the table of networks.
     pub(super) is_shared: bool,
+    /// It is a rented machine's, by the same.
+    pub(super) is_rented: bool,
 }
 
 /// The hashes of what a viewer will be looked up under.
@@ -151,6 +178,9 @@ const CARRIED_PER_ROOM: f64 = 1.5;
 
 /// So many strangers of a profile at one address teach the model of ordinary crowds: more would let one address train it.
 const TAUGHT_MAX: u8 = 3;
+
+/// One of a profile that taught the model from an address is a neighbour of the next.
+const AT_HOME_MIN: u8 = 2;
 
 impl People {
     /// With at most so many `viewers` in the long memory; the other tables go by it.
@@ -263,11 +293,7 @@ impl People {
         let (at, is_new) = self.places.enter_looked_up(
             place,
             || {
-                let mut place = Place {
-                    first: now,
-                    is_shared: sighting.is_shared || sighting.is_mobile,
-                    ..Place::default()
-                };
+                let mut place = Place { first: now, kind: AddressKind::of(sighting), ..Place::default() };
                 place.meetings.note(sighting.short, now);
                 place
             },
@@ -304,7 +330,7 @@ impl People {
     /// one host, or sit behind one translator, are not one party.
     fn party(viewer: Viewer, profile: Profile, place: Option<&Place>) -> (Address, u64) {
         let profile = profile.number();
-        let is_shared = place.is_some_and(|place| place.is_shared || place.had_many());
+        let is_shared = place.is_some_and(|place| place.kind == AddressKind::Shared || place.had_many());
         (viewer.address, if is_shared { mix(profile, viewer.who) } else { profile })
     }
 
@@ -329,16 +355,22 @@ impl People {
             carried,
             carrying_rooms,
             subnet_calm: self.subnets.get(&sighting.subnet).map_or(0.0, |subnet| subnet.calm.into()),
+            is_at_home: self
+                .parties
+                .get(&(address, sighting.profile.number()))
+                .is_some_and(|party| party.taught >= AT_HOME_MIN),
         }
     }
 
     /// How many an address, a profile at it and its subnet have.
     pub(super) fn crowded(&self, address: Address, profile: Profile) -> Crowded {
+        let place = self.places.get(&address);
         Crowded {
-            viewers: self.places.get(&address).map_or(1, |place| place.viewers.into()),
+            viewers: place.map_or(1, |place| place.viewers.into()),
             of_profile: self.parties.get(&(address, profile.number())).map_or(1, |party| party.viewers),
             addresses: self.subnets.get(&address.subnet()).map_or(1, |subnet| subnet.addresses),
-            is_shared: self.places.get(&address).is_some_and(|place| place.is_shared),
+            is_shared: place.is_some_and(|place| place.kind == AddressKind::Shared),
+            is_rented: place.is_some_and(|place| place.kind == AddressKind::Rented),
         }
     }
 

@@ -101,6 +101,13 @@ impl std::fmt::Display for Subnet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Wide(u64);
 
+impl Wide {
+    /// Whether a table names it: else it is a guess, which may hold one subnet alone.
+    pub(super) fn is_named(self) -> bool {
+        self.0 & AUTONOMOUS_SYSTEM != 0 && self.0 as u32 != 0
+    }
+}
+
 #[cfg(test)]
 impl Wide {
     /// One for tests of what is counted by network.
@@ -114,7 +121,7 @@ const AUTONOMOUS_SYSTEM: u64 = 1 << 40;
 
 impl std::fmt::Display for Wide {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0 & AUTONOMOUS_SYSTEM != 0 && self.0 as u32 != 0 {
+        if self.is_named() {
             write!(f, "AS{}", self.0 as u32)
         } else if self.0 >> 32 != 0 {
             write!(f, "{}/32", std::net::Ipv6Addr::from_bits(u128::from(self.0) << 64))

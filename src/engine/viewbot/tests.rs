@@ -38,7 +38,7 @@ fn policy(mode: &str, more: &str) -> PolicySet {
     );
     sources.insert("p.toml", text.as_str());
     sources
-        .insert("n.csv", "198.18.0.0/15,64500,hosting\n10.0.0.0/8,64501,isp\n100.64.0.0/10,64502,mobile\n");
+        .insert("n.csv", "198.18.0.0/15,64500,hosting\n10.0.0.0/8,64501,isp\n100.64.0.0/10,64502,mobile\n192.0.0.0/16,64503,isp\n");
     compile(&sources, START).unwrap_or_else(|wrong| panic!("{wrong:?}")).set
 }
 
@@ -113,6 +113,7 @@ impl World {
             asn: match asked.from {
                 IpAddr::V4(v4) if v4.octets()[0] == 198 => Some(64_500),
                 IpAddr::V4(v4) if v4.octets()[0] == 10 => Some(64_501),
+                IpAddr::V4(v4) if v4.octets()[0] == 192 => Some(64_503),
                 _ => None,
             },
         }

@@ -10,6 +10,7 @@ use crate::policy::viewbot::ViewbotSettings;
 
 use super::cohort::{Alarm, HALF_LIFE_SECS, Member};
 use super::evidence::{Evidence, Finding, Kind};
+use super::network::Comers;
 use super::ordinary::Ordinary;
 use super::people::{Met, Surroundings};
 use super::repeats::{LOOP, LOOP_WAIT};
@@ -80,12 +81,12 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
     // That a program brought so many is one fact. That they come from somewhere, as everybody does, is none beside it: where
     // they come from is asked of the ordinary crowd and of them together.
     let excess = if speaks(&of_profile) { alarm_now.of_profile(sighting.profile) } else { 0.0 };
-    let size = alarm_now.crowd.size + excess;
+    let comers = Comers::new(alarm_now.crowd.size, excess, ordinary, sighting);
     let of_network =
-        network::finding(alarm_now, ordinary, sighting, around, usual_known, (size, caps.network));
+        network::finding(alarm_now, ordinary, sighting, around, usual_known, (&comers, caps.network));
     let usual_company = if scene.is_untaught { f64::INFINITY } else { scene.usual_company };
     let of_churn =
-        churn::finding(alarm_now, ordinary, sighting, around, usual_company, (size, caps.identity_churn));
+        churn::finding(alarm_now, ordinary, sighting, around, usual_company, (&comers, caps.identity_churn));
     let mut of_key = fan_in::finding(alarm_now, ordinary, sighting, caps.key_fan_in);
     let mut of_free_key = free_key::finding(alarm_now, ordinary, sighting, caps.shared_free_key);
     // Where hardly anything is known, everything is new, and that says nothing.
@@ -137,7 +138,7 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
     let wait = patience(score - ladder.throttle_bits);
     let (mut cohort, mut key_addresses) = (Vec::new(), None);
     let verdict = if score >= ladder.deny_bits {
-        if !evidence.has_second(caps.pool_chain[1], |kind| is_of_its_own(alarm, sighting, kind)) {
+        if !evidence.has_second(caps.pool_chain[1], |kind| is_of_its_own(alarm, scene, kind)) {
             Verdict::Throttle(Rung::OneKind, wait)
         } else if scene.is_lenient {
             Verdict::Throttle(Rung::Lenient, wait)
@@ -194,21 +195,28 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
 ///
 /// - Many viewers at an address that many had before, or that is a telephone's, are an office, a campus, a carrier. So are those of
 ///   the only address of a room that is many: a class, a café. None of it tells a farm, which has more than one address.
+/// - A platform has its addresses and its program. Where strangers with the program came from the address to calm rooms, that they
+///   come from there is the same fact.
 /// - A customer's rented machines stand side by side: that they do, and that they run one program, is one fact, in each room
-///   that they go to.
+///   that they go to. And fewer than are an excess at all are a firm's, wherever they stand.
 /// - So is a free key that nearly all have who have the program: it is in every copy of it, or it is one client's that comes from
 ///   many addresses. A farm deals out a few keys, or many.
 ///
 /// Whoever it is waits. A farm behind such an address gets no more signatures for that, only a shorter refusal.
-fn is_of_its_own(alarm: &Alarm, sighting: &Sighting, kind: Kind) -> bool {
+fn is_of_its_own(alarm: &Alarm, scene: &Scene<'_>, kind: Kind) -> bool {
+    let Scene { sighting, around, .. } = *scene;
     let address = sighting.viewer.address;
     match kind {
+        Kind::Network | Kind::IdentityChurn if around.is_at_home => false,
         Kind::IdentityChurn => {
             !sighting.is_mobile
                 && !alarm.shared.contains_key(&address)
                 && alarm.in_company_elsewhere(address) >= profile::SEEN_MIN
         }
-        Kind::Network | Kind::Carried => !(sighting.is_paid() && fan_in::is_one_owners(alarm, sighting)),
+        Kind::Network | Kind::Carried | Kind::KeyFanIn if sighting.is_paid() => {
+            let is_passed_round = !fan_in::is_one_owners(alarm, sighting);
+            is_passed_round && !fan_in::is_few(alarm, sighting, f64::from(scene.settings.min_excess))
+        }
         Kind::KeyFanIn | Kind::SharedFreeKey => {
             !(sighting.is_free && free_key::is_the_program(alarm, sighting))
         }

@@ -52,6 +52,18 @@ fn only_wait(people: &Came, farm: &Came) {
     assert!(farm.denied * 3 > farm.admitted + farm.waits, "{farm:?}");
 }
 
+/// Others go on: what was learned is published once a thirty-second of all is new.
+fn go_on(world: &mut World) {
+    for person in 0..200 {
+        world.ask(asks(
+            Room::Id(2_000 + u64::from(person)),
+            home(500_000 + person),
+            AGENTS[person as usize % 9 % 5],
+        ));
+        world.wait(1_000);
+    }
+}
+
 /// A home of a provider's, far from the others.
 fn home(number: u32) -> u32 {
     honest(1_000_000 + number)
@@ -120,11 +132,98 @@ fn a_fan_app_with_one_free_key_in_it() {
     only_wait(&fans, &farm);
 }
 
+/// A platform has its addresses and its program: in calm rooms it is seen that they go together.
+#[test]
+fn a_platforms_customers_in_one_room() {
+    let keys = keys(120);
+    let customer = |room, n: u32, key| keyed(asks(room, rented(70, n % 8 + 1), "platform/2"), key, "free");
+    let mut world = warm();
+    for (n, key) in (0..).zip(&keys[..40]) {
+        world.ask(customer(Room::Id(1_000 + u64::from(n) * 3), n, key));
+        world.wait(2_000);
+    }
+    go_on(&mut world);
+    let customers = come_to(&mut world, (0..).zip(&keys).skip(40).map(|(n, key)| customer(ROOM, n, key)));
+    // The same, and in calm rooms the program was seen elsewhere.
+    let mut world = warm();
+    for (n, key) in (0..).zip(&keys[..40]) {
+        world.ask(Asks {
+            from: Ipv4Addr::from_bits(home(n)).into(),
+            ..customer(Room::Id(1_000 + u64::from(n) * 3), n, key)
+        });
+        world.wait(2_000);
+    }
+    go_on(&mut world);
+    let farm = come_to(&mut world, (0..).zip(&keys).skip(40).map(|(n, key)| customer(ROOM, n, key)));
+    only_wait(&customers, &farm);
+}
+
+/// A country's provider may have few subnets.
+#[test]
+fn an_audience_of_a_provider_with_few_subnets() {
+    // Of a provider's 24 /24s.
+    let at = |n: u32| 0xc000_0000 + n % 24 * 256 + n / 24 + 1;
+    let crowd = |teaching: u32| {
+        let mut world = warm();
+        for n in 0..teaching {
+            world.ask(asks(Room::Id(1_000 + u64::from(n) * 3), at(n + 2_000), AGENTS[n as usize % 9 % 5]));
+            world.wait(2_000);
+        }
+        go_on(&mut world);
+        come_to(&mut world, (0..360).map(|n| asks(ROOM, at(n), AGENTS[4])))
+    };
+    only_wait(&crowd(120), &crowd(0));
+}
+
+/// Behind the same translator as a farm of one program.
+#[test]
+fn neighbours_with_another_program() {
+    let refused = |second_program: bool| {
+        let mut world = warm();
+        let mut came = Came::default();
+        for n in 0..160 {
+            let agent = if second_program && n % 2 == 0 { "wget/1" } else { "curl/8.0" };
+            // In a subnet that nobody was seen in: four of each.
+            let bot = asks(ROOM, 0xc000_0200 + n % 4 + n / 4 * 256, agent);
+            for asked in [bot, Asks { agent: "Java", room: Room::Id(4_000 + u64::from(n)), ..bot }] {
+                let verdict = world.ask(asked).verdict();
+                if asked.agent == "Java" {
+                    came.denied += u32::from(verdict == Verdict::Deny);
+                    came.admitted += u32::from(verdict == Verdict::Allow);
+                }
+                world.wait(100);
+            }
+        }
+        came
+    };
+    assert_eq!(refused(false).denied, 0);
+}
+
 #[test]
 fn a_customers_machines_side_by_side() {
     let machine = |n: u32| asks(ROOM, rented(3, n + 1), AGENTS[1]);
     let fleet = come((0..40).map(|n| keyed(machine(n), "k_fleet", "paid")));
     only_wait(&fleet, &come((0..40).map(machine)));
+}
+
+/// Fewer of a firm's than are an excess at all, wherever they stand, and however large the excess beside them is.
+#[test]
+fn a_firms_few_in_a_room_under_attack() {
+    let came = |each: u32| {
+        let mut world = warm();
+        for bot in 0..60 {
+            world.ask(asks(ROOM, bot_at(bot), "curl/8.0"));
+            world.wait(100);
+        }
+        // A machine in each of many subnets of one provider.
+        come_to(
+            &mut world,
+            (0..each).map(|n| keyed(asks(ROOM, rented(80 + n, 1), "firm/1"), "k_firm", "paid")),
+        )
+    };
+    let (firm, stolen) = (came(9), came(60));
+    assert_eq!(firm.denied, 0, "{firm:?}");
+    assert!(stolen.denied > 30, "{stolen:?}");
 }
 
 /// That some of many come through rented machines is no second fact beside their being many.

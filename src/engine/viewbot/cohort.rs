@@ -7,6 +7,7 @@
 use hashbrown::hash_map::Entry;
 use smallvec::SmallVec;
 
+use super::acquaintances::Acquaintances;
 use super::arith::halved;
 use super::lockstep::Meetings;
 use super::ordinary::Map;
@@ -152,6 +153,7 @@ pub(super) struct Alarm {
     pub(super) rarities: Rarities,
     pub(super) fingerprints: Map<Fingerprint, f64>,
     pub(super) known_fingerprints: Map<Fingerprint, f64>,
+    pub(super) acquaintances: Acquaintances,
     /// Addresses.
     pub(super) wides: Map<Wide, f64>,
     pub(super) known_wides: Map<Wide, f64>,
@@ -194,6 +196,7 @@ impl Alarm {
             rarities: Rarities::default(),
             fingerprints: Map::default(),
             known_fingerprints: Map::default(),
+            acquaintances: Acquaintances::default(),
             wides: Map::default(),
             known_wides: Map::default(),
             hosting: 0.0,
@@ -272,6 +275,7 @@ impl Alarm {
         });
         fade(&mut self.fingerprints, left);
         fade(&mut self.known_fingerprints, left);
+        self.acquaintances.decay(left, FORGOTTEN);
         fade(&mut self.wides, left);
         fade(&mut self.known_wides, left);
         fade(&mut self.subnets, left);
@@ -305,6 +309,7 @@ impl Alarm {
             self.known += weight;
             self.known_hosting += if newcomer.is_hosting { weight } else { 0.0 };
             bump(&mut self.known_fingerprints, fingerprint, weight, most);
+            self.acquaintances.note(fingerprint, newcomer.meetings.last_room(), weight, most);
             bump(&mut self.known_wides, newcomer.wide, weight, most);
             return;
         }

@@ -100,6 +100,8 @@ pub struct Evidence {
     pub newcomers: u32,
     /// Of these.
     pub known: u32,
+    /// Whether the crowd is one of known viewers.
+    is_of_known: bool,
 }
 
 impl Evidence {
@@ -109,7 +111,14 @@ impl Evidence {
             crowd: whole_of(size),
             newcomers: whole_of(newcomers),
             known: whole_of(known),
+            is_of_known: false,
         }
+    }
+
+    /// What is said of an ordinary crowd is said of its known viewers.
+    pub(super) fn of_known(&mut self, size: f64) {
+        self.crowd = whole_of(size);
+        self.is_of_known = true;
     }
 
     pub(super) fn add(&mut self, finding: Option<Finding>) {
@@ -169,6 +178,11 @@ impl fmt::Display for Evidence {
             let Finding { seen, .. } = finding;
             let expected = f64::from(finding.expected_tenths) / 10.0;
             match finding.kind {
+                Kind::Profile if self.is_of_known => write!(
+                    f,
+                    "profile: {seen} known viewers have it, {expected:.0} expected of an ordinary crowd of {}",
+                    self.crowd
+                ),
                 Kind::Profile => write!(
                     f,
                     "profile: {seen} seen, {expected:.0} expected of an ordinary crowd of {}",

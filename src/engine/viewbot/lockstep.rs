@@ -103,6 +103,21 @@ impl Meetings {
         recent
     }
 
+    /// The last of them in another room than this, however long ago.
+    pub(super) fn latest(&self, room: u32) -> Self {
+        let here = Self::short(room);
+        let mut latest = Self::default();
+        let elsewhere = |meeting: &&u32| **meeting != 0 && Self::room(**meeting) != here;
+        latest.0[KEPT - 1] = self.0.iter().rev().find(elsewhere).copied().unwrap_or(0);
+        latest
+    }
+
+    /// The room of the last of them, in a few bits.
+    pub(super) fn last_room(&self) -> Option<u32> {
+        let last = self.0[KEPT - 1];
+        (last != 0).then_some(Self::room(last))
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.0.iter().filter(|meeting| **meeting != 0).count()

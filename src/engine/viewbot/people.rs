@@ -120,7 +120,7 @@ pub(super) struct Met {
     pub(super) is_shared: bool,
     /// The last two alarmed rooms of the address; 0 for none.
     pub(super) chain: [u32; 2],
-    /// Where it was lately, where that can tell anything.
+    /// Where it was lately, where that can tell anything; of a known viewer, where it was last.
     pub(super) meetings: Meetings,
     /// It met the same others in several rooms, a while ago.
     pub(super) marches: bool,
@@ -270,6 +270,9 @@ impl People {
                 if !met.is_known {
                     met.meetings = place.meetings.recent(sighting.short, now);
                 }
+            }
+            if met.is_known && !met.is_shared {
+                met.meetings = place.meetings.latest(sighting.short);
             }
             place.meetings.note(sighting.short, now);
         }

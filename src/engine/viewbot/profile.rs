@@ -100,14 +100,7 @@ pub(super) fn measure(alarm: &mut Alarm, ordinary: &Ordinary, usual_known: f64) 
     if !alarm.crowd.is_stale && alarm.strangers < alarm.crowd.next && alarm.crowd.size > 0.0 {
         return;
     }
-    let mut crowd = Crowd::default();
-    let mut networks: Vec<(Wide, f64)> = alarm.wides.iter().map(|(wide, count)| (*wide, *count)).collect();
-    networks.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
-    let all = networks.iter().map(|(_, count)| count).sum::<f64>().max(1.0);
-    networks.truncate(NETWORKS_MAX);
-    let shares = || networks.iter().map(|(wide, count)| (*wide, count / all));
-    let elsewhere = (1.0 - shares().map(|(_, share)| share).sum::<f64>()).max(0.0);
-    crowd.mixture = ordinary.mixture(shares(), elsewhere);
+    let mut crowd = Crowd { mixture: mixture_of(&alarm.wides, ordinary), ..Crowd::default() };
 
     let (here, known_here) =
         (of_common(&alarm.fingerprints, ordinary), of_common(&alarm.known_fingerprints, ordinary));
@@ -171,8 +164,19 @@ pub(super) fn measure(alarm: &mut Alarm, ordinary: &Ordinary, usual_known: f64) 
     (alarm.crowd.shares, alarm.crowd.of_model) = (shares, ordinary.lessons());
 }
 
+/// The networks that so many came from.
+pub(super) fn mixture_of(wides: &Map<Wide, f64>, ordinary: &Ordinary) -> Mixture {
+    let mut networks: Vec<(Wide, f64)> = wides.iter().map(|(wide, count)| (*wide, *count)).collect();
+    networks.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
+    let all = networks.iter().map(|(_, count)| count).sum::<f64>().max(1.0);
+    networks.truncate(NETWORKS_MAX);
+    let shares = || networks.iter().map(|(wide, count)| (*wide, count / all));
+    let elsewhere = (1.0 - shares().map(|(_, share)| share).sum::<f64>()).max(0.0);
+    ordinary.mixture(shares(), elsewhere)
+}
+
 /// How many there are of each common fingerprint, in their order.
-fn of_common(counts: &Map<Fingerprint, f64>, ordinary: &Ordinary) -> Vec<f64> {
+pub(super) fn of_common(counts: &Map<Fingerprint, f64>, ordinary: &Ordinary) -> Vec<f64> {
     let common = ordinary.common();
     // Of these or of those, whichever are fewer.
     if counts.len() >= common.len() {

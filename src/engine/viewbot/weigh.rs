@@ -16,7 +16,9 @@ use super::people::{Met, Surroundings};
 use super::repeats::{LOOP, LOOP_WAIT};
 use super::rooms::Booked;
 use super::sighting::{Sighting, Viewer};
-use super::{Rung, carried, chain, churn, fan_in, free_key, known, network, profile, strangers};
+use super::{
+    Rung, acquaintances, carried, chain, churn, fan_in, free_key, known, network, profile, strangers,
+};
 
 /// A whole cohort is convicted with one of it where its profile alone weighs as much as denies, and the room's excess is
 /// this many times `min-excess`.
@@ -71,6 +73,7 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
         cohort.label = Some(Box::new(sighting.label));
     }
     profile::measure(alarm, ordinary, usual_known);
+    acquaintances::measure(alarm, ordinary);
     let alarm_now = &*alarm;
 
     let speaks = |finding: &Option<Finding>| finding.is_some_and(|finding| finding.centibits > 0);
@@ -107,7 +110,16 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
         .or_else(|| chain::finding(alarm_now, met.chain, caps.pool_chain));
     let mut of_others = carried::finding(around, met.is_known, caps.carried);
     let moves = speaks(&of_chain);
-    let is_known = met.is_known && !moves && booked.repeats < LOOP;
+    let mut is_known = met.is_known && !moves && booked.repeats < LOOP;
+    let acquainted = if is_known && !scene.is_untaught {
+        acquaintances::finding(alarm_now, sighting, caps.profile, min_excess)
+    } else {
+        None
+    };
+    if let Some((finding, size)) = acquainted {
+        (of_profile, is_known) = (Some(finding), false);
+        evidence.of_known(size);
+    }
     // Having come from a room that was under attack is one fact, whether it is seen as a move or as what is carried from
     // there: the stronger counts. The same two moves are more than that.
     if let (Some(once), Some(others)) = (of_chain, of_others)
@@ -138,7 +150,8 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
     let wait = patience(score - ladder.throttle_bits);
     let (mut cohort, mut key_addresses) = (Vec::new(), None);
     let verdict = if score >= ladder.deny_bits {
-        if !evidence.has_second(caps.pool_chain[1], |kind| is_of_its_own(alarm, scene, kind)) {
+        let has_second = || evidence.has_second(caps.pool_chain[1], |kind| is_of_its_own(alarm, scene, kind));
+        if acquainted.is_some() || !has_second() {
             Verdict::Throttle(Rung::OneKind, wait)
         } else if scene.is_lenient {
             Verdict::Throttle(Rung::Lenient, wait)

@@ -302,6 +302,30 @@ fn neighbours_of_those_who_were_in_odd_crowds() {
     assert!(waits(1, 0) > 3, "who was there, alone at its address");
 }
 
+/// Being known is no credit for those who earned it in a hundred decoys and have one program. A raid comes from one room, and the
+/// acquaintances that an ordinary crowd brings have all sorts of programs.
+#[test]
+fn acquaintances_who_come_at_once() {
+    let waits = |room_of: fn(u32) -> u64, agent_of: fn(u32) -> &'static str| {
+        let mut world = warm();
+        for n in 0..240 {
+            let asked = asks(Room::Id(room_of(n)), home(n), agent_of(n));
+            assert_eq!(world.ask(asked).verdict(), Verdict::Allow, "{n}");
+            // Slowly enough for one room.
+            world.wait(25_000);
+        }
+        world.wait(600_000);
+        let came = come_to(&mut world, (0..240).map(|n| asks(ROOM, home(n), agent_of(n))));
+        assert_eq!(came.denied, 0, "who was known for long is denied by nothing of this");
+        came.waits
+    };
+    let aged = waits(|n| 1_000 + u64::from(n % 100), |_| AGENTS[4]);
+    let raid = waits(|_| 1_000, |_| AGENTS[4]);
+    let crowd = waits(|n| 1_000 + u64::from(n % 100), |n| AGENTS[n as usize % 9 % 5]);
+    assert!(aged > 150, "{aged} of 240");
+    assert_eq!((raid, crowd), (0, 0));
+}
+
 /// Bots among them make nobody a stranger.
 #[test]
 fn a_crowd_that_bots_hide_in() {

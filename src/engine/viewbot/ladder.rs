@@ -4,9 +4,9 @@
 //! 2. New identities of its profile at its address, where at least `address-profile.min-bad-share` of them are convicted; only in
 //!    that room where the address is shared, that is, where five and more of its viewers are clean, or the table of networks
 //!    says `mobile` or `paas`: of the people behind those few were seen yet.
-//! 3. The whole address, where it is not shared, at least `address.min-bad-share` of its viewers are convicted and fewer than
-//!    three are clean; and where it is a rented machine's, or two profiles and more are convicted there. A farm of one program is
-//!    stopped by rung 2, and behind a provider's address whoever has another program may be a neighbour.
+//! 3. The whole address, where it is not shared and at least `address.min-bad-share` of its viewers are convicted: a rented machine's,
+//!    where fewer than three are clean; a provider's, where none is and two profiles and more are convicted. A farm of one program
+//!    is stopped by rung 2, and behind a provider's address whoever has another program, or came earlier, may be a neighbour.
 //!    Twice as long for each further room, at most `address.max`.
 //! 4. Its subnet in the room, where at least `subnet-in-room.addresses` and `min-bad-share` of those seen are convicted. Shared
 //!    addresses do not count: a carrier's translators stand side by side.
@@ -28,7 +28,8 @@ use crate::policy::viewbot::Ladder;
 /// With so many clean viewers an address is shared.
 pub(super) const SHARED_EGRESS: u32 = 5;
 
-/// With so many clean viewers it is not banned as a whole.
+/// With so many clean viewers a rented machine is not banned as a whole. A provider's address is not with a single one: behind it
+/// are people of whom most were not seen yet.
 const CLEAN_MAX: u32 = 3;
 
 /// So many addresses of a key must be convicted before the key is denied in the room: twice those of a subnet, as a key's
@@ -72,12 +73,12 @@ pub(super) fn convict(
         let until = now + longer(ladder.address_profile.ttl, standing.rooms, ladder);
         reached[target.place()] |= book.widen(conviction, target, until, now);
     }
-    let is_farms = crowded.is_rented || standing.bad > standing.bad_of_profile;
-    if share(standing.bad, crowded.viewers) >= ladder.address.min_bad_share
-        && is_farms
-        && clean < CLEAN_MAX
-        && !is_shared
-    {
+    let is_farms = if crowded.is_rented {
+        clean < CLEAN_MAX
+    } else {
+        clean == 0 && standing.bad > standing.bad_of_profile
+    };
+    if share(standing.bad, crowded.viewers) >= ladder.address.min_bad_share && is_farms && !is_shared {
         let target = Target::Address(viewer.address);
         let until = now + longer(ladder.address.ttl, standing.rooms, ladder);
         reached[target.place()] |= book.widen(conviction, target, until, now);

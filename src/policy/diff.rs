@@ -158,8 +158,9 @@ fn tiers(changes: &mut Changes, before: &PolicySet, after: &PolicySet) {
     for (name, class) in &old {
         match new.get(name) {
             None => changes.add(Weight::Other, "tier", name, "is gone"),
+            // View-bot detection weighs its callers by it, and it is shed by it.
             Some(now) if now != class => changes.add(
-                Weight::Other,
+                if now < class { Weight::Tightens } else { Weight::Loosens },
                 "tier",
                 name,
                 format!("its class was `{}`, is `{}`", class.word(), now.word()),
@@ -204,14 +205,23 @@ fn keys(changes: &mut Changes, before: &PolicySet, after: &PolicySet, old: &Cont
     let unbound = KeyBounds::default();
     for (id, key) in &were {
         let Some(now) = are.get(id) else {
-            if !key.disabled {
-                changes.add(Weight::LosesAccess, "key", id, "is gone: it will be unknown");
-            }
+            // Off or unknown: its caller is refused before and after, in other words and by another count.
+            let (weight, text) = if key.disabled {
+                (Weight::Other, "is gone; it was switched off")
+            } else {
+                (Weight::LosesAccess, "is gone: it will be unknown")
+            };
+            changes.add(weight, "key", id, text);
             continue;
         };
         let mut add = |weight, text: String| changes.add(weight, "key", id, text);
         if old.hashes.get(id) != new.hashes.get(id) {
-            add(Weight::LosesAccess, "its hash changed: the key that its owner holds will be unknown".into());
+            let (weight, so) = if key.disabled {
+                (Weight::Other, "; it was switched off")
+            } else {
+                (Weight::LosesAccess, ": the key that its owner holds will be unknown")
+            };
+            add(weight, format!("its hash changed{so}"));
         }
         match (key.disabled, now.disabled) {
             (false, true) => add(Weight::LosesAccess, "is switched off".into()),
@@ -257,7 +267,9 @@ fn keys(changes: &mut Changes, before: &PolicySet, after: &PolicySet, old: &Cont
     }
     for (id, key) in are.iter().filter(|(id, _)| !were.contains_key(*id)) {
         let account = &after.account(key.account).id;
-        changes.add(Weight::LetsIn, "key", id, format!("is new, of account `{account}`"));
+        let (weight, so) =
+            if key.disabled { (Weight::Other, ", and switched off") } else { (Weight::LetsIn, "") };
+        changes.add(weight, "key", id, format!("is new, of account `{account}`{so}"));
     }
 }
 

@@ -20,32 +20,37 @@ pub(super) fn compare(changes: &mut Changes, before: Of<'_>, after: Of<'_>) {
         set.rules().iter().map(|rule| (rule.name.to_string(), rule.clone())).collect()
     };
     let (old, new) = (by_name(before.0), by_name(after.0));
-    let gone: Vec<&Rule> =
-        old.iter().filter(|(name, _)| !new.contains_key(*name)).map(|(_, rule)| rule).collect();
-    let mut added: Vec<&Rule> =
-        new.iter().filter(|(name, _)| !old.contains_key(*name)).map(|(_, rule)| rule).collect();
-    for rule in gone {
-        // One that says the same under another name was renamed, if only one does.
-        let shape = shape(rule, before);
-        let same: Vec<usize> =
-            (0..added.len()).filter(|place| is_same((rule, before), (added[*place], after))).collect();
-        match same[..] {
-            [place] => {
-                let now = added.remove(place);
-                let counts = counters(before.0, rule).next().is_some() && rule.mode != Mode::Off;
-                let (weight, so) = if counts {
-                    (Weight::CountsAnew, ": its counters start anew")
-                } else {
-                    (Weight::Other, "")
-                };
-                note(changes, weight, now, format!("was named `{}`{so}", rule.name));
-            }
-            _ => note(changes, weight_of(rule, false), rule, format!("is gone: it was {shape}")),
+    // One that says the same under another name was renamed, if only one does. Each is put in words once: a policy may
+    // rename a thousand.
+    let mut added: BTreeMap<&str, (&Rule, String)> = BTreeMap::new();
+    let mut alike: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
+    for (name, rule) in new.iter().filter(|(name, _)| !old.contains_key(*name)) {
+        let shape = shape(rule, after);
+        alike.entry((rule.kind.word(), shape.clone())).or_default().push(name);
+        added.insert(name, (rule, shape));
+    }
+    for (_, rule) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
+        let key = (rule.kind.word(), shape(rule, before));
+        let lists = before.1.lists.get(rule.name.as_str());
+        let same = alike
+            .get(&key)
+            .into_iter()
+            .flatten()
+            .filter(|name| added.contains_key(**name) && after.1.lists.get(**name) == lists);
+        let same: Vec<&str> = same.copied().take(2).collect();
+        if let [name] = same[..]
+            && let Some((now, _)) = added.remove(name)
+        {
+            let counts = counters(before.0, rule).next().is_some() && rule.mode != Mode::Off;
+            let (weight, so) =
+                if counts { (Weight::CountsAnew, ": its counters start anew") } else { (Weight::Other, "") };
+            note(changes, weight, now, format!("was named `{}`{so}", rule.name));
+        } else {
+            note(changes, weight_of((rule, before), false), rule, format!("is gone: it was {}", key.1));
         }
     }
-    for rule in added {
-        let shape = shape(rule, after);
-        note(changes, weight_of(rule, true), rule, format!("is new: {shape}"));
+    for (rule, shape) in added.into_values() {
+        note(changes, weight_of((rule, after), true), rule, format!("is new: {shape}"));
     }
     for (name, rule) in &old {
         if let Some(now) = new.get(name) {
@@ -62,14 +67,31 @@ fn note(changes: &mut Changes, weight: Weight, rule: &Rule, text: String) {
 }
 
 /// What it does that a rule comes or goes.
-fn weight_of(rule: &Rule, comes: bool) -> Weight {
+fn weight_of((rule, of): (&Rule, Of<'_>), comes: bool) -> Weight {
     match (&rule.kind, rule.mode) {
         (_, Mode::Off | Mode::Shadow) => Weight::Other,
         (RuleKind::Allowlist { .. }, Mode::Enforce) if comes => Weight::LetsIn,
         (RuleKind::Allowlist { .. }, Mode::Enforce) => Weight::LosesAccess,
-        (_, Mode::Enforce) if comes => Weight::Tightens,
+        (_, Mode::Enforce) if comes => stricter(denies(rule, of)),
         (_, Mode::Enforce) => Weight::LetsIn,
     }
+}
+
+/// More is refused: for good by what denies, else for a while.
+fn stricter(denies: bool) -> Weight {
+    if denies { Weight::LosesAccess } else { Weight::Tightens }
+}
+
+/// Whether no waiting helps against the rule: a blocklist, or a limit of nothing.
+fn denies(rule: &Rule, (set, _): Of<'_>) -> bool {
+    matches!(rule.kind, RuleKind::Blocklist { .. })
+        || counters(set, rule).any(|counter| limits(counter).iter().any(|(_, limit)| limit.is_nothing()))
+}
+
+/// The weight of what changes inside a rule: none that is not enforced before and after decides anything by it, and where
+/// the mode changes, that is told with all that it does.
+fn weighed(was: &Rule, is: &Rule, weight: Weight) -> Weight {
+    if was.mode == Mode::Enforce && is.mode == Mode::Enforce { weight } else { Weight::Other }
 }
 
 fn counters<'s>(set: &'s PolicySet, rule: &Rule) -> impl Iterator<Item = &'s Counter> + use<'s> {
@@ -191,6 +213,11 @@ impl Amount {
         Self { much: f64::from(count), said: count.to_string() }
     }
 
+    /// Whether nothing at all is admitted.
+    fn is_nothing(&self) -> bool {
+        self.much <= 0.0
+    }
+
     /// By its spacing, so that `2/s` and `100/m` can be compared, and `60/m` is `1/s`.
     fn rate(rate: Rate) -> Self {
         Self { much: 1.0 / rate.interval().as_secs_f64(), said: rate.to_string() }
@@ -226,7 +253,7 @@ fn changed(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (
         note(changes, Weight::CountsAnew, is, text);
         return;
     }
-    mode(changes, was, is);
+    mode(changes, was, (is, after));
     if was.mode == Mode::Off && is.mode == Mode::Off {
         if !is_same((was, before), (is, after)) {
             note(changes, Weight::Other, is, "says something else, and stays off".into());
@@ -240,10 +267,11 @@ fn changed(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (
         ) => {
             let (old, new) = (exempt_words(*was_exempt), exempt_words(*exempt));
             for word in new.difference(&old) {
-                note(changes, Weight::LetsIn, is, format!("exempts from `{word}` too"));
+                note(changes, weighed(was, is, Weight::LetsIn), is, format!("exempts from `{word}` too"));
             }
             for word in old.difference(&new) {
-                note(changes, Weight::LosesAccess, is, format!("does not exempt from `{word}` any more"));
+                let weight = weighed(was, is, Weight::LosesAccess);
+                note(changes, weight, is, format!("does not exempt from `{word}` any more"));
             }
             listed(changes, (was, *was_ends, before.1), (is, *expires, after.1));
         }
@@ -260,14 +288,14 @@ fn changed(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (
     }
 }
 
-fn mode(changes: &mut Changes, was: &Rule, is: &Rule) {
+fn mode(changes: &mut Changes, was: &Rule, (is, after): (&Rule, Of<'_>)) {
     if was.mode == is.mode {
         return;
     }
     let weight = match (&is.kind, was.mode, is.mode) {
         (RuleKind::Allowlist { .. }, _, Mode::Enforce) => Weight::LetsIn,
         (RuleKind::Allowlist { .. }, Mode::Enforce, _) => Weight::LosesAccess,
-        (_, _, Mode::Enforce) => Weight::Tightens,
+        (_, _, Mode::Enforce) => stricter(denies(is, after)),
         (_, Mode::Enforce, _) => Weight::LetsIn,
         _ => Weight::Other,
     };
@@ -290,24 +318,29 @@ fn counted(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (
         };
         note(changes, Weight::CountsAnew, is, text);
     }
+    let weighed = |weight| weighed(was, is, weight);
     let all = |counters: &[&Counter]| -> BTreeMap<String, Amount> {
         counters.iter().flat_map(|counter| limits(counter)).collect()
     };
     let (old_limits, new_limits) = (all(&old), all(&new));
     for (name, old) in &old_limits {
         match new_limits.get(name) {
-            None => note(changes, Weight::LetsIn, is, format!("{name}: the limit of {old} is gone")),
+            None => {
+                note(changes, weighed(Weight::LetsIn), is, format!("{name}: the limit of {old} is gone"));
+            }
             Some(new) if new.much > old.much => {
-                note(changes, Weight::Loosens, is, format!("{name}: raised from {old} to {new}"));
+                note(changes, weighed(Weight::Loosens), is, format!("{name}: raised from {old} to {new}"));
             }
             Some(new) if new.much < old.much => {
-                note(changes, Weight::Tightens, is, format!("{name}: lowered from {old} to {new}"));
+                let weight = weighed(stricter(new.is_nothing()));
+                note(changes, weight, is, format!("{name}: lowered from {old} to {new}"));
             }
             Some(_) => {}
         }
     }
     for (name, new) in new_limits.iter().filter(|(name, _)| !old_limits.contains_key(*name)) {
-        note(changes, Weight::Tightens, is, format!("{name}: a new limit of {new}"));
+        let weight = weighed(stricter(new.is_nothing()));
+        note(changes, weight, is, format!("{name}: a new limit of {new}"));
     }
     let (old_tiers, new_tiers) = (tiers(before.0, first_old), tiers(after.0, first_new));
     let words = |tiers: &Option<BTreeSet<String>>| {
@@ -319,15 +352,21 @@ fn counted(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (
             (Some(old), Some(new)) => old.difference(new).next().is_some(),
             (_, None) => false,
         };
-        let weight = if lets_go { Weight::LetsIn } else { Weight::Tightens };
-        note(changes, weight, is, format!("was for {}, is for {}", words(&old_tiers), words(&new_tiers)));
+        let weight = if lets_go { Weight::LetsIn } else { stricter(denies(is, after)) };
+        note(
+            changes,
+            weighed(weight),
+            is,
+            format!("was for {}, is for {}", words(&old_tiers), words(&new_tiers)),
+        );
     }
     let (old, new) = (operations(first_old), operations(first_new));
     for word in old.difference(&new) {
-        note(changes, Weight::LetsIn, is, format!("does not count `{word}` any more"));
+        note(changes, weighed(Weight::LetsIn), is, format!("does not count `{word}` any more"));
     }
     for word in new.difference(&old) {
-        note(changes, Weight::Tightens, is, format!("counts `{word}` too"));
+        let weight = weighed(stricter(denies(is, after)));
+        note(changes, weight, is, format!("counts `{word}` too"));
     }
 }
 
@@ -335,12 +374,12 @@ fn counted(changes: &mut Changes, (was, before): (&Rule, Of<'_>), (is, after): (
 type List<'a> = (&'a Rule, Option<Timestamp>, &'a Contents);
 
 fn listed(changes: &mut Changes, (was, was_ends, before): List<'_>, (is, is_ends, after): List<'_>) {
-    let is_allow = matches!(is.kind, RuleKind::Allowlist { .. });
-    let (grows, shrinks) = match (is_allow, is.mode) {
-        (_, Mode::Shadow | Mode::Off) => (Weight::Other, Weight::Other),
-        (true, Mode::Enforce) => (Weight::LetsIn, Weight::LosesAccess),
-        (false, Mode::Enforce) => (Weight::Tightens, Weight::LetsIn),
+    let (grows, shrinks) = if matches!(is.kind, RuleKind::Allowlist { .. }) {
+        (Weight::LetsIn, Weight::LosesAccess)
+    } else {
+        (Weight::LosesAccess, Weight::LetsIn)
     };
+    let (grows, shrinks) = (weighed(was, is, grows), weighed(was, is, shrinks));
     if was_ends != is_ends {
         let never = "never".to_owned();
         let words = |at: Option<Timestamp>| at.map_or(never.clone(), |at| at.to_string());

@@ -96,6 +96,15 @@ fn each_change_is_told_with_its_weight() {
     let cases: &[(&str, &str, &[&str])] = &[
         ("minute = 5", "minute = 9", &["loosens: quota `anonymous`: minute: raised from 5 to 9"]),
         ("minute = 5", "minute = 1", &["tightens: quota `anonymous`: minute: lowered from 5 to 1"]),
+        ("minute = 5", "minute = 0", &["loses-access: quota `anonymous`: minute: lowered from 5 to 0"]),
+        (
+            "minute = 5, hour = 30",
+            "minute = 5, hour = 30, day = 0",
+            &[
+                "loses-access: quota `anonymous`: day: a new limit of 0",
+                "counts-anew: quota `anonymous`: its windows changed, so its counters start anew",
+            ],
+        ),
         (
             "hour = 30",
             "day = 30",
@@ -143,14 +152,14 @@ fn each_change_is_told_with_its_weight() {
         (
             "\"192.0.2.0/24\"",
             "\"192.0.2.0/24\", \"10.0.0.0/8\"",
-            &["tightens: blocklist `proxies`: lists 1 more, 3 now: `10.0.0.0/8`"],
+            &["loses-access: blocklist `proxies`: lists 1 more, 3 now: `10.0.0.0/8`"],
         ),
         (
             "\"192.0.2.0/24\"",
             "\"192.0.3.0/24\"",
             &[
+                "loses-access: blocklist `proxies`: lists 1 more, 2 now: `192.0.3.0/24`",
                 "lets-in: blocklist `proxies`: lists 1 fewer, 2 now: `192.0.2.0/24`",
-                "tightens: blocklist `proxies`: lists 1 more, 2 now: `192.0.3.0/24`",
             ],
         ),
         ("known proxies", "bad proxies", &["other: blocklist `proxies`: its reason has other words"]),
@@ -179,6 +188,29 @@ fn each_change_is_told_with_its_weight() {
             "[[target]]",
             "[sessions]\nmode = \"refuse\"\n[[target]]",
             &["loses-access: sessions ``: their mode was `pass`, is `refuse`"],
+        ),
+        (
+            "[tier.community]\nclass = \"free\"",
+            "[tier.community]\nclass = \"paid\"",
+            &[
+                "tightens: shedding ``: its order was `anonymous`, `community`, `business`, is `anonymous`, `business`, `community`",
+                "loosens: tier `community`: its class was `free`, is `paid`",
+            ],
+        ),
+        (
+            "[[target]]",
+            "[[blocklist]]\nname = \"b\"\nrooms = [\"73\"]\n[[target]]",
+            &["loses-access: blocklist `b`: is new: enforce, lists `room 73`"],
+        ),
+        (
+            "[[target]]",
+            "[[quota]]\nname = \"q\"\nscope = \"room\"\nlimits = { day = 0 }\n[[target]]",
+            &["loses-access: quota `q`: is new: enforce, per room, day 0"],
+        ),
+        (
+            "reason = \"known proxies\"",
+            "reason = \"known proxies\"\nexpires = 2030-01-01T00:00:00Z",
+            &["lets-in: blocklist `proxies`: its end was never, is 2030-01-01T00:00:00.000Z"],
         ),
         (k_2, "", &["loses-access: key `k_2`: is gone: it will be unknown"]),
         ("proxies = [\"203.0.113.0/24\"]", "disabled = true", &["loses-access: key `k_2`: is switched off"]),
@@ -210,7 +242,7 @@ fn each_change_is_told_with_its_weight() {
             "[tier.business]\nclass = \"free\"",
             &[
                 "tightens: shedding ``: its order was `anonymous`, `community`, `business`, is `anonymous`, `business`, `community`",
-                "other: tier `business`: its class was `paid`, is `free`",
+                "tightens: tier `business`: its class was `paid`, is `free`",
             ],
         ),
         (
@@ -251,6 +283,127 @@ fn nothing_changes_where_only_words_or_places_do() {
     let moved =
         BEFORE.replace("limits = { minute = 5, hour = 30 }", "# why\nlimits = { hour = 30, \"60s\" = 5 }");
     assert_eq!(changes(BEFORE, &moved), []);
+}
+
+/// A list or a limit that is enforced only now, or not any more, changes by its mode; what else of it changes decides
+/// nothing by itself.
+#[test]
+fn what_changes_in_a_rule_weighs_where_it_is_enforced() {
+    let shadow = |name: &str| {
+        BEFORE.replace(&format!("name = \"{name}\"\n"), &format!("name = \"{name}\"\nmode = \"shadow\"\n"))
+    };
+    let quota = shadow("anonymous");
+    for (from, to) in [
+        ("minute = 5, ", ""),
+        ("minute = 5, ", "minute = 9, "),
+        ("minute = 5, ", "minute = 0, "),
+        ("minute = 5, ", "minute = 5, day = 9, "),
+        ("tiers = [\"anonymous\"]", "tiers = [\"business\"]"),
+        ("tiers = [\"anonymous\"]", "operations = [\"connect\"]\ntiers = [\"anonymous\"]"),
+    ] {
+        let found = changes(&quota, &quota.replace(from, to));
+        let weights: BTreeSet<Weight> = found.iter().map(|change| change.weight).collect();
+        let may: BTreeSet<Weight> = [Weight::Other, Weight::CountsAnew].into();
+        assert!(!found.is_empty() && weights.is_subset(&may), "{from} -> {to}: {:?}", lines(&found));
+    }
+    let raised = BEFORE.replace("minute = 5", "minute = 9");
+    assert_eq!(
+        lines(&changes(&quota, &raised)),
+        [
+            "tightens: quota `anonymous`: its mode was `shadow`, is `enforce`",
+            "other: quota `anonymous`: minute: raised from 5 to 9",
+        ]
+    );
+    let exempt = shadow("partners");
+    let more = exempt.replace("exempt = [\"blocklist\"]", "exempt = [\"quota\"]");
+    assert!(changes(&exempt, &more).iter().all(|change| change.weight == Weight::Other));
+    let fewer = BEFORE.replace(", \"192.0.2.0/24\"", "");
+    assert_eq!(
+        lines(&changes(&shadow("proxies"), &fewer)),
+        [
+            "loses-access: blocklist `proxies`: its mode was `shadow`, is `enforce`",
+            "other: blocklist `proxies`: lists 1 fewer, 1 now: `192.0.2.0/24`",
+        ]
+    );
+}
+
+#[test]
+fn a_key_that_is_off_loses_nothing_and_lets_nobody_in() {
+    let off = BEFORE.replace("proxies = [\"203.0.113.0/24\"]", "disabled = true");
+    let k_2 = &off[off.find("[[key]]\nid = \"k_2\"").unwrap()..off.find("[[key]]\nid = \"k_3\"").unwrap()];
+    let without = off.replace(k_2, "");
+    assert_eq!(lines(&changes(&off, &without)), ["other: key `k_2`: is gone; it was switched off"]);
+    assert_eq!(
+        lines(&changes(&without, &off)),
+        ["other: key `k_2`: is new, of account `overlay`, and switched off"]
+    );
+    let rehashed = off.replace("blake3:22", "blake3:29");
+    assert_eq!(lines(&changes(&off, &rehashed)), ["other: key `k_2`: its hash changed; it was switched off"]);
+    let on = rehashed.replace("disabled = true", "");
+    assert_eq!(
+        lines(&changes(&off, &on)),
+        [
+            "lets-in: key `k_2`: is switched on again",
+            "other: key `k_2`: its hash changed; it was switched off",
+        ]
+    );
+}
+
+/// What the gateway says where nothing is told must be true: two policies of which nothing is told hold the same keys,
+/// hashes and rules.
+mod told {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A table in one of a few forms, or none at all.
+    type Forms = [Option<(u8, bool, bool)>; 5];
+
+    fn text(forms: &Forms) -> String {
+        let mut text = String::from(
+            "format = 1\n[tier.anonymous]\nclass = \"none\"\n[tier.community]\nclass = \"free\"\n\
+             [[account]]\nid = \"suite\"\ntier = \"community\"\n",
+        );
+        for (number, form) in forms.iter().enumerate() {
+            let Some((kind, first, second)) = *form else { continue };
+            let mode = ["enforce", "shadow", "off"][usize::from(kind)];
+            let table = match number {
+                0..=2 => format!(
+                    "[[key]]\nid = \"k_{number}\"\naccount = \"suite\"\nhash = \"blake3:{}\"\ndisabled = {first}\n{}",
+                    format!("{number}{kind}").repeat(32),
+                    if second { "rooms = [\"73\"]\n" } else { "" },
+                ),
+                3 => format!(
+                    "[[quota]]\nname = \"q\"\nmode = \"{mode}\"\nscope = \"{}\"\nlimits = {{ day = {} }}\n",
+                    if first { "proxy" } else { "room" },
+                    if second { 0 } else { 9 },
+                ),
+                _ => format!(
+                    "[[blocklist]]\nname = \"b\"\nmode = \"{mode}\"\nrooms = [\"{}\"]\n{}",
+                    if first { "73" } else { "74" },
+                    if second { "expires = 2030-01-01T00:00:00Z\n" } else { "" },
+                ),
+            };
+            text.push_str(&table);
+        }
+        text
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_only_where_nothing_differs(
+            one: Forms,
+            place in 0..5_usize,
+            form: Option<(u8, bool, bool)>,
+        ) {
+            let few = |form: Option<(u8, bool, bool)>| form.map(|(kind, one, other)| (kind % 3, one, other));
+            let one = one.map(few);
+            let mut other = one;
+            other[place] = few(form);
+            let told = changes(&text(&one), &text(&other));
+            prop_assert_eq!(told.is_empty(), one == other, "{:?}", lines(&told));
+        }
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub struct Ending {
     pub outcome: Option<Outcome>,
     /// Of the answer; `None` where none was sent.
     pub status: Option<u16>,
-    /// The generator that answered last, or whose answer was the last that was not good.
+    /// The generator that the line names: whose answer was passed on, or, where no answer was good, whose defect is told.
     pub generator: Option<String>,
     /// How many were asked.
     pub attempts: Option<u64>,
@@ -27,6 +27,8 @@ pub struct Ending {
     pub refunded: Option<bool>,
     /// Whether it was turned away before anything was charged.
     pub turned_away: bool,
+    /// Whether the gateway ended it by itself, before any policy had decided of it: then there was nothing to charge.
+    pub by_gateway: bool,
 }
 
 impl Ending {
@@ -45,6 +47,7 @@ impl Ending {
             lack: text("lack"),
             refunded: truth("refunded"),
             turned_away: truth("turned_away") == Some(true),
+            by_gateway: text("by").as_deref() == Some("gateway"),
         }
     }
 
@@ -87,7 +90,8 @@ impl Ending {
             Outcome::GatewayFailed => "the gateway failed by itself".to_owned(),
         };
         let attempts = match self.attempts {
-            Some(attempts @ 2..) => format!(" (the last of {attempts} attempts)"),
+            // Not which of them it was: with hedges the first may win.
+            Some(attempts @ 2..) => format!(" ({attempts} attempts)"),
             _ => String::new(),
         };
         let got = match self.status {
@@ -98,7 +102,12 @@ impl Ending {
             Outcome::Refused | Outcome::Invalid => "",
             _ if self.turned_away => ", and nothing was charged",
             _ if self.refunded == Some(true) => ", and its charge was given back",
-            Outcome::RequestBlamed | Outcome::ClientGone => ", and it is charged",
+            // What was booked, if anything, stays so: whether a quota counted it at all is not in the record.
+            Outcome::RequestBlamed | Outcome::ClientGone
+                if self.refunded == Some(false) && !self.by_gateway =>
+            {
+                ", and nothing is given back"
+            }
             _ => "",
         };
         Some(format!("{what}{attempts}; {got}{charge}"))
@@ -122,14 +131,16 @@ mod tests {
                 r#"{"outcome":"good","status":200,"attempts":0}"#,
                 r#"{"outcome":"refused","status":429,"attempts":0}"#,
                 r#"{"outcome":"invalid","status":400}"#,
-                r#"{"outcome":"request-blamed","status":404,"generator":"mine","attempts":1,"defect":"blames the request"}"#,
+                r#"{"outcome":"request-blamed","status":404,"generator":"mine","attempts":1,"defect":"blames the request","refunded":false}"#,
                 r#"{"outcome":"generator-failed","status":502,"generator":"mine","attempts":1,"defect":"fallback host","refunded":true}"#,
                 r#"{"outcome":"generator-failed","status":502,"generator":"mine","attempts":3,"refunded":true}"#,
                 r#"{"outcome":"timed-out","status":504,"generator":"mine","attempts":1,"defect":"timed out while waiting for the head","refunded":true}"#,
                 r#"{"outcome":"no-capacity","status":503,"attempts":0,"lack":"shed","turned_away":true}"#,
                 r#"{"outcome":"no-capacity","status":503,"attempts":0,"lack":"all-out","refunded":true}"#,
                 r#"{"outcome":"no-capacity","status":503,"attempts":0,"refunded":true}"#,
-                r#"{"outcome":"client-gone","status":0,"attempts":0,"refunded":false}"#,
+                r#"{"outcome":"client-gone","status":0,"generator":"mine","attempts":1,"refunded":false}"#,
+                r#"{"outcome":"client-gone","status":0,"attempts":0,"refunded":false,"by":"gateway","rule":"client-gone"}"#,
+                r#"{"outcome":"client-gone","status":0,"attempts":0}"#,
                 r#"{"outcome":"gateway-failed","status":500}"#,
                 r#"{"outcome":"generator-failed","generator":"a\u001b[2Jb","defect":"x\u0007"}"#,
             ]

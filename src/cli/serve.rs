@@ -64,7 +64,8 @@ pub struct ServeArgs {
     policies: Option<PathBuf>,
     /// A signature generator, such as `euler=https://sign.example`; several times for several [default: stand-in]
     #[arg(long = "generator", value_name = "KIND=URL")]
-    generators: Vec<GeneratorFlag>,
+    // A text, and read after clap: it would repeat the whole value, with whatever key somebody wrote into it.
+    generators: Vec<String>,
     /// Where former policy sets are kept for a rollback after a restart, in a folder beside it, or `none`
     #[arg(long, value_name = "PATH")]
     store: Option<Store>,
@@ -80,7 +81,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         listen: args.listen,
         admin: args.admin,
         policies: args.policies,
-        generators: args.generators,
+        generators: generator_flags(&args.generators)?,
         store: args.store,
         workers: args.workers,
     };
@@ -99,6 +100,18 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let at_start = loaded.settings.clone();
     let again = move || wanted_again(args.config.as_deref(), &flags, &at_start);
     serve(&loaded, Box::new(again))
+}
+
+/// Reads `--generator`, each told by its place where it is wrong.
+fn generator_flags(texts: &[String]) -> anyhow::Result<Vec<GeneratorFlag>> {
+    let read = |(place, text): (usize, &String)| {
+        let which = match texts.len() {
+            1 => "`--generator`".to_owned(),
+            _ => format!("`--generator` number {}", place + 1),
+        };
+        text.parse().map_err(|why: String| anyhow!("{which}: {why}"))
+    };
+    texts.iter().enumerate().map(read).collect()
 }
 
 /// Says that the generators of the command line replace those of the file, where it has any.

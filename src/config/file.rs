@@ -127,7 +127,7 @@ pub(super) fn read(top: &mut Table<'_>) -> RawSettings {
     });
     section(top, "admin", |table| {
         raw.admin_address =
-            table.optional("address", |value| value.parsed_such_as("127.0.0.1:8080", address));
+            table.optional("address", |value| value.parsed_such_as("127.0.0.1:9091", address));
         raw.admin_socket = table.optional("socket", path);
         table.many("token", |table| raw.tokens.extend(token(table)));
     });
@@ -203,7 +203,8 @@ fn generator(table: &mut Table<'_>) -> RawGenerator {
         has_url: table.has("url"),
         url: table.optional("url", |value| {
             // Not quoted: people put keys into URLs.
-            check_url(value.text()?).map_or_else(|why| value.refuse_unquoted(|| why.diagnostic()), Some)
+            check_url(value.secret_text()?)
+                .map_or_else(|why| value.refuse_unquoted(|| why.diagnostic()), Some)
         }),
         key_file: table.optional("key-file", path),
         in_flight_max: table.optional("in-flight-max", |value| value.whole(1..=u32::from(u16::MAX))),
@@ -228,7 +229,7 @@ fn token(table: &mut Table<'_>) -> Option<At<Token>> {
     let name = table.required("name", |value| value.parsed(name));
     let hash = table.required("hash", |value| {
         // Not quoted: the token itself may stand here by mistake.
-        KeyHash::parse(value.text()?).or_else(|| {
+        KeyHash::parse(value.secret_text()?).or_else(|| {
             value.refuse_unquoted(|| {
                 Diagnostic::error("this is not the hash of a token")
                     .label("expected `blake3:` and 64 hexadecimal digits")
@@ -366,7 +367,7 @@ pub(super) fn check_url(text: &str) -> Result<Url, BadUrl> {
                 Err(why) if text.contains("://") => format!("this is no URL: {why}"),
                 _ => "the URL of a generator begins with `http://` or `https://`".into(),
             };
-            // A host and a port, as somebody wrote it who left the beginning out, and no more of it than these.
+            // No more of it than what can be no key.
             let help = match without_scheme(text) {
                 Some(authority) => format!("write `http://{authority}`"),
                 None => "write `http://` or `https://` before the host".into(),
@@ -385,19 +386,17 @@ pub(super) fn check_url(text: &str) -> Result<Url, BadUrl> {
     Ok(url)
 }
 
-/// The host and the port of a URL whose `http://` was left out: an address, this machine, or what has a port. What else
-/// stands there alone may be a key.
+/// The host and the port of a URL whose `http://` was left out, where the host is an address or this machine, as it was
+/// written. What else stands there may be a key, with a port or without.
 pub(super) fn without_scheme(text: &str) -> Option<String> {
     if text.contains("://") || text.contains('@') {
         return None;
     }
     let url = Url::parse(&format!("http://{text}")).ok()?;
-    let host = url.host_str().filter(|host| !host.is_empty())?;
-    match (url.host()?, url.port()) {
-        (_, Some(port)) => Some(format!("{host}:{port}")),
-        (url::Host::Domain("localhost") | url::Host::Ipv4(_) | url::Host::Ipv6(_), None) => {
-            Some(host.to_owned())
-        }
-        (url::Host::Domain(_), None) => None,
+    let (host, kind) = (url.host_str()?, url.host()?);
+    // A number is read as an address, too: `1234567890` is `73.150.2.210`.
+    if matches!(kind, url::Host::Domain(name) if name != "localhost") || !text.starts_with(host) {
+        return None;
     }
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }

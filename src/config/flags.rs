@@ -32,6 +32,7 @@ pub struct Flags {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GeneratorFlag(GeneratorKind);
 
+/// What is wrong never holds what was written, for people put keys into URLs: clap, which says it, must not read this.
 impl FromStr for GeneratorFlag {
     type Err = String;
 
@@ -49,7 +50,11 @@ impl FromStr for GeneratorFlag {
                 .map_err(|why| why.to_string()),
             (None, Some(_)) => {
                 let known = quoted_list(KindWord::WORDS.iter().map(|(word, _)| *word));
-                Err(format!("there is no kind of generator {}: expected {known}", quoted(word)))
+                // A URL that was written without a kind may have a `=` as well.
+                let is_word =
+                    word.len() <= 16 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+                let told = if is_word { quoted(word) } else { "of that name".into() };
+                Err(format!("there is no kind of generator {told}: expected {known}"))
             }
             _ => Err("expected KIND=URL, such as `euler=https://sign.example`, or `stand-in`".into()),
         }

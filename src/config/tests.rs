@@ -121,6 +121,17 @@ const BROKEN: &[(&str, &str)] = &[
         "[[generator]]\nname = \"a\"\nkind = \"euler\"\nurl = \"127.0.0.1:18100\"\n[[generator]]\nname = \"b\"\nkind = \"euler\"\n\
          url = \"sign.example/hunter2\"\n[[generator]]\nname = \"c\"\nkind = \"euler\"\nurl = \"localhost:18100\"",
     ),
+    (
+        "hosts and ports that may be keys",
+        "[[generator]]\nname = \"a\"\nkind = \"euler\"\nurl = \"sk_live_hunter2:1234\"\n[[generator]]\nname = \"b\"\n\
+         kind = \"euler\"\nurl = \"[::1]:18100\"",
+    ),
+    ("an admin port alone", "[admin]\naddress = 9091"),
+    (
+        "numbers where secrets stand",
+        "[[admin.token]]\nname = \"ops\"\nrole = \"operator\"\nhash = 1234567\n[[generator]]\nname = \"a\"\nkind = \"euler\"\n\
+         url = 1234567",
+    ),
     ("a token without its hash", "[[admin.token]]\nname = \"ops\"\nrole = \"operator\""),
     (
         "a judge of a generator",
@@ -139,7 +150,7 @@ fn broken_files_are_explained() {
     let mut all = String::new();
     for (what, text) in BROKEN {
         let found = complaints(text);
-        assert!(!found.contains("hunter2"), "{what} shows a secret:\n{found}");
+        assert!(!found.contains("hunter2") && !found.contains("1234567"), "{what} shows a secret:\n{found}");
         assert!(
             !["Raw", "serde", "Spanned", "u32", "f64"].iter().any(|word| found.contains(word)),
             "{found}"
@@ -280,11 +291,19 @@ fn flags_are_refused_in_the_words_of_the_file() {
         "there is no kind of generator `foo`: expected `euler`, `carcabot`, `stand-in`"
     );
     assert!(said("euler=127.0.0.1:18100").ends_with("`https://`; write `http://127.0.0.1:18100`"));
-    for secret in
-        ["euler=hunter2", "euler=hunter2@127.0.0.1:1", "euler=127.0.0.1:1/hunter2", "euler=a.hunter2.b"]
-    {
+    for secret in [
+        "euler=hunter2",
+        "euler=hunter2@127.0.0.1:1",
+        "euler=127.0.0.1:1/hunter2",
+        "euler=a.hunter2.b",
+        "euler=sk_live_hunter2:1234",
+        "euler=https://user:hunter2@h",
+        "https://user:hunter2@h/?key=hunter2",
+        "hunter2=https://h",
+    ] {
         assert!(!said(secret).contains("hunter2"), "{secret}");
     }
+    assert!(!said("euler=1234567890:80").contains("73.150"), "a number is no address");
     assert_eq!(
         flags::address("8080").unwrap_err(),
         "expected an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`; `127.0.0.1:8080` is for this machine \

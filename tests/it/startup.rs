@@ -185,6 +185,15 @@ fn flags_that_are_wrong_are_told_what_would_do() {
         assert_eq!(code, 2, "{args:?}: {said}");
         says(&said, &[part]);
     }
+    // What somebody wrote into a URL is repeated by nobody, the command line's reader among them.
+    for secret in
+        ["euler=https://user:hunter2@h", "euler=sk_live_hunter2:1234", "https://hunter2@h/?key=hunter2"]
+    {
+        let (code, _, said) = run(&[GOOD], &["serve", "--generator", "stand-in", "--generator", secret]);
+        assert_eq!(code, 2, "{secret}: {said}");
+        says(&said, &["`--generator` number 2"]);
+        assert!(!said.contains("hunter2"), "{said}");
+    }
     // Whoever needs the deployment file for a socket is told what is wrong with it, and where.
     for args in [
         &["reload"][..],

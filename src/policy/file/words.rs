@@ -82,7 +82,7 @@ pub(super) fn key_id(value: Value<'_>) -> Option<KeyId> {
 
 /// A key's hash. What stands there is never shown: it may be the key itself.
 pub(super) fn key_hash(value: Value<'_>) -> Option<KeyHash> {
-    let text = value.text()?;
+    let text = value.secret_text()?;
     KeyHash::parse(text).or_else(|| {
         value.refuse_unquoted(|| {
             Diagnostic::error("`hash` is not the hash of a key")

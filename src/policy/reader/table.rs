@@ -316,12 +316,14 @@ impl<'r> Value<'r> {
     }
 
     fn wrong_type(self, expected: &str, help: impl FnOnce() -> Option<String>) {
-        self.report.error(self.spot, || {
-            let field = quoted(self.field);
-            let subject = if self.item { format!("an item of {field}") } else { field };
-            let wrong = Diagnostic::error(format!("{subject} is {}", type_word(self.found)));
-            Diagnostic { help: help(), ..wrong.label(format!("expected {expected}")) }
-        });
+        self.report.error(self.spot, || Diagnostic { help: help(), ..self.of_wrong_type(expected) });
+    }
+
+    fn of_wrong_type(self, expected: &str) -> Diagnostic {
+        let field = quoted(self.field);
+        let subject = if self.item { format!("an item of {field}") } else { field };
+        Diagnostic::error(format!("{subject} is {}", type_word(self.found)))
+            .label(format!("expected {expected}"))
     }
 
     /// The text, where it is one; without a complaint.
@@ -335,6 +337,14 @@ impl<'r> Value<'r> {
     /// A text.
     pub fn text(self) -> Option<&'r str> {
         self.text_such_as(None)
+    }
+
+    /// A text that may be a secret, or be written where one stands: it is in no complaint, and its line is not shown.
+    pub fn secret_text(self) -> Option<&'r str> {
+        self.as_text().or_else(|| {
+            self.report.error_unquoted(self.spot, || self.of_wrong_type("a text in quotes"));
+            None
+        })
     }
 
     /// A text, where numbers alone are none: the example is shown to whoever writes one.

@@ -68,8 +68,8 @@ pub(super) struct Teller {
 struct Subject {
     /// When trouble was said last.
     said: Option<Timestamp>,
-    /// Trouble that is not said yet, as some was said just now; with how requests failed.
-    held: Option<(Change, String)>,
+    /// Trouble that is not said yet, as some was said just now; with how requests failed, and since when.
+    held: Option<(Change, String, Timestamp)>,
     /// Troubles that were over before they were said.
     passed_unsaid: u32,
 }
@@ -95,35 +95,43 @@ impl Teller {
         };
         let subject = &mut self.subjects[place];
         if is_trouble {
-            subject.held = Some((change, failures));
-            subject.say_held(generators, now);
+            subject.held = Some((change, failures, now));
+            self.say_due(place, generators, now);
         } else if subject.held.take().is_some() {
             subject.passed_unsaid += 1;
         } else {
-            say(&change, generators, "", 0);
+            say(&change, generators, "", 0, false);
         }
     }
 
     /// Says what was held long enough and goes on. To be called a few times a second.
     pub(super) fn tell_held(&mut self, generators: &[Arc<Generator>], now: Timestamp) {
-        self.subjects.iter_mut().for_each(|subject| subject.say_held(generators, now));
+        (0..self.subjects.len()).for_each(|place| self.say_due(place, generators, now));
+    }
+
+    fn say_due(&mut self, place: usize, generators: &[Arc<Generator>], now: Timestamp) {
+        let subject = &self.subjects[place];
+        if subject.held.is_none() || subject.said.is_some_and(|said| now.since(said) < QUIET) {
+            return;
+        }
+        // That none works refers to why each was ejected: whatever is held of that comes first.
+        let first = if place == generators.len() { 0 } else { place };
+        self.subjects[first..=place].iter_mut().for_each(|subject| subject.say_held(generators, now));
     }
 }
 
 impl Subject {
     fn say_held(&mut self, generators: &[Arc<Generator>], now: Timestamp) {
-        if self.said.is_some_and(|said| now.since(said) < QUIET) {
-            return;
-        }
-        if let Some((change, failures)) = self.held.take() {
+        if let Some((change, failures, at)) = self.held.take() {
             self.said = Some(now);
-            say(&change, generators, &failures, std::mem::take(&mut self.passed_unsaid));
+            say(&change, generators, &failures, std::mem::take(&mut self.passed_unsaid), at != now);
         }
     }
 }
 
-/// `passed`: how many troubles of the same subject before this were too short to be said one by one.
-fn say(change: &Change, generators: &[Arc<Generator>], reasons: &str, passed: u32) {
+/// `passed`: how many troubles of the same subject before this were too short to be said one by one. `is_late`: it was held, and
+/// what was to come next may have been.
+fn say(change: &Change, generators: &[Arc<Generator>], reasons: &str, passed: u32, is_late: bool) {
     let before = match passed {
         0 => String::new(),
         1 => " (once more before, too briefly for a line of its own)".to_owned(),
@@ -132,15 +140,21 @@ fn say(change: &Change, generators: &[Arc<Generator>], reasons: &str, passed: u3
     match change {
         Change::Ejected { place, why, counts, probed_in } => {
             let name = &*generators[*place].name;
+            let next = if is_late {
+                "it comes back by itself when a probe succeeds".to_owned()
+            } else {
+                format!(
+                    "its first probe comes {probed_in:?} after that, and it comes back by itself when one succeeds"
+                )
+            };
             tracing::warn!(
                 generator.name = name,
                 good = counts.good,
                 failed = counts.bad,
                 slow = counts.slow,
                 reasons,
-                "generator `{name}` is ejected{before}: {} ({reasons}); its first probe comes {probed_in:?} after that, and it \
-                 comes back by itself when one succeeds. Look at its own log; `empty body`, `no cookie` and `fallback host` mean \
-                 that its session or address is burnt",
+                "generator `{name}` is ejected{before}: {} ({reasons}); {next}. Look at its own log; `empty body`, \
+                 `no cookie` and `fallback host` mean that its session or address is burnt",
                 why.text()
             );
         }
@@ -203,8 +217,12 @@ mod tests {
     }
 
     fn ejected() -> Change {
+        ejected_at(0)
+    }
+
+    fn ejected_at(place: usize) -> Change {
         let counts = Counts { bad: 5, ..Counts::default() };
-        Change::Ejected { place: 0, why: Why::Dead, counts, probed_in: Duration::from_secs(1) }
+        Change::Ejected { place, why: Why::Dead, counts, probed_in: Duration::from_secs(1) }
     }
 
     fn recovered() -> Change {
@@ -234,6 +252,40 @@ mod tests {
                 assert!(troubles <= 2 + flaps * 900 / 5_000, "{flaps} flaps: {lines:#?}");
                 assert!(lines.len() as u64 <= 2 * troubles, "{lines:#?}");
             }
+        }
+    }
+
+    /// Of two, one is ejected again within the quiet time, and then none works: why stands above that, whether that none works is
+    /// said at once or later.
+    #[test]
+    fn why_each_was_ejected_stands_above_that_none_works() {
+        let both = ["one", "other"]
+            .map(|name| Arc::new(Generator::new(name, "sig", Kind::StandIn, Judge::of_stand_in(), 1, 1)));
+        for all_out_before in [false, true] {
+            let lines = logged(|| {
+                let mut teller = Teller::new(2);
+                let at = |millis: u64| Timestamp::from_millis(1_000_000 + millis);
+                let mut tell = |change, millis| teller.tell(change, &both, "no cookie 5".into(), at(millis));
+                if all_out_before {
+                    tell(Change::AllOut, 0);
+                    tell(Change::NoLongerAllOut(Duration::from_secs(1)), 100);
+                }
+                tell(ejected(), 200);
+                tell(recovered(), 300);
+                tell(ejected(), 400);
+                tell(ejected_at(1), 500);
+                tell(Change::AllOut, 500);
+                (0..200).for_each(|tick| teller.tell_held(&both, at(600 + tick * 50)));
+            });
+            let place = |start: &str| lines.iter().rposition(|line| line.contains(start)).unwrap();
+            let none_works = place("no generator works");
+            assert!(
+                place("`one` is ejected") < none_works && place("`other` is ejected") < none_works,
+                "{lines:#?}"
+            );
+            let ejections = lines.iter().filter(|line| line.contains("`one` is ejected"));
+            let probes: Vec<bool> = ejections.map(|line| line.contains("its first probe comes")).collect();
+            assert_eq!(probes, [true, false], "when a probe comes is not said late: {lines:#?}");
         }
     }
 

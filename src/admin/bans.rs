@@ -308,6 +308,10 @@ fn is_wider_than_a_network(target: &BanTarget) -> bool {
     }
 }
 
+fn is_everybody(target: &BanTarget) -> bool {
+    matches!(target, BanTarget::Prefix(prefix) if prefix.prefix_len() == 0)
+}
+
 fn ban_order(query: Option<&str>, now: Timestamp) -> Result<Order, Refused> {
     const KINDS: [&str; 5] = ["prefix", "asn", "account", "key", "room"];
     let fields =
@@ -328,7 +332,7 @@ fn ban_order(query: Option<&str>, now: Timestamp) -> Result<Order, Refused> {
     if is_wider_than_a_network(&target) && !confirmed {
         let message = format!(
             "`{target}` is wider than any network: it holds {}\nhelp: if that is meant, `--confirm`, or `confirm=wide` in the query",
-            if text.trim().ends_with("/0") { "everybody" } else { "whole parts of the internet" }
+            if is_everybody(&target) { "everybody" } else { "whole parts of the internet" }
         );
         return Err(Refused { status: StatusCode::CONFLICT, message });
     }
@@ -347,7 +351,7 @@ pub(super) async fn lift(
         Err(denied) => return denied.into_response(),
     };
     let now = shown.clock.now();
-    let orders = match lift_orders(&shown, query.as_deref(), now) {
+    let (orders, proxy) = match lift_orders(&shown, query.as_deref(), now) {
         Ok(orders) => orders,
         Err(refused) => return refused.into_response(),
     };
@@ -367,14 +371,26 @@ pub(super) async fn lift(
     if lifted.is_empty() {
         return no_such_ban().into_response();
     }
-    let body = json!({ "result": "lifted", "bans": lifted, "probation_secs": PROBATION.as_secs() });
-    page(StatusCode::OK, &body)
+    page(
+        StatusCode::OK,
+        &json!({
+            "result": "lifted",
+            "bans": lifted,
+            "probation_secs": PROBATION.as_secs(),
+            "note": proxy.and_then(|proxy| own(&shown, proxy, now)),
+        }),
+    )
 }
 
 const NO_SUCH_BAN: &str =
     "there is no such ban: it has ended, or was lifted; `signgate bans list` tells those that stand";
 
-fn lift_orders(shown: &Shown, query: Option<&str>, now: Timestamp) -> Result<Vec<Order>, Refused> {
+/// What is to be lifted, and of which proxy, where one was named.
+fn lift_orders(
+    shown: &Shown,
+    query: Option<&str>,
+    now: Timestamp,
+) -> Result<(Vec<Order>, Option<IpAddr>), Refused> {
     let fields = Fields::read(query, &["id", "proxy"])?;
     let engine = &shown.gateway.engine;
     match (fields.get("id"), fields.proxy()?) {
@@ -383,11 +399,11 @@ fn lift_orders(shown: &Shown, query: Option<&str>, now: Timestamp) -> Result<Vec
             if letter == 'o' {
                 let bans = engine.operator_bans().list(now);
                 let ban = bans.iter().find(|ban| ban.id == number);
-                return ban.map(|ban| vec![Order::Lift(ban.target.clone())]).ok_or_else(no_such_ban);
+                return ban.map(|ban| (vec![Order::Lift(ban.target.clone())], None)).ok_or_else(no_such_ban);
             }
             let shelf = shelf_of(letter);
             let ban = find(shown, shelf, number, now)?;
-            Ok(vec![Order::Free(shelf, ban.target)])
+            Ok((vec![Order::Free(shelf, ban.target)], None))
         }
         (None, Some(proxy)) => {
             let address = Address::of(Prefix::proxy(proxy));
@@ -398,28 +414,29 @@ fn lift_orders(shown: &Shown, query: Option<&str>, now: Timestamp) -> Result<Vec
             };
             let orders: Vec<Order> = Shelf::ALL.into_iter().flat_map(of_shelf).collect();
             if orders.is_empty() {
-                let message =
-                    format!("view-bot detection has nothing about {proxy}{}", own(shown, proxy, now));
+                let own = own(shown, proxy, now);
+                let own = own.unwrap_or_else(|| "`signgate bans list` tells what stands".into());
+                let message = format!("view-bot detection has nothing about {proxy}; {own}");
                 return Err(Refused { status: StatusCode::NOT_FOUND, message });
             }
-            Ok(orders)
+            Ok((orders, Some(proxy)))
         }
         _ => Err(bad("expected an `id`, such as `b12`, or a `proxy`")),
     }
 }
 
-/// What the operator banned stays, and is named: it is lifted by its id alone.
-fn own(shown: &Shown, proxy: IpAddr, now: Timestamp) -> String {
+/// What the operator banned stays, and is named: it is lifted by its id alone. `None` where nothing is.
+fn own(shown: &Shown, proxy: IpAddr, now: Timestamp) -> Option<String> {
     const NAMED_MAX: usize = 5;
     let bans = shown.gateway.engine.operator_bans().list(now);
     let holds = |ban: &&Arc<OperatorBan>| matches!(&ban.target, BanTarget::Prefix(prefix) if prefix.contains(&proxy.to_canonical()));
     let ids: Vec<String> = bans.iter().filter(holds).map(|ban| format!("o{}", ban.id)).collect();
     if ids.is_empty() {
-        return "; `signgate bans list` tells what stands".into();
+        return None;
     }
     let more = if ids.len() > NAMED_MAX { ", and more" } else { "" };
     let ids = ids[..ids.len().min(NAMED_MAX)].join(" ");
-    format!("; your own bans stand: `signgate bans lift {ids}`{more}")
+    Some(format!("your own bans stand: `signgate bans lift {ids}`{more}"))
 }
 
 /// Makes a conviction in shadow real.

@@ -272,6 +272,9 @@ fn lifted(answered: &Answered) -> ExitCode {
         let minutes = answered.body["probation_secs"].as_u64().unwrap_or_default() / 60;
         eprintln!("what led there is forgotten; for {minutes} minutes the same evidence only throttles them");
     }
+    if let Some(note) = answered.body["note"].as_str() {
+        eprintln!("note: {note}");
+    }
     ExitCode::SUCCESS
 }
 

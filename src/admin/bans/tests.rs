@@ -221,9 +221,16 @@ fn a_lifted_conviction_forgets_what_led_there_and_the_same_evidence_only_throttl
     let address = address_of(&world.first("address", "enforced"));
     let from = number_of(&address);
     assert_eq!(world.connect(ROOM, from, "curl/8.0").verdict(), Verdict::Deny);
-    // By the address, its subnet in the room too.
+    // By the address, its subnet in the room too; the operator's own ban of it stays, and is named.
+    let prefix = address.split('/').next().unwrap();
+    let (status, own) = world.ask(&format!("POST /bans/add?prefix={prefix}&reason=mine&for=1s"));
+    assert_eq!(status, 200, "{own}");
+    let own = text(&own["ban"]["id"]);
     let (status, body) = world.ask(&format!("POST /bans/lift?proxy={address}"));
     assert_eq!((status, text(&body["result"])), (200, "lifted"), "{body}");
+    assert_eq!(text(&body["note"]), format!("your own bans stand: `signgate bans lift {own}`"));
+    let (_, body) = world.ask(&format!("POST /bans/lift?id={own}"));
+    assert!(body["note"].is_null(), "{body}");
     assert_eq!(world.bans(&format!("?proxy={address}")), [] as [Value; 0]);
 
     // The attack goes on, from there as well: what came before is forgotten, and it waits.

@@ -395,19 +395,21 @@ impl Reloader {
         now: Timestamp,
     ) -> Done {
         let before = self.shared.live.load_full();
+        // First of all: what is said of it takes its time with a large set.
+        let live = Arc::new(Live::new(set, &self.shared.metrics, before.generation + 1));
+        self.shared.live.store(Arc::clone(&live));
+        self.shared.metrics.reloaded(true, now);
+        let set = &live.policy;
         if !warnings.is_empty() {
             tracing::warn!("{}", warnings.trim_end());
         }
-        let start_anew = counters_that_start_anew(&before.policy, &set);
+        let start_anew = counters_that_start_anew(&before.policy, set);
         for lost in &start_anew {
             tracing::warn!("{lost}");
         }
         // The history holds what is in force from the start on.
         let in_force = self.history.current().map(|kept| kept.sources(self.place.name())).unwrap_or_default();
-        let changed = changes(Side { set: &before.policy, sources: &in_force }, Side { set: &set, sources });
-        let live = Arc::new(Live::new(set, &self.shared.metrics, before.generation + 1));
-        self.shared.live.store(Arc::clone(&live));
-        self.shared.metrics.reloaded(true, now);
+        let changed = changes(Side { set: &before.policy, sources: &in_force }, Side { set, sources });
         self.feeds = feeds;
         self.since = now;
         let done = Done {

@@ -31,12 +31,12 @@ pub enum ScoreError {
     /// There is too much of it.
     #[error("there are more than {LINES_MAX} lines")]
     TooMany,
-    /// The decisions are not about this traffic.
+    /// The decisions are not about this traffic: a labelled line of it has none.
     #[error("nothing was decided of line {0} of the traffic: were these decisions made of it?")]
     Undecided(u64),
     /// The decisions are about more than this traffic.
     #[error(
-        "{decided} decisions are about lines that the traffic does not have (it has {lines}): were they made of it?"
+        "the decisions tell of lines that the traffic does not have: {decided}, and it has {lines}; were they made of it?"
     )]
     Surplus {
         /// So many.
@@ -140,7 +140,8 @@ pub fn score(traffic: impl BufRead, decisions: impl BufRead, which: Which) -> Re
     let verdicts = Verdicts::read(decisions, which)?;
     let mut lines = Lines::new(traffic, "traffic");
     let mut tally = Tally::default();
-    // Each decision belongs to a line, and each labelled line has one: files of two traces differ in this first of all.
+    // Each decision belongs to a line, and each labelled line has one. That tells traces of different lengths, and of those
+    // alone: a decision holds nothing of its record but the line.
     let mut met = 0;
     while let Some((number, text)) = lines.next()? {
         met += u64::from(verdicts.get(number as usize).is_some());

@@ -139,7 +139,7 @@ fn decisions_about_another_traffic_are_not_scored() {
     let more = format!("{}\n{}", decisions(), r#"{"line":15,"verdict":"allow"}"#);
     let error = score(traffic().as_bytes(), more.as_bytes(), Which::Enforced).unwrap_err().to_string();
     assert!(
-        error.starts_with("1 decisions are about lines that the traffic does not have (it has 15)"),
+        error.starts_with("the decisions tell of lines that the traffic does not have: 1, and it has 15;"),
         "{error}"
     );
     let fewer = decisions().lines().skip(1).collect::<Vec<_>>().join("\n");

@@ -101,6 +101,14 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let settings = settings(args)?;
+    if let Some(networks) = &args.networks
+        && is_same_file(&args.out, networks)
+    {
+        bail!(
+            "`--out` and `--networks` are both `{}`: choose two files; nothing was written",
+            networks.display()
+        );
+    }
     // Both looked at before either is written.
     if !args.force {
         may_write_over(&args.out, "traffic of `signgate simulate`", is_our_traffic)?;
@@ -145,6 +153,13 @@ fn settings(args: &SimulateArgs) -> anyhow::Result<Settings> {
         start_ms: args.start.as_millis(),
         ..usual
     })
+}
+
+/// Whether two paths lead to one file, or are both stdout.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let same = |of: fn(&Path) -> io::Result<PathBuf>| matches!((of(one), of(other)), (Ok(one), Ok(other)) if one == other);
+    // The one where neither is there yet, the other through links.
+    one == other || same(|path| std::path::absolute(path)) || same(Path::canonicalize)
 }
 
 /// Whether a file may be written over: one that is not there, that is empty, that is no file but a device or a pipe, or that

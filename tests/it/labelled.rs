@@ -96,6 +96,32 @@ fn signgate(directory: &Path, args: &[&str]) -> Output {
     output
 }
 
+/// The table must not be written over by the traffic, whatever the two are called, and with `--force` too.
+#[test]
+fn two_outputs_are_two_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let simulate = |out: &str, networks: &str, more: &[&str]| {
+        let args = [&["simulate", "--duration", "1m", "--out", out, "--networks", networks], more].concat();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_signgate")).current_dir(at).args(args).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    std::fs::create_dir(at.join("d")).unwrap();
+    for (out, networks) in [("same", "same"), ("same", "./same"), ("-", "-")] {
+        for more in [&[][..], &["--force"]] {
+            let (code, said) = simulate(out, networks, more);
+            assert_eq!(code, Some(2), "{said}");
+            assert!(said.contains("are both"), "{said}");
+            assert!(!at.join("same").exists());
+        }
+    }
+    std::fs::write(at.join("d/one"), "").unwrap();
+    std::os::unix::fs::symlink("one", at.join("d/other")).unwrap();
+    assert!(simulate("d/one", "d/other", &[]).1.contains("are both"));
+    assert_eq!(simulate("d/one", "d/table", &[]).0, Some(0));
+}
+
 #[test]
 fn simulate_replay_and_score_fit_together() {
     let directory = tempfile::tempdir().unwrap();

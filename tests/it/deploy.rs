@@ -1,13 +1,12 @@
 //! What is shipped for deployments is read by the gateway itself, and works where it says that it does.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use signgate::config::{Flags, parse};
 
-use crate::gateway::OPEN;
+use crate::gateway::{OPEN, listening};
 
 const SHIPPED: &str = include_str!("../../deploy/signgate.toml");
 const UNIT: &str = include_str!("../../deploy/systemd/signgate.service");
@@ -27,8 +26,8 @@ fn the_annotated_deployment_file_says_the_defaults() {
     let paths = [
         ("\"/etc/signgate/policies\"", "\"./policies\""),
         ("\"/run/signgate/admin.sock\"", "\"./data/admin.sock\""),
-        ("\"/var/lib/signgate/signgate.db\"", "\"./data/signgate.db\""),
-        ("\"/var/lib/signgate/access.jsonl\"", "\"./data/access.jsonl\""),
+        ("\"/var/lib/signgate/data/signgate.db\"", "\"./data/signgate.db\""),
+        ("\"/var/lib/signgate/data/access.jsonl\"", "\"./data/access.jsonl\""),
     ];
     let text = paths.iter().fold(SHIPPED.to_owned(), |text, (there, default)| {
         assert!(text.contains(there), "{there}");
@@ -78,30 +77,35 @@ fn it_lists_every_setting() {
         let rest = text.split_once(from).unwrap_or_else(|| panic!("no {from}")).1;
         rest.split_once(to).unwrap_or_else(|| panic!("no {to} after {from}")).0
     };
-    let fields = |text: &'static str| {
+    let fields = |text: &str| {
+        // Long calls are broken over lines, wherever it suits.
+        let joined =
+            text.split_whitespace().collect::<Vec<_>>().join(" ").replace("( ", "(").replace(" .", ".");
         let reads = ["table.optional(\"", "table.required(\""];
-        let field = move |read: &&'static str| {
-            text.split(*read).skip(1).map(|rest| rest.split('"').next().unwrap()).collect::<Vec<_>>()
+        let field = |read: &str| {
+            let rest = joined.split(read).skip(1);
+            rest.map(|rest| rest.split('"').next().unwrap().to_owned()).collect::<Vec<_>>()
         };
-        reads.iter().flat_map(field).map(str::to_owned).collect::<BTreeSet<_>>()
+        reads.into_iter().flat_map(field).collect::<BTreeSet<_>>()
     };
-    // Long ones are broken over lines.
-    let joined: &'static str = file
-        .replace("(\n            \"", "(\"")
-        .replace(".optional(\n                \"", ".optional(\"")
-        .leak();
     let mut read: Vec<(&str, BTreeSet<String>)> = vec![
-        ("judge", fields(between(joined, "\nfn judge(", "\n}\n"))),
+        ("judge", fields(between(file, "\nfn judge(", "\n}\n"))),
         ("generators", fields(between(fleet, "fn asking(", "\n}\n"))),
-        ("generator", fields(between(joined, "\nfn generator(", "\n}\n"))),
-        ("token", fields(between(joined, "\nfn token(", "\n}\n"))),
+        ("generator", fields(between(file, "\nfn generator(", "\n}\n"))),
+        ("token", fields(between(file, "\nfn token(", "\n}\n"))),
     ];
-    let top = between(joined, "pub(super) fn read(", "\n}\n");
+    let top = between(file, "pub(super) fn read(", "\n}\n");
     for section in top.split("section(top, \"").skip(1) {
         let name = section.split('"').next().unwrap();
         if !matches!(name, "judge" | "generators") {
             read.push((name, fields(section)));
         }
+    }
+    for (table, field) in [("listen", "trusted-proxies"), ("judge", "push-hosts")] {
+        assert!(
+            read.iter().any(|(name, fields)| *name == table && fields.contains(field)),
+            "{field} is not seen"
+        );
     }
     assert_eq!(read.len(), 9, "a table more or less: {read:?}");
 
@@ -127,8 +131,9 @@ fn it_lists_every_setting() {
 /// As the unit's header says, below another root: started where the unit starts it, and asked from somewhere else.
 #[test]
 fn the_unit_starts_from_its_directory_with_the_shipped_file() {
-    let root = tempfile::tempdir().unwrap();
-    let at = |path: &str| root.path().join(path);
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().to_owned();
+    let at = |path: &str| root.join(path);
     let says = |field: &str| {
         let line = UNIT.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix('='));
         line.unwrap_or_else(|| panic!("no {field}="))
@@ -139,7 +144,7 @@ fn the_unit_starts_from_its_directory_with_the_shipped_file() {
     }
     let below = |text: &str| {
         ["/etc/signgate", "/var/lib/signgate", "/run/signgate"].iter().fold(text.to_owned(), |text, path| {
-            text.replace(path, &root.path().join(&path[1..]).display().to_string())
+            text.replace(path, &root.join(&path[1..]).display().to_string())
         })
     };
     std::fs::create_dir_all(at("etc/signgate/policies")).unwrap();
@@ -153,25 +158,13 @@ fn the_unit_starts_from_its_directory_with_the_shipped_file() {
         command.current_dir(directory).args(below(words).split(' ').skip(1)).stdin(Stdio::null());
         command
     };
-    let mut gateway = signgate(says("ExecStart"), Path::new(&below(says("WorkingDirectory"))))
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = String::new();
-    for line in BufReader::new(gateway.stderr.take().unwrap()).lines().map_while(Result::ok) {
-        said += &line;
-        said.push('\n');
-        if line.contains("ready: listening on") {
-            break;
-        }
-    }
+    let start = signgate(says("ExecStart"), Path::new(&below(says("WorkingDirectory"))));
+    let gateway = listening(start, directory).unwrap_or_else(|(status, said)| panic!("{status:?}:\n{said}"));
     let elsewhere = tempfile::tempdir().unwrap();
     let order = UNIT.lines().find_map(|line| line.strip_prefix("# signgate bans list")).unwrap();
     let listed = signgate(&format!("signgate bans list{order}"), elsewhere.path()).output().unwrap();
-    gateway.kill().unwrap();
-    gateway.wait().unwrap();
-    assert!(said.contains("ready: listening on"), "{said}");
+    let said = gateway.said();
     assert!(!said.contains("WARN") && !said.contains("warning: "), "{said}");
     assert!(listed.status.success(), "{listed:?}");
-    assert!(at("var/lib/signgate/access.jsonl").is_file());
+    assert!(at("var/lib/signgate/data/access.jsonl").is_file());
 }

@@ -124,7 +124,16 @@ impl Setup {
             "none",
         ]);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command.args(&self.flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(&self.flags);
+        listening(command, directory)
+    }
+}
+
+/// Runs a command that serves until it says that it is ready, in that directory's care; where it ends instead, or says
+/// nothing for too long: how, and what it said.
+pub fn listening(mut command: Command, directory: TempDir) -> Result<Gateway, (ExitStatus, String)> {
+    {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let (sender, ready) = mpsc::channel();

@@ -3,7 +3,8 @@
 //!
 //! **Exit codes.** 0 clean; 1 with diagnostics, warnings too: a set that was probably not meant is not clean, and a script
 //! that goes on at 0 must be able to rely on it. `--deny-warnings` therefore changes no code: it makes errors of them, so that
-//! a set with warnings is neither compared nor explained; 2 where something could not be read or asked. Changes are no diagnostics:
+//! a set with warnings is neither compared nor explained; 2 where something could not be read or asked, as with `--explain`
+//! where there are errors. Changes are no diagnostics:
 //! `--against` leaves the code as it is, and whoever wants to stop at a change looks at the output. `--explain` asks
 //! another question, and so 0 means that the request would be admitted, 1 that it would be refused.
 //!
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 
 use crate::base::time::{Clock, Timestamp};
-use crate::config::{self, ConfigError, Flags};
+use crate::config;
 use crate::control::reload::PolicyPlace;
 use crate::policy::diff::{Side, diff};
 use crate::policy::{Diagnostic, PolicySet, Sources, compile};
@@ -53,12 +54,28 @@ pub struct CheckArgs {
     /// How the results are written: text for a person, or one JSON object a line on stdout, diagnostics among them
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: output::Format,
-    /// Take warnings for errors: they are called so, and nothing is compared or explained; the exit code is 1 either way
+    /// Take warnings for errors: they are called so, and nothing is compared or explained; the exit code is 1 either
+    /// way, with --explain 2
     #[arg(long)]
     deny_warnings: bool,
     /// Check as if it were this time (2027-01-01T00:00:00Z) instead of now: what has expired then?
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<Timestamp>,
+}
+
+impl CheckArgs {
+    /// How it ends where errors leave no policy to ask, with a word about what was asked for beside.
+    fn stopped(&self) -> ExitCode {
+        if self.explain.is_some() {
+            // 1 would say that the request is refused.
+            eprintln!("note: nothing was explained, as there are errors");
+            return ExitCode::from(2);
+        }
+        if self.against.is_some() {
+            eprintln!("note: nothing was compared, as there are errors");
+        }
+        ExitCode::from(1)
+    }
 }
 
 pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
@@ -81,11 +98,14 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         (Some(directory), ..) => PolicyPlace::Directory(directory.clone()),
         (None, Some(named), _) => named,
         (None, None, None) => PolicyPlace::Directory(DIRECTORY_DEFAULT.into()),
-        // What is wrong with the file may be the directory that it names.
         (None, None, Some(file)) => {
+            let name = file.display().to_string();
             output.diagnostics(&of_file);
-            output.summary(&file.display().to_string(), None, &of_file);
-            return Ok(ExitCode::from(1));
+            eprintln!(
+                "note: the policies were not checked: `{name}` does not tell where they are; name their directory"
+            );
+            output.summary(&name, None, &of_file);
+            return Ok(args.stopped());
         }
     };
     let sources = match place.sources() {
@@ -108,7 +128,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let good = set.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
     let Some(set) = good else {
         output.summary(&place.name(), None, &diagnostics);
-        return Ok(ExitCode::from(1));
+        return Ok(args.stopped());
     };
     let mut code = u8::from(!diagnostics.is_empty());
     if let Some(against) = &args.against {
@@ -130,17 +150,12 @@ const DIRECTORY_DEFAULT: &str = "./policies";
 /// What is wrong with a deployment file, and which policies it names, where that can be told. Generators are put together
 /// as a start does it, certificates among it, and none is asked.
 fn deployment(file: &Path) -> anyhow::Result<(Vec<Diagnostic>, Option<PolicyPlace>)> {
-    let loaded = match config::load(Some(file), &Flags::default()) {
-        Ok(loaded) => loaded,
-        Err(ConfigError::Wrong(found)) => return Ok((found, None)),
-        Err(error) => return Err(error.into()),
-    };
-    let mut found = loaded.warnings;
-    if let Err(error) = super::serve::wanted_generators(&loaded.settings) {
+    let config::Checked { mut found, settings, policies } = config::check(file)?;
+    if let Some(Err(error)) = settings.as_ref().map(super::serve::wanted_generators) {
         let name = file.display().to_string().into();
         found.push(Diagnostic::error(format!("{error:#}")).in_file(&name));
     }
-    Ok((found, Some(super::serve::policy_place(&loaded.settings))))
+    Ok((found, policies.as_ref().map(super::serve::policy_place)))
 }
 
 /// The set that is compared with. What is doubtful about it is not asked.

@@ -89,7 +89,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let settings = config::load(args.config.as_deref(), &Flags::default()).map(|loaded| loaded.settings);
     let place = match (&args.policies, &settings) {
         (Some(directory), _) => PolicyPlace::Directory(directory.clone()),
-        (None, Ok(settings)) => super::serve::policy_place(settings),
+        (None, Ok(settings)) => super::serve::policy_place(&settings.policies),
         (None, Err(_)) => PolicyPlace::Directory("./policies".into()),
     };
     let policy = load_place(&place)?;

@@ -30,7 +30,7 @@ pub enum RecordVerb {
     /// are the counts that the gateway holds in memory, which end with their windows. A request that comes later is recorded
     /// like any other. What an operator ordered about just these (a ban of the address) goes, too, and a replay does not
     /// follow it then; what was ordered about more (a ban of its network) stays.
-    #[command(after_help = super::exit_codes::FILES)]
+    #[command(after_help = super::exit_codes::PURGE)]
     Purge(PurgeArgs),
 }
 

@@ -94,9 +94,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     eprint!("{}", render(&loaded.warnings));
-    if !flags.generators.is_empty() {
-        note_replaced(args.config.as_deref(), &flags);
-    }
+    note_replaced(&loaded);
     let at_start = loaded.settings.clone();
     let again = move || wanted_again(args.config.as_deref(), &flags, &at_start);
     serve(&loaded, Box::new(again))
@@ -115,19 +113,14 @@ fn generator_flags(texts: &[String]) -> anyhow::Result<Vec<GeneratorFlag>> {
 }
 
 /// Says that the generators of the command line replace those of the file, where it has any.
-fn note_replaced(config: Option<&Path>, flags: &Flags) {
-    let without = Flags { generators: Vec::new(), ..flags.clone() };
-    // What is wrong with the file has been said.
-    let Ok(loaded) = config::load(config, &without) else { return };
-    let of_file: Vec<_> = loaded.settings.generators.iter().map(|generator| &*generator.name).collect();
-    if let (Some(file), true) = (&loaded.file, loaded.settings.generators != [config::Generator::stand_in()])
-    {
-        eprintln!(
-            "note: `--generator` replaces the `[[generator]]` tables of `{}`: {} not asked",
-            file.display(),
-            quoted_list(of_file.iter().copied()) + if of_file.len() == 1 { " is" } else { " are" }
-        );
-    }
+fn note_replaced(loaded: &Loaded) {
+    let (Some(file), [_, ..]) = (&loaded.file, &loaded.replaced[..]) else { return };
+    eprintln!(
+        "note: `--generator` replaces the `[[generator]]` tables of `{}`: {} {} not asked",
+        file.display(),
+        quoted_list(loaded.replaced.iter().map(String::as_str)),
+        if loaded.replaced.len() == 1 { "is" } else { "are" }
+    );
 }
 
 /// What the deployment file wants of generators now; what is wrong with it, as a person reads it.
@@ -169,7 +162,7 @@ fn serve(loaded: &Loaded, again: Read) -> anyhow::Result<ExitCode> {
     let started = clock.now();
 
     // Policies and generators first: what cannot serve must not listen.
-    let place = policy_place(settings);
+    let place = policy_place(&settings.policies);
     let policies = match Start::load(place.clone(), history(settings), started) {
         Ok(policies) => policies,
         Err(LoadError::Wrong(diagnostics)) => {

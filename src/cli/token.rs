@@ -1,8 +1,9 @@
 //! `signgate token`: tokens for the admin listener. Nothing is asked of a running gateway, and no file is touched.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use super::random;
@@ -28,9 +29,9 @@ pub struct NewArgs {
     /// What it admits to
     #[arg(long, value_name = "ROLE")]
     role: RoleWord,
-    /// Whose it is, as the log and the access record tell of what was done with it
-    #[arg(long, value_name = "NAME", default_value = "operator-1")]
-    name: String,
+    /// Whose it is, as the log and the access record tell of what was done with it [default: the role and -1]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
 }
 
 /// The roles. Each admits to all that the one before it does.
@@ -47,14 +48,17 @@ enum RoleWord {
 /// Makes it.
 pub fn run(verb: &TokenVerb) -> anyhow::Result<ExitCode> {
     let TokenVerb::New(NewArgs { role, name }) = verb;
-    if !is_name(name) {
-        bail!("{} is no name: expected 1 to 64 letters, digits, `-`, `_`, `.`, `@`", quoted(name));
+    let role = role.to_possible_value().map(|word| word.get_name().to_owned()).unwrap_or_default();
+    let name = name.clone().unwrap_or_else(|| format!("{role}-1"));
+    if !is_name(&name) {
+        bail!("{} is no name: expected 1 to 64 letters, digits, `-`, `_`, `.`, `@`", quoted(&name));
     }
     let token = key_text(&random()?);
     let hash = KeyHash::of(token.reveal().as_bytes());
-    let role = role.to_possible_value().map(|word| word.get_name().to_owned()).unwrap_or_default();
     eprintln!("this is the only time that the token is shown; into the deployment file goes its hash:\n");
     eprintln!("[[admin.token]]\nname = \"{name}\"\nhash = \"{hash}\"\nrole = \"{role}\"\n");
-    println!("{}", token.reveal());
+    let mut out = std::io::stdout().lock();
+    let written = writeln!(out, "{}", token.reveal()).and_then(|()| out.flush());
+    written.context("cannot write the token to stdout: nobody has it, make another")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -53,6 +53,8 @@ pub(super) struct RawSettings {
     pub(super) admin_socket: Option<At<PathBuf>>,
     pub(super) tokens: Vec<At<Token>>,
     pub(super) policies: Option<At<PathBuf>>,
+    /// Whether there is any `[policies]`, sound or not.
+    pub(super) names_policies: bool,
     pub(super) store: Option<At<Store>>,
     pub(super) record_to: Option<At<RecordTo>>,
     pub(super) rotate_bytes: Option<At<u32>>,
@@ -131,6 +133,7 @@ pub(super) fn read(top: &mut Table<'_>) -> RawSettings {
         raw.admin_socket = table.optional("socket", path);
         table.many("token", |table| raw.tokens.extend(token(table)));
     });
+    raw.names_policies = top.has("policies");
     section(top, "policies", |table| raw.policies = table.optional("directory", path));
     section(top, "store", |table| {
         raw.store =

@@ -44,6 +44,19 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
     /// Where it names what can only be found missing later.
     pub places: Places,
+    /// Its generators, by name, that are not asked, as those of the command line replace them.
+    pub replaced: Vec<String>,
+}
+
+/// What a file is found to be, as `signgate check` tells it.
+#[derive(Debug)]
+pub struct Checked {
+    /// What is wrong with it, and what was probably not meant, by line.
+    pub found: Vec<Diagnostic>,
+    /// What to run with; `None` where there is an error among them.
+    pub settings: Option<Settings>,
+    /// Which policies it names, or the default where it names none; `None` where that cannot be told for its faults.
+    pub policies: Option<Policies>,
 }
 
 /// Where the file names a path that is in force, as `signgate.toml:12`; `None` where it does not.
@@ -75,45 +88,69 @@ pub enum ConfigError {
 /// Reads `path`, or without one [`DEFAULT_FILE`] if it exists, and puts the flags over it.
 pub fn load(path: Option<&Path>, flags: &Flags) -> Result<Loaded, ConfigError> {
     let (path, named) = path.map_or((Path::new(DEFAULT_FILE), false), |path| (path, true));
-    let error = |source| ConfigError::Read { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
     match std::fs::File::open(path) {
-        Ok(file) => file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(error)?,
-        Err(missing) if missing.kind() == ErrorKind::NotFound && !named => {
-            let loaded = parse(DEFAULT_FILE, "", flags)?;
-            return Ok(Loaded { file: None, ..loaded });
+        Ok(file) => {
+            let text = text_of(path, file)?;
+            let loaded = parse(&path.display().to_string(), &text, flags)?;
+            Ok(Loaded { file: Some(path.to_owned()), ..loaded })
         }
-        Err(source) => return Err(error(source)),
-    };
-    let name = path.display().to_string();
-    let wrong = |message: &str| {
-        ConfigError::Wrong(vec![Diagnostic::error(message).in_file(&Arc::from(name.as_str()))])
+        Err(missing) if missing.kind() == ErrorKind::NotFound && !named => parse(DEFAULT_FILE, "", flags),
+        Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// Reads a file as [`load`] does, without flags, and goes on where it is wrong.
+pub fn check(path: &Path) -> Result<Checked, ConfigError> {
+    let file = std::fs::File::open(path);
+    let file = file.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    match text_of(path, file) {
+        Ok(text) => Ok(read(&path.display().to_string(), &text, &Flags::default()).0),
+        Err(ConfigError::Wrong(found)) => Ok(Checked { found, settings: None, policies: None }),
+        Err(error) => Err(error),
+    }
+}
+
+fn text_of(path: &Path, file: std::fs::File) -> Result<String, ConfigError> {
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let wrong = |wrong: Diagnostic| {
+        ConfigError::Wrong(vec![wrong.in_file(&Arc::from(path.display().to_string().as_str()))])
     };
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(wrong("the file is longer than 1 MiB"));
+        return Err(wrong(Diagnostic::error("the file is longer than 1 MiB")));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        ConfigError::Wrong(vec![not_utf8(&bytes, error).in_file(&Arc::from(name.as_str()))])
-    })?;
-    let loaded = parse(&name, text, flags)?;
-    Ok(Loaded { file: Some(path.to_owned()), ..loaded })
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(error) => Err(wrong(not_utf8(&bytes, error))),
+    }
 }
 
 /// As [`load`], of a text; `name` is what complaints call it. Reads the key files that the text names.
 pub fn parse(name: &str, text: &str, flags: &Flags) -> Result<Loaded, ConfigError> {
+    let (checked, places, replaced) = read(name, text, flags);
+    match checked.settings {
+        Some(settings) => Ok(Loaded { settings, warnings: checked.found, file: None, places, replaced }),
+        None => Err(ConfigError::Wrong(checked.found)),
+    }
+}
+
+/// All that a text says; the places and the names are as in [`Loaded`].
+fn read(name: &str, text: &str, flags: &Flags) -> (Checked, Places, Vec<String>) {
     let report = Report::new(vec![SourceText::new(name.into(), text)]);
-    let raw = report.read(0, "the deployment file", file::read);
-    let places = raw.as_ref().map(|raw| Places {
+    let Some(raw) = report.read(0, "the deployment file", file::read) else {
+        let checked = Checked { found: report.into_sorted(), settings: None, policies: None };
+        return (checked, Places::default(), Vec::new());
+    };
+    let places = Places {
         policies: raw.policies.as_ref().filter(|_| flags.policies.is_none()).map(|at| report.place(at.spot)),
         record: raw.record_to.as_ref().map(|at| report.place(at.spot)),
-    });
-    let settings = raw.map(|raw| settle::settle(raw, flags, &report));
-    let failed = report.has_errors();
-    let found = report.into_sorted();
-    match settings {
-        Some(settings) if !failed => {
-            Ok(Loaded { settings, warnings: found, file: None, places: places.unwrap_or_default() })
-        }
-        _ => Err(ConfigError::Wrong(found)),
-    }
+    };
+    // A directory that is misspelt must not be taken for none.
+    let tells_policies = flags.policies.is_some() || raw.policies.is_some() || !raw.names_policies;
+    let (settings, replaced) = settle::settle(raw, flags, &report);
+    let policies = tells_policies.then(|| settings.policies.clone());
+    let settings = Some(settings).filter(|_| !report.has_errors());
+    (Checked { found: report.into_sorted(), settings, policies }, places, replaced)
 }

@@ -26,8 +26,8 @@ const KEY_BYTES_MAX: u64 = 4096;
 const GENERATORS_MAX: usize = 64;
 
 /// Puts defaults under the file and flags over it. Complaints go to `report`; where there is an error among them, the
-/// result is not to be used.
-pub(super) fn settle(raw: RawSettings, flags: &Flags, report: &Report<'_>) -> Settings {
+/// result is not to be used. With it the names of the file's generators that those of the flags replace.
+pub(super) fn settle(raw: RawSettings, flags: &Flags, report: &Report<'_>) -> (Settings, Vec<String>) {
     check_client_address(&raw, report);
     check_addresses(&raw, flags, report);
     let default = Settings::default();
@@ -60,7 +60,9 @@ pub(super) fn settle(raw: RawSettings, flags: &Flags, report: &Report<'_>) -> Se
     };
     let judge = judge(&raw.judge, &Judge::default());
     let of_file = generators(raw.generators, &judge, report);
-    Settings {
+    let replaced = if flags.generators.is_empty() { &[][..] } else { &of_file };
+    let replaced = replaced.iter().map(|generator| generator.name.clone()).collect();
+    let settings = Settings {
         listen,
         admin,
         policies: policies.map_or(default.policies, |directory| Policies { directory, named: true }),
@@ -73,7 +75,8 @@ pub(super) fn settle(raw: RawSettings, flags: &Flags, report: &Report<'_>) -> Se
             (flags, _) => flags::generators(flags, &judge),
         },
         workers: flags.workers,
-    }
+    };
+    (settings, replaced)
 }
 
 fn value<T>(at: Option<At<T>>) -> Option<T> {

@@ -170,6 +170,32 @@ fn a_deployment_file_is_checked_with_the_policies_that_it_names() {
     says(&out, &["\"file\":\"signgate.toml\"", "policies/a.toml\"", "\"warnings\":1"]);
 }
 
+/// What is wrong with another table keeps nobody from hearing of the policies; and 1 with `--explain` would say that the request
+/// is refused.
+#[test]
+fn policies_are_checked_where_the_deployment_file_is_wrong_elsewhere() {
+    let policies = format!("{OPEN}[[quota]]\nname = \"q\"\n");
+    let wrong = "[listen]\nadress = \"127.0.0.1:1\"\n[policies]\ndirectory = \"there\"\n";
+    let files = [("there/a.toml", policies.as_str()), ("signgate.toml", wrong)];
+    let check = ["check", "--config", "signgate.toml"];
+    let (code, _, said) = run(&files, &check);
+    assert_eq!(code, 1, "{said}");
+    says(&said, &["signgate.toml:2:1", "there/a.toml:13:1"]);
+    let misspelt = wrong.replace("directory", "directry");
+    for (text, is_told) in [(misspelt.as_str(), false), ("[policies\n", false), (wrong, true)] {
+        let files = [GOOD, ("there/a.toml", OPEN), ("signgate.toml", text)];
+        let (code, _, said) = run(&files, &check);
+        assert_eq!(code, 1, "{said}");
+        assert_eq!(said.contains("note: the policies were not checked"), !is_told, "{said}");
+        let (code, out, said) = run(&files, &[&check[..], &["--explain", "GET /x"]].concat());
+        assert_eq!((code, out.as_str()), (2, ""), "{said}");
+        says(&said, &["note: nothing was explained"]);
+        let (code, out, said) = run(&files, &[&check[..], &["--against", "policies"]].concat());
+        assert_eq!((code, out.as_str()), (1, ""), "{said}");
+        says(&said, &["note: nothing was compared"]);
+    }
+}
+
 #[test]
 fn flags_that_are_wrong_are_told_what_would_do() {
     for (args, part) in [
@@ -234,8 +260,21 @@ fn a_token_is_made_with_the_table_that_lets_it_in() {
     assert_eq!((&*admitted.name, admitted.role), ("ops", signgate::config::Role::Operator));
     assert_eq!(admitted.hash, signgate::base::secret::KeyHash::of(token.trim().as_bytes()));
     assert!(!said.contains(token.trim()) && token.lines().count() == 1, "the token alone is data");
-    let (_, again, _) = run(&[], &["token", "new", "--role", "viewer"]);
+    let (_, again, said) = run(&[], &["token", "new", "--role", "viewer"]);
     assert_ne!(again, token);
+    says(&said, &["name = \"viewer-1\""]);
+    // Into a pipe that nobody reads.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ended = Command::new(env!("CARGO_BIN_EXE_signgate"))
+        .args(["token", "new", "--role", "viewer"])
+        .stdout(writer)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    says(&said, &["error: cannot write the token to stdout"]);
     let (code, _, said) = run(&[], &["token", "new", "--role", "boss"]);
     assert_eq!(code, 2, "{said}");
     says(&said, &["viewer, operator, admin"]);
@@ -280,7 +319,7 @@ fn a_generator_that_cannot_be_used_is_refused() {
     for (flag, part) in [
         ("euler", "euler=https://"),
         ("euler=", "URL"),
-        ("oiler=https://s.example", "KIND=URL"),
+        ("oiler=https://s.example", "there is no kind of generator `oiler`"),
         ("euler=ftp://s.example", "http://"),
     ] {
         let (code, said) = serve(&[GOOD], &["--generator", flag]);

@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::admin::AdminSocket;
 use crate::admin::door::{Role, Token};
-use crate::config::{self, ClientAddress, GeneratorKind, RecordTo, Settings, SignatureWord, Store};
+use crate::config::{self, ClientAddress, GeneratorKind, Policies, RecordTo, Settings, SignatureWord, Store};
 use crate::control::history::History;
 use crate::control::reload::PolicyPlace;
 use crate::gateway;
@@ -23,9 +23,9 @@ use crate::generator::trial::Trial;
 use crate::generator::wire::{Identity, Origin, Roots};
 use crate::telemetry::access_log::{Destination, RecordSettings, Share};
 
-pub(in crate::cli) fn policy_place(settings: &Settings) -> PolicyPlace {
-    let directory = &settings.policies.directory;
-    if settings.policies.named || directory.is_dir() {
+pub(in crate::cli) fn policy_place(policies: &Policies) -> PolicyPlace {
+    let directory = &policies.directory;
+    if policies.named || directory.is_dir() {
         PolicyPlace::Directory(directory.clone())
     } else {
         PolicyPlace::Shipped

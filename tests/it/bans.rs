@@ -180,6 +180,7 @@ fn what_cannot_be_is_refused_with_what_would_do() {
             "`for` is `soon`: a length",
         ),
         (&["bans", "add", "--prefix", "0.0.0.0/0", "--reason", "x", "--for", "1h"], 1, "holds everybody"),
+        (&["bans", "add", "--prefix", "0.0.0.0/00", "--reason", "x", "--for", "1h"], 1, "holds everybody"),
         (&["bans", "add", "--prefix", "::/0", "--reason", "x", "--for", "1h"], 1, "`--confirm`"),
         (
             &["bans", "add", "--prefix", "2000::/3", "--reason", "x", "--for", "1h"],

@@ -3,19 +3,28 @@
 use std::fmt::Write as _;
 
 use super::course::Said;
+use crate::base::time::Timestamp;
 use crate::engine::decision::{Reason, Refusal};
 use crate::policy::PolicySet;
 
-/// Appends one line with its newline: `line` (from 0), `file` where there are several, `verdict`, `shadow`, `rule` (that decided;
-/// `null` where the request is admitted), `reasons` (each with its rule, the deciding one first), and where the shadow
-/// rules would refuse it, or for other reasons: `shadow_rule`, `shadow_reasons`.
-pub fn write(out: &mut Vec<u8>, line: u64, file: Option<&str>, said: &Said<'_>, policy: &PolicySet) {
+/// Appends one line with its newline: `line` (from 0), `file` where there are several, `time` of the record in milliseconds
+/// since 1970 (by which `score` sees whether decisions are about its traffic), `verdict`, `shadow`, `rule` (that decided; `null`
+/// where the request is admitted), `reasons` (each with its rule, the deciding one first), and where the shadow rules would
+/// refuse it, or for other reasons: `shadow_rule`, `shadow_reasons`.
+pub fn write(
+    out: &mut Vec<u8>,
+    (line, file, time): (u64, Option<&str>, Timestamp),
+    said: &Said<'_>,
+    policy: &PolicySet,
+) {
     out.extend_from_slice(b"{\"line\":");
     out.extend_from_slice(itoa::Buffer::new().format(line).as_bytes());
     if let Some(file) = file {
         out.extend_from_slice(b",\"file\":");
         text(out, file);
     }
+    out.extend_from_slice(b",\"time\":");
+    out.extend_from_slice(itoa::Buffer::new().format(time.as_millis()).as_bytes());
     out.extend_from_slice(b",\"verdict\":\"");
     out.extend_from_slice(said.verdict().word().as_bytes());
     out.extend_from_slice(b"\",\"shadow\":\"");

@@ -88,7 +88,7 @@ pub fn run(
         outcome.span = Some((first, course.now().max(record.time)));
         if let Some(decisions) = &mut decisions {
             let file = (names.len() > 1).then(|| names[usize::from(record.place.file)].as_str());
-            decided::write(&mut lines, record.place.line, file, &said, policy);
+            decided::write(&mut lines, (record.place.line, file, record.time), &said, policy);
             if lines.len() >= WRITE_BYTES {
                 decisions.write_all(&lines).map_err(ReplayError::Decisions)?;
                 lines.clear();

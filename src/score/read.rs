@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use super::tally::{Score, Tally};
-use super::verdicts::{Verdicts, Which};
+use super::verdicts::{Times, Verdicts, Which};
 use crate::base::time::Timestamp;
 
 /// The longest line, in bytes.
@@ -44,6 +44,9 @@ pub enum ScoreError {
         /// The lines of the traffic.
         lines: u64,
     },
+    /// The decisions are about records of other times.
+    #[error("the decisions are about records of other times than the traffic's: were they made of it?")]
+    OtherTimes,
     /// The traffic says nothing of who is who.
     #[error("no line of the traffic has a `label`: `signgate simulate` writes such traffic")]
     Unlabelled,
@@ -140,9 +143,9 @@ pub fn score(traffic: impl BufRead, decisions: impl BufRead, which: Which) -> Re
     let verdicts = Verdicts::read(decisions, which)?;
     let mut lines = Lines::new(traffic, "traffic");
     let mut tally = Tally::default();
-    // Each decision belongs to a line, and each labelled line has one. That tells traces of different lengths, and of those
-    // alone: a decision holds nothing of its record but the line.
-    let mut met = 0;
+    // Each decision belongs to a line, and each labelled line has one: that tells traces of different lengths. Those of one
+    // length are told by their times, where the decisions hold them.
+    let (mut met, mut times) = (0, Times::default());
     while let Some((number, text)) = lines.next()? {
         met += u64::from(verdicts.get(number as usize).is_some());
         // A line without a client, such as an event, has no label either.
@@ -151,12 +154,19 @@ pub fn score(traffic: impl BufRead, decisions: impl BufRead, which: Which) -> Re
             Err(_) if is_unlabelled(text) => continue,
             Err(error) => return Err(lines.broken(number, &error)),
         };
+        if verdicts.get(number as usize).is_some() {
+            times.add(number, line.time);
+        }
         let Some(label) = &line.label else { continue };
         let said = verdicts.get(number as usize).ok_or(ScoreError::Undecided(number + 1))?;
         tally.add(&line, label, said);
     }
     if met < verdicts.known() {
         return Err(ScoreError::Surplus { decided: verdicts.known() - met, lines: lines.number });
+    }
+    // All of them, or nothing can be said.
+    if verdicts.times().count == verdicts.known() && times.count == met && times != *verdicts.times() {
+        return Err(ScoreError::OtherTimes);
     }
     tally.finish().ok_or(ScoreError::Unlabelled)
 }

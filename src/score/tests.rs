@@ -145,6 +145,20 @@ fn decisions_about_another_traffic_are_not_scored() {
     let fewer = decisions().lines().skip(1).collect::<Vec<_>>().join("\n");
     let error = score(traffic().as_bytes(), fewer.as_bytes(), Which::Enforced).unwrap_err().to_string();
     assert!(error.starts_with("nothing was decided of line 15"), "{error}");
+    // As long, but of another time; without times nothing can be said.
+    let timed = |second: u64| -> String {
+        let decisions = decisions();
+        let timed = decisions.lines().map(|line| {
+            let number: usize = line[8..].split(',').next().unwrap().parse().unwrap();
+            let time = 1_800_000_000_000 + (ROWS[number - 1].0 + second) * 1000;
+            line.replacen('{', &format!("{{\"time\":{time},"), 1) + "\n"
+        });
+        timed.collect()
+    };
+    let scored = |decisions: &str| score(traffic().as_bytes(), decisions.as_bytes(), Which::Enforced);
+    let error = scored(&timed(1)).unwrap_err().to_string();
+    assert!(error.starts_with("the decisions are about records of other times"), "{error}");
+    assert!(scored(&timed(0)).is_ok() && scored(&format!("{}{}", timed(0), timed(0))).is_ok());
     let again = format!("{}\n{}", decisions(), decisions());
     assert!(
         score(traffic().as_bytes(), again.as_bytes(), Which::Enforced).is_ok(),

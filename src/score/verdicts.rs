@@ -1,5 +1,6 @@
 //! Decisions by the line that they are about, two bits each.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::BufRead;
 
 use serde::Deserialize;
@@ -31,6 +32,8 @@ pub enum Which {
 #[derive(Deserialize)]
 struct Decision {
     line: u64,
+    /// Of the record, in milliseconds since 1970; other makers of decisions may leave it out.
+    time: Option<u64>,
     verdict: Said,
     shadow: Option<Said>,
 }
@@ -42,6 +45,26 @@ pub struct Verdicts {
     said: Vec<u8>,
     /// Of so many lines something is known.
     known: u64,
+    /// The times of the records, as far as they are known.
+    times: Times,
+}
+
+/// Which lines have which times, in any order: two traces that differ in one have other sums, as good as surely.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// Of so many lines the time is known.
+    pub count: u64,
+    sum: u64,
+}
+
+impl Times {
+    /// Puts down one, in milliseconds since 1970.
+    pub fn add(&mut self, line: u64, time: u64) {
+        let mut hasher = DefaultHasher::new();
+        (line, time).hash(&mut hasher);
+        self.sum = self.sum.wrapping_add(hasher.finish());
+        self.count += 1;
+    }
 }
 
 const UNKNOWN: u8 = 3;
@@ -60,6 +83,9 @@ impl Verdicts {
             };
             if decision.line >= LINES_MAX {
                 return Err(ScoreError::TooMany);
+            }
+            if let (Some(time), None) = (decision.time, verdicts.get(decision.line as usize)) {
+                verdicts.times.add(decision.line, time);
             }
             verdicts.set(decision.line as usize, said);
         }
@@ -81,6 +107,11 @@ impl Verdicts {
     /// Of how many lines something is known.
     pub fn known(&self) -> u64 {
         self.known
+    }
+
+    /// The times of the records that were decided, of each line as it was told first.
+    pub fn times(&self) -> &Times {
+        &self.times
     }
 
     /// What was decided of a line, where it is known.

@@ -144,6 +144,18 @@ fn simulate_replay_and_score_fit_together() {
         signgate(at, &["score", "--traffic", "t.jsonl", "--decisions", "d.jsonl", "--format", "json"]);
     let score: serde_json::Value = serde_json::from_slice(&score.stdout).unwrap();
     assert_eq!(score["scenario"], "hammering");
+    // As many lines, and one of them of another moment: these decisions were not made of it.
+    let traffic = std::fs::read_to_string(at.join("t.jsonl")).unwrap();
+    let time = traffic.split("\"time\":").nth(1).unwrap().split(',').next().unwrap();
+    let other = time.parse::<u64>().unwrap() + 1;
+    std::fs::write(at.join("other.jsonl"), traffic.replacen(time, &other.to_string(), 1)).unwrap();
+    let refused = Command::new(env!("CARGO_BIN_EXE_signgate"))
+        .current_dir(at)
+        .args(["score", "--traffic", "other.jsonl", "--decisions", "d.jsonl"])
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("of other times"), "{refused:?}");
     assert_eq!(score["attack"]["signatures"], 1_600);
     // Sixty addresses, one a minute each, for five minutes.
     let leaked = score["attack"]["leaked"].as_u64().unwrap();

@@ -79,6 +79,8 @@ fn whether_a_generator_works_is_told_with_since_when_and_why_not() {
     let generator = Generator::good();
     let gateway = Setup::new(OPEN).config(&table("mine", &generator, "")).start();
     let told = || gateway.readyz().json()["generators"][0].clone();
+    // A moment after the start it has not been looked at yet.
+    gateway.wait_until("since when it works", |_| told()["since"].is_string());
     let well = told();
     assert_eq!((&well["healthy"], &well["in_use"]), (&true.into(), &true.into()), "{well}");
     assert!(well["condition"].as_str().unwrap().starts_with("works, since 20"), "{well}");

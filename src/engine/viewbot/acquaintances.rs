@@ -4,7 +4,7 @@
 //! ordinary crowd of known viewers has, `E`; and whether most of them were in one and the same room before.
 //!
 //! **Formula.** bits = `log2(K_f / E)`, where that is four bits and more; `E = B * p`, with the share `p` as
-//! [`profile`](super::profile) estimates it, for the networks of the known newcomers, and for `B` the lower quartile of
+//! [`profile`] estimates it, for the networks of the known newcomers, and for `B` the lower quartile of
 //! `(K_g + 3) / p_g` over all fingerprints, weighted by `p_g` (the rule of three: none seen may have been three). Nothing where fewer than half of them have an address
 //! that tells where they were, nor where three in five of those came from the same room. Being known is no credit then, and it
 //! throttles at most.
@@ -18,7 +18,7 @@
 //!
 //! **An example.** `profile: 212 known viewers have it, 6 expected of an ordinary crowd of 31 (+4.0)`.
 //!
-//! **Settings.** Those of [`profile`](super::profile).
+//! **Settings.** Those of [`profile`].
 
 use super::arith::weighted_quantile;
 use super::cohort::Alarm;

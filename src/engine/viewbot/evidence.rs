@@ -84,6 +84,12 @@ impl Finding {
         }
     }
 
+    /// From so many bits on, in hundredths, it can be a second kind of evidence: less than twice what is expected is an odd evening.
+    /// How many share an address hangs on the carriers of a country, beside what is usual everywhere: three times as many.
+    fn second_from(&self) -> i16 {
+        if self.kind == Kind::IdentityChurn && self.expected_tenths == 0 { 150 } else { 100 }
+    }
+
     /// In bits.
     pub fn bits(&self) -> f64 {
         f64::from(self.centibits) / 100.0
@@ -145,12 +151,13 @@ impl Evidence {
         self.findings.iter().map(Finding::bits).sum()
     }
 
-    /// Whether two kinds of evidence and more speak against it, each with a bit and more: less than twice what is expected is
-    /// an odd evening. What both keys tell is one kind, and so is what network and churn tell of where they come from: people
-    /// with all sorts of programs at the few addresses of one network are what a VPN is. A move that was made once
-    /// is none, for raids make it (`twice` is what two moves weigh). Nor is what `is_of_its_own` says no to.
+    /// Whether two kinds of evidence and more speak against it, each with [bits enough](Finding::second_from). What both keys tell is
+    /// one kind, and so is what network and churn tell of where they come from: people with all sorts of programs at the few
+    /// addresses of one network are what a VPN is. A move that was made once is none, for raids make it (`twice` is what two
+    /// moves weigh). Nor is what `is_of_its_own` says no to.
     pub(super) fn has_second(&self, twice: f64, is_of_its_own: impl Fn(Kind) -> bool) -> bool {
-        let speaks = |finding: &&Finding| finding.centibits >= 100 && is_of_its_own(finding.kind);
+        let speaks =
+            |finding: &&Finding| finding.centibits >= finding.second_from() && is_of_its_own(finding.kind);
         let mut kinds = [false; 5];
         for finding in self.findings.iter().filter(speaks) {
             let place = match finding.kind {
@@ -230,5 +237,17 @@ mod tests {
         assert!((evidence.score() - 6.94).abs() < 1e-9);
         assert!(evidence.has_second(4.0, |_| true));
         assert!(!evidence.has_second(4.0, |kind| kind != Kind::IdentityChurn));
+    }
+
+    #[test]
+    fn those_who_share_addresses_are_a_second_kind_from_three_times_as_many_on() {
+        let is_second = |bits: f64, expected: f64| {
+            let mut evidence = Evidence::default();
+            evidence.add(Some(Finding::new(Kind::Profile, 4.0, 120.0, 5.0)));
+            evidence.add(Some(Finding::new(Kind::IdentityChurn, bits, 55.0, expected)));
+            evidence.has_second(4.0, |_| true)
+        };
+        assert!(!is_second(1.4, 0.0) && is_second(1.5, 0.0), "that others of the room share theirs, too");
+        assert!(!is_second(0.9, 4.0) && is_second(1.0, 4.0), "that so many are at this one");
     }
 }

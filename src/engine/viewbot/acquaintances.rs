@@ -3,11 +3,11 @@
 //! **What it measures.** How many of the room's known newcomers have the viewer's library and user agent, `K_f`, against how many an
 //! ordinary crowd of known viewers has, `E`; and whether most of them were in one and the same room before.
 //!
-//! **Formula.** bits = `log2(K_f / E)`, where that is four bits and more; `E = B * p`, with the share `p` as
-//! [`profile`] estimates it, for the networks of the known newcomers, and for `B` the lower quartile of
-//! `(K_g + 3) / p_g` over all fingerprints, weighted by `p_g` (the rule of three: none seen may have been three). Nothing where fewer than half of them have an address
-//! that tells where they were, nor where three in five of those came from the same room. Being known is no credit then, and it
-//! throttles at most.
+//! **Formula.** bits = `log2(K_f / E)`, where that is four bits and more; `E = B * p`, with the share `p` as [`profile`] estimates
+//! it, for the networks of the known newcomers, and for `B` the lower quartile of `(K_g + 3) / p_g` over all fingerprints,
+//! weighted by `p_g` (the rule of three: none seen may have been three). Nothing where fewer than half of them have an
+//! address that tells where they were, nor where three in five of those came from the same room. Being known is no credit
+//! then, and it throttles at most.
 //!
 //! **Why.** Being known can be earned, by a visit to some quiet room, long enough ago: a hundred decoys hide thousands of
 //! visits. What is earned so does not look like an audience: known viewers have tastes as strangers have, and a

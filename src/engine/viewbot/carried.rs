@@ -1,8 +1,9 @@
 //! H10, carried evidence: what stayed under the threshold in other rooms.
 //!
 //! **What it measures.** The bits of profile and network that were found against this profile at this address in other alarmed
-//! rooms, summed; at most 1.5 from each, eight rooms at most, half of it forgotten in 30 minutes. At an address that many share, only
-//! what was found against this viewer: whoever has a name there, a key or a session, carries for itself, and whoever has none carries nothing.
+//! rooms, summed; at most 1.5 from each, eight rooms at most, half of it forgotten in 30 minutes. At an address that many
+//! share, only what was found against this viewer: whoever has a name there, a key or a session, carries for itself, and
+//! whoever has none carries nothing.
 //!
 //! **Formula.** bits = the sum, up to the cap. Known viewers carry nothing.
 //!

@@ -84,11 +84,12 @@ fuzz_target!(|data: &[u8]| {
     let again = replay(&input, 0xdead_beef, OnBroken::Skip).expect("as before");
     assert_eq!(again, once, "another seed");
     assert_eq!(replay(&input, 1, OnBroken::Stop).is_ok(), once.broken == 0);
-    if choice % 4 == 1 || choice % 4 == 2 {
-        assert_eq!(replay(bytes, 1, OnBroken::Skip).ok().as_ref(), Some(&once), "unpacked");
+    // Read as they are, they would be unpacked.
+    if bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(&[0x28, 0xb5]) {
         return;
     }
-    if bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(&[0x28, 0xb5]) {
+    if choice % 4 == 1 || choice % 4 == 2 {
+        assert_eq!(replay(bytes, 1, OnBroken::Skip).ok().as_ref(), Some(&once), "unpacked");
         return;
     }
     // What `explain` reads of a line, whatever stands there.

@@ -37,7 +37,7 @@ const SIZE_QUANTILE: f64 = 0.25;
 /// Fewer known newcomers are not looked at.
 const KNOWN_MIN: f64 = 12.0;
 
-/// So many times more came from one room than from all others together: three in five.
+/// By so large a part of all more came from one room than from all others together: it is three in five then.
 const LEAD: f64 = 0.2;
 
 /// Where those with one fingerprint were before: the room that most came from, by majority vote (Boyer and Moore, 1981).
@@ -76,6 +76,17 @@ impl Acquaintances {
             origin.lead -= weight;
         } else {
             (origin.room, origin.lead) = (room, weight - origin.lead);
+        }
+    }
+
+    /// Takes one back who was in `room` before. Whom the vote had paired it with is not known any more: that room's lead is
+    /// one less at most.
+    pub(super) fn take_back(&mut self, fingerprint: Fingerprint, room: Option<u32>) {
+        if let (Some(room), Some(origin)) = (room, self.origins.get_mut(&fingerprint)) {
+            origin.told = (origin.told - 1.0).max(0.0);
+            if origin.room == room {
+                origin.lead = (origin.lead - 1.0).max(0.0);
+            }
         }
     }
 
@@ -141,4 +152,25 @@ pub(super) fn finding(
     let counts = bits >= BITS_MIN && seen - expected >= min_excess && !sighting.is_paid();
     (counts && acquaintances.came_from_everywhere(fingerprint, seen))
         .then(|| (Finding::new(Kind::Profile, bits.min(cap), seen, *expected), acquaintances.size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROGRAM: Fingerprint = Fingerprint(1);
+
+    #[test]
+    fn three_in_five_of_one_room_are_a_raid_and_who_is_taken_back_is_none_of_them() {
+        let mut raid = Acquaintances::default();
+        // In turn, so that the vote changes its mind.
+        (0..40).for_each(|n| raid.note(PROGRAM, Some(if n % 5 < 3 { 7 } else { 100 + n }), 1.0, 99));
+        assert!(!raid.came_from_everywhere(PROGRAM, 40.0));
+        let mut many = Acquaintances::default();
+        (0..40).for_each(|n| many.note(PROGRAM, Some(1 + n % 20), 1.0, 99));
+        assert!(many.came_from_everywhere(PROGRAM, 40.0));
+        assert!(!many.came_from_everywhere(PROGRAM, 81.0), "most do not tell where they were");
+        (0..21).for_each(|n| many.take_back(PROGRAM, Some(1 + n % 20)));
+        assert!(!many.came_from_everywhere(PROGRAM, 40.0), "of 40 known 19 are left who tell");
+    }
 }

@@ -373,6 +373,7 @@ impl Alarm {
             take(&mut self.known);
             self.known_hosting = (self.known_hosting - f64::from(u8::from(newcomer.is_hosting))).max(0.0);
             self.known_fingerprints.get_mut(&fingerprint).map(take);
+            self.acquaintances.take_back(fingerprint, newcomer.meetings.last_room());
             self.known_wides.get_mut(&newcomer.wide).map(take);
             return;
         }

@@ -3,8 +3,8 @@
 //! To add V viewers to a room somebody must obtain about V signatures for it. The [gate] notices that for every room;
 //! whether the excess is a crowd or a farm is told by evidence in bits, one file a heuristic, whose doc comments are the
 //! manual: [profile], [acquaintances], [network], [churn], [fan_in], [free_key], [chain], [lockstep], [strangers], [carried],
-//! [known], [repeats]. The score is their sum; T bits say that all but `2^-T` of a cohort is excess. One kind of evidence only throttles, a denial
-//! needs two. What is done then is the [ladder].
+//! [known], [repeats]. The score is their sum; T bits say that all but `2^-T` of a cohort is excess. One kind of evidence only
+//! throttles, a denial needs two. What is done then is the [ladder].
 //!
 //! ```text
 //! identity shard: who is it?  ->  room shard: is this too many?  ->  (alarmed rooms only)

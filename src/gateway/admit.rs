@@ -138,6 +138,7 @@ impl Worker {
         exchange.came(client, method);
         let read = Request::read(method, target, head.headers(), &self.shared.hash_key);
         let mut request = read.inspect_err(|_| exchange.not_read(target, head.user_agent()))?;
+        exchange.foresee(&request);
 
         // identify: the body, for a request that may still be admitted
         if request.awaits_body() {

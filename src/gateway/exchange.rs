@@ -195,14 +195,23 @@ impl<'w> Exchange<'w> {
         self.note(facts.user_agent, if in_body { facts.target } else { TargetClaim::None });
     }
 
+    /// Has fetched from memory, while the request is looked at further, what looking its key up begins with.
+    pub fn foresee(&self, request: &Request<'_>) {
+        if let Some(key) = request.key() {
+            self.live.policy.prefetch_key(&key);
+        }
+    }
+
     /// The facts of `request`. A key is not looked up where its proxy showed too many unknown ones.
     pub fn facts<'r>(&self, request: &'r Request<'_>, client: IpAddr) -> Facts<'r> {
-        let network = self.live.policy.networks().lookup(client);
+        let policy = &self.live.policy;
+        let network = policy.networks().lookup(client);
         let mut facts = request.facts(client, network.map(|network| network.asn));
-        if matches!(facts.credential, Credential::Presented(_))
-            && let Some(wait) = self.worker.shared.key_attempts.barred(Prefix::proxy(client), self.now)
-        {
-            facts.credential = Credential::Unchecked(wait);
+        if let Credential::Presented(key) = facts.credential {
+            match self.worker.shared.key_attempts.barred(Prefix::proxy(client), self.now) {
+                Some(wait) => facts.credential = Credential::Unchecked(wait),
+                None => policy.prefetch_caller(&key),
+            }
         }
         facts
     }

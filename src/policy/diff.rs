@@ -116,7 +116,7 @@ pub fn diff(before: Side<'_>, after: Side<'_>) -> Vec<Change> {
         // The tier of class `none`: `tiers` compares the classes.
         anonymous: _,
         // Of the keys' files: `keys` compares the hashes.
-        key_places: _,
+        key_index: _,
         // `rules::compare`, the counters of each rule and what its list holds among it.
         rules: _,
         counters: _,

@@ -14,6 +14,7 @@ pub mod diagnostic;
 pub mod diff;
 pub mod feed;
 pub mod file;
+mod key_index;
 pub mod lists;
 pub mod networks;
 pub(crate) mod ranges;

@@ -7,18 +7,19 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use ipnet::IpNet;
 
 use crate::base::id::{AccountId, KeyId, RuleName, TierName};
 use crate::base::net::canonical;
 use crate::base::operation::Operation;
+use crate::base::prefetch::prefetch_at;
 use crate::base::room::Room;
 use crate::base::secret::KeyHash;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 
 use super::counter::Counter;
+use super::key_index::KeyIndex;
 use super::lists::Lists;
 use super::networks::Networks;
 use super::target::Target;
@@ -35,7 +36,7 @@ pub struct PolicySet {
     pub(super) accounts: Vec<Account>,
     /// By id.
     pub(super) keys: Vec<Key>,
-    pub(super) key_places: HashMap<KeyHash, u32, foldhash::fast::RandomState>,
+    pub(super) key_index: KeyIndex,
     pub(super) rules: Vec<Rule>,
     pub(super) counters: Vec<Counter>,
     /// For each tier and operation, the places of the counters that apply.
@@ -94,7 +95,8 @@ impl PolicySet {
             "accounts are found by their id"
         );
         parts.keys.sort_unstable_by(|(_, one), (_, other)| one.id.cmp(&other.id));
-        let (hashes, keys): (Vec<_>, Vec<_>) = parts.keys.into_iter().unzip();
+        let key_index = KeyIndex::new(parts.keys.iter().map(|(hash, key)| (*hash, key.account.0)));
+        let keys = parts.keys.into_iter().map(|(_, key)| key).collect();
         let mut applicable = Vec::with_capacity(parts.tiers.len() * Operation::COUNT);
         for tier in 0..parts.tiers.len() {
             for operation in Operation::ALL {
@@ -114,7 +116,7 @@ impl PolicySet {
             anonymous: parts.anonymous,
             accounts: parts.accounts,
             keys,
-            key_places: hashes.into_iter().zip(0..).collect(),
+            key_index,
             rules: parts.rules,
             counters: parts.counters,
             applicable,
@@ -171,7 +173,21 @@ impl PolicySet {
 
     /// The key of that hash.
     pub fn key(&self, hash: &KeyHash) -> Option<&Key> {
-        self.key_places.get(hash).map(|place| &self.keys[*place as usize])
+        self.key_index.find(hash).map(|place| &self.keys[place])
+    }
+
+    /// Asks for the memory that looking up a key begins with: once that has come, [`prefetch_caller`](Self::prefetch_caller) asks
+    /// for what it leads to. Nothing has to be looked up afterwards.
+    pub fn prefetch_key(&self, hash: &KeyHash) {
+        self.key_index.prefetch(hash);
+    }
+
+    /// Asks for the key that likely has that hash, and its account.
+    pub fn prefetch_caller(&self, hash: &KeyHash) {
+        if let Some(likely) = self.key_index.likely(hash) {
+            prefetch_at(&self.keys, likely.key);
+            prefetch_at(&self.accounts, likely.account);
+        }
     }
 
     /// The key of that public id.

@@ -41,7 +41,7 @@ class Proxy:
 class Kind:
     """A proxy and how it is set up, before it runs."""
 
-    program: str  # signgate, nginx or haproxy
+    program: str  # signgate, nginx, haproxy, or passer, which only passes bytes on
     variant: str  # core or shipped; plain or full
     body: int = work.SMALL
     keys: int = 10_000
@@ -69,7 +69,7 @@ class Kind:
         """Writes the configuration into `folder` and starts it there; `wrapper` is a command before it, `cores` where it may
         run, as taskset takes it."""
         folder.mkdir(parents=True, exist_ok=True)
-        prepare = {"signgate": signgate, "nginx": nginx, "haproxy": haproxy}[self.program]
+        prepare = {"signgate": signgate, "nginx": nginx, "haproxy": haproxy, "passer": passer}[self.program]
         for _ in range(3):
             command, port, said = prepare(self, folder, upstream.ports[self.body])
             pinned = ["taskset", "-c", cores] if cores else []
@@ -223,6 +223,11 @@ backend generator
 {tables}
 """)
     return [program("haproxy"), "-db", "-f", folder / "haproxy.cfg"], port, None
+
+
+def passer(kind: Kind, folder: Path, generator: int) -> tuple[list, int | None, str | None]:
+    """The least that any of them can cost."""
+    return [work.BUILT / "passer", generator], None, r"listening on (\d+)"
 
 
 def program(name: str) -> str:

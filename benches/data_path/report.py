@@ -13,6 +13,7 @@ SHOWN = {
     "haproxy full": "HAProxy, with the checks",
     "signgate core": "signgate, record off",
     "signgate shipped": "signgate, as shipped",
+    "passer plain": "bytes passed on, in C",
 }
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
@@ -91,7 +92,7 @@ def short(found: dict) -> str:
 # The plot: one group of bars a comparison, one bar a proxy, with the middle half of the rounds as a line.
 WIDTH, LABELS, BAR, GAP, TITLE = 760, 210, 18, 6, 34
 SCALE_WIDTH = WIDTH - LABELS - 130
-COLOURS = {"nginx": "#8a94a3", "haproxy": "#b9c0ca", "signgate": "#1f6feb"}
+COLOURS = {"nginx": "#8a94a3", "haproxy": "#b9c0ca", "signgate": "#1f6feb", "passer": "#dde2e8"}
 
 
 def plot(found: dict) -> str:

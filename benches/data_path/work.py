@@ -28,9 +28,9 @@ class Failure(Exception):
 
 
 def build() -> None:
-    """The three small C programs."""
+    """The small C programs."""
     BUILT.mkdir(parents=True, exist_ok=True)
-    for program in ("load", "upstream", "keys"):
+    for program in ("load", "upstream", "keys", "passer"):
         source, binary = HERE / f"{program}.c", BUILT / program
         newest = max(source.stat().st_mtime, (HERE / "work.h").stat().st_mtime)
         if binary.exists() and binary.stat().st_mtime > newest:

@@ -264,10 +264,13 @@ impl Book {
     }
 
     /// Where the records of `plan` will be looked up.
-    pub(super) fn foresee(&self, policy: &PolicySet, plan: &Plan) -> Foreseen {
+    pub(super) fn foresee(&mut self, policy: &PolicySet, plan: &Plan) -> Foreseen {
         let hash = |planned: &Planned| {
             let key = RecordKey::new(policy.counter(planned.counter), planned.subject);
-            (planned.shard, hash_of(&self.hasher, key))
+            let hash = hash_of(&self.hasher, key);
+            let shard = self.shards[usize::from(planned.shard)].0.get_mut();
+            shard.unwrap_or_else(PoisonError::into_inner).prefetch_index(hash);
+            (planned.shard, hash)
         };
         Foreseen(plan.entries().iter().map(hash).collect())
     }
@@ -375,8 +378,8 @@ impl Book {
     pub fn sweep(&self, shard: usize, now: Timestamp) {
         let mut shard = self.lock(shard % SHARDS);
         let before = shard.strangers();
-        shard.free_ended(now);
-        shard.shrink(&self.hasher);
+        shard.free_ended(&self.hasher, now);
+        shard.shrink();
         self.strangers.fetch_sub(before - shard.strangers(), Ordering::Relaxed);
     }
 
@@ -459,7 +462,7 @@ fn shard_of(subject: Subject) -> u16 {
 
 /// The shards and the hashes of records.
 #[derive(Debug)]
-pub(super) struct Foreseen(SmallVec<[(u16, u64); USUAL_COUNTERS]>);
+pub(super) struct Foreseen(SmallVec<[(u16, u32); USUAL_COUNTERS]>);
 
 /// The records of a plan.
 type LookUps = SmallVec<[LookUp; USUAL_COUNTERS]>;

@@ -31,7 +31,7 @@ pub(super) struct Shard {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LookUp {
     pub(super) key: RecordKey,
-    hash: u64,
+    hash: u32,
     place: Option<Place>,
 }
 
@@ -60,12 +60,19 @@ impl Shard {
     }
 
     /// Gives memory back after many records have ended.
-    pub(super) fn shrink(&mut self, hasher: &SeedableRandomState) {
-        self.records.shrink(hasher);
+    pub(super) fn shrink(&mut self) {
+        self.records.shrink();
     }
 
-    /// Asks for the record that has the tag of that hash.
-    pub(super) fn prefetch(&self, hash: u64) {
+    /// Asks for what is looked at first for the records of that hash, or of its subject.
+    #[inline]
+    pub(super) fn prefetch_index(&self, hash: u32) {
+        self.records.prefetch_index(hash);
+    }
+
+    /// Asks for the record that has that hash.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u32) {
         self.records.prefetch(hash);
     }
 
@@ -190,7 +197,7 @@ impl Shard {
             // Whoever was blurred goes on from the most that they can have spent.
             let blurred = self.blurred(hasher, key, now);
             let new = blurred.unwrap_or_else(|| Record::empty(limit));
-            (self.records.insert(hasher, hash_of(hasher, key), key, new), 0)
+            (self.records.insert(hash_of(hasher, key), key, new), 0)
         };
         record.charge(limit, counted, now);
         let grown = if key.is_strangers() { record.weight().saturating_sub(before) } else { 0 };
@@ -204,8 +211,8 @@ impl Shard {
     }
 
     /// Frees records that say the same as none.
-    pub(super) fn free_ended(&mut self, now: Timestamp) {
-        self.records.retain(|_, record| !record.is_over(now));
+    pub(super) fn free_ended(&mut self, hasher: &SeedableRandomState, now: Timestamp) {
+        self.records.retain(hasher, |_, record| !record.is_over(now));
         self.blur.free_ended(now.as_millis());
         self.recount();
         self.kept = self.kept.min(self.strangers);
@@ -215,14 +222,14 @@ impl Shard {
     /// to share a limit: frees what has ended, folds crowded prefixes, near ones first, and blurs the least spent of the
     /// others. What cannot be blurred is folded last, with any neighbour: an account's own pairs.
     pub(super) fn make_room(&mut self, hasher: &SeedableRandomState, wanted: usize, now: Timestamp) {
-        self.free_ended(now);
+        self.free_ended(hasher, now);
         let crowd = CROWD_MIN.max(self.strangers / CROWD_SHARE);
         self.fold(hasher, 1, crowd, wanted, now);
         self.fold(hasher, 2, crowd, wanted, now);
         self.blur(hasher, wanted, now);
         self.fold(hasher, 1, 2, wanted, now);
         self.fold(hasher, 2, 2, wanted, now);
-        self.shrink(hasher);
+        self.shrink();
         self.kept = self.strangers;
     }
 
@@ -259,7 +266,7 @@ impl Shard {
             .map(|(parent, _)| parent)
             .collect();
         let mut folded: BTreeMap<RecordKey, Record> = BTreeMap::new();
-        self.records.retain(|key, record| {
+        self.records.retain(hasher, |key, record| {
             let Some(parent) = key.ancestor(width).filter(|parent| chosen.contains(parent)) else {
                 return true;
             };

@@ -1,20 +1,18 @@
-//! Where the records of a shard lie: one cache line each, in segments that grow one at a time.
+//! Where the records of a shard lie: one cache line each, in a row that is found through an index.
 //!
-//! A hash table that doubles copies everything at once, and the request that made it grow waits for that. So each shard has
-//! several small tables. Their shares of the keys differ, each 2^(1/8) times the one before: no two of them double at the same
-//! time, and however many records there are, about the same part of the memory lies empty.
+//! A hash table that doubles copies everything at once, and the request that made it grow waits for that: so the row grows by a
+//! block, and the [index](super::index), an eighth of the records in bytes, is several. What of the index a look-up will need
+//! can be asked for before: see [`prefetch_index`](Table::prefetch_index).
 
 use std::hash::BuildHasher;
 
 use foldhash::fast::SeedableRandomState;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 
 use crate::base::prefetch::prefetch;
 
+use super::index::HashIndex;
 use super::record::{Record, RecordKey};
-
-pub(super) const SEGMENTS: usize = 8;
+use super::row::Row;
 
 /// 64 bytes at a place that 64 divides: no record lies on two cache lines.
 #[derive(Debug)]
@@ -24,90 +22,68 @@ struct Slot {
     record: Record,
 }
 
+/// So many records are made room for at a time.
+const BLOCK: usize = 32;
+
 /// Records by their keys.
 #[derive(Debug, Default)]
-pub(super) struct Table([HashTable<Slot>; SEGMENTS]);
+pub(super) struct Table {
+    index: HashIndex,
+    row: Row<Slot, BLOCK>,
+}
 
 /// Where a record was found. It holds until the next change of the table; afterwards it may point at another record, or
 /// none, and is looked up again.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    segment: u8,
-    index: usize,
-}
+pub(super) struct Place(u32);
 
-/// The seven bits that a table tags its places with, and asks before it looks at a place.
-const TAG: u64 = 0x7f << 57;
+/// The bits of a hash that tell the records of one subject apart. An index takes the part from bits above them, and a place in
+/// it from bits below, unless it has more than 65,536 in a shard.
+const TAG: u32 = 0x00ff_0000;
 
 /// The hash of a key: where to look comes from the subject alone, and what tells its records apart is the tag. So all that is
 /// counted of one address, or of one account, lies side by side, and one cache line says where.
 #[inline]
-pub(super) fn hash_of(hasher: &SeedableRandomState, key: RecordKey) -> u64 {
+pub(super) fn hash_of(hasher: &SeedableRandomState, key: RecordKey) -> u32 {
     let (family, subject) = key.parts();
-    hasher.hash_one(subject) ^ (family.wrapping_mul(0x9e37_79b9_7f4a_7c15) & TAG)
+    hash_of_subject(hasher, subject) ^ ((family.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 & TAG)
 }
 
-/// The segment of one of 256 parts of all keys.
+/// The hash of whatever is counted of a subject, but for its tag.
 #[inline]
-pub(super) fn segment(part: u8) -> usize {
-    usize::from(SHARES[usize::from(part)])
-}
-
-/// The segment of a hash, by bits that neither a table's index nor its tags come from.
-#[inline]
-fn segment_of(hash: u64) -> usize {
-    segment((hash >> 40) as u8)
-}
-
-/// For each of 256 parts of all keys the segment that they go to.
-const SHARES: [u8; 256] = shares();
-
-const fn shares() -> [u8; 256] {
-    // 2^(1/8) in parts of 2^32, multiplied up: constant evaluation has no powers of its own.
-    const STEP: u64 = 4_683_695_047;
-    let (mut shares, mut segment, mut bound) = ([0; 256], 0u8, STEP);
-    let mut part = 0;
-    while part < 256 {
-        // Segment n holds the parts from 2^(n/8) - 1 to 2^((n+1)/8) - 1 of the whole.
-        while (part as u64 + 256) << 24 >= bound && (segment as usize) < SEGMENTS - 1 {
-            bound = ((bound as u128 * STEP as u128) >> 32) as u64;
-            segment += 1;
-        }
-        shares[part] = segment;
-        part += 1;
-    }
-    shares
+pub(super) fn hash_of_subject(hasher: &SeedableRandomState, subject: (u64, u64)) -> u32 {
+    hasher.hash_one(subject) as u32
 }
 
 impl Table {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.0.iter().map(HashTable::len).sum()
+        self.row.len()
     }
 
     /// Where the record of `key` lies, whose hash is `hash`.
     #[inline]
-    pub(super) fn place(&self, hash: u64, key: RecordKey) -> Option<Place> {
-        let segment = segment_of(hash);
-        let index = self.0[segment].find_bucket_index(hash, |slot| slot.key == key)?;
-        Some(Place { segment: segment as u8, index })
+    pub(super) fn place(&self, hash: u32, key: RecordKey) -> Option<Place> {
+        self.index.find(hash, |at| self.row[at].key == key).map(|at| Place(at as u32))
     }
 
-    /// Where a record with the tag of that hash lies, and none where that is `None`. It is mostly the one that is looked for:
+    /// Where a record of that hash lies, and none where that is `None`. It is mostly the one that is looked for:
     /// [`at`](Self::at) tells. Waits for one cache line less than [`place`](Self::place).
     #[inline]
-    pub(super) fn likely_place(&self, hash: u64) -> Option<Place> {
-        let segment = segment_of(hash);
-        let index = self.0[segment].find_bucket_index(hash, |_| true)?;
-        Some(Place { segment: segment as u8, index })
+    pub(super) fn likely_place(&self, hash: u32) -> Option<Place> {
+        self.index.find(hash, |_| true).map(|at| Place(at as u32))
     }
 
-    /// Asks for the record that has the tag of that hash.
+    /// Asks for what is looked at first for the records of that hash, or of its subject.
     #[inline]
-    pub(super) fn prefetch(&self, hash: u64) {
-        if let Some(place) = self.likely_place(hash)
-            && let Some(slot) = self.0[usize::from(place.segment)].get_bucket(place.index)
-        {
+    pub(super) fn prefetch_index(&self, hash: u32) {
+        self.index.prefetch(hash);
+    }
+
+    /// Asks for the record that has that hash.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u32) {
+        if let Some(slot) = self.index.find(hash, |_| true).and_then(|at| self.row.get(at)) {
             prefetch(slot);
         }
     }
@@ -115,45 +91,38 @@ impl Table {
     /// The record at a place, where it is still that of `key`.
     #[inline]
     pub(super) fn at(&self, place: Place, key: RecordKey) -> Option<&Record> {
-        let slot = self.0[usize::from(place.segment)].get_bucket(place.index)?;
+        let slot = self.row.get(place.0 as usize)?;
         (slot.key == key).then_some(&slot.record)
     }
 
     /// The same, to be changed.
     #[inline]
     pub(super) fn at_mut(&mut self, place: Place, key: RecordKey) -> Option<&mut Record> {
-        let slot = self.0[usize::from(place.segment)].get_bucket_mut(place.index)?;
+        let slot = self.row.get_mut(place.0 as usize)?;
         (slot.key == key).then_some(&mut slot.record)
     }
 
     /// The record of `key`.
     #[inline]
     pub(super) fn get(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&Record> {
-        let hash = hash_of(hasher, key);
-        self.0[segment_of(hash)].find(hash, |slot| slot.key == key).map(|slot| &slot.record)
+        self.at(self.place(hash_of(hasher, key), key)?, key)
     }
 
     /// The same, to be changed.
     #[inline]
     pub(super) fn get_mut(&mut self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&mut Record> {
-        let hash = hash_of(hasher, key);
-        self.0[segment_of(hash)].find_mut(hash, |slot| slot.key == key).map(|slot| &mut slot.record)
+        self.at_mut(self.place(hash_of(hasher, key), key)?, key)
     }
 
     /// Puts in the record of a key that has none.
-    pub(super) fn insert(
-        &mut self,
-        hasher: &SeedableRandomState,
-        hash: u64,
-        key: RecordKey,
-        record: Record,
-    ) -> &mut Record {
-        let rehash = |slot: &Slot| hash_of(hasher, slot.key);
-        let entry = self.0[segment_of(hash)].insert_unique(hash, Slot { key, record }, rehash);
-        &mut entry.into_mut().record
+    pub(super) fn insert(&mut self, hash: u32, key: RecordKey, record: Record) -> &mut Record {
+        let at = self.row.len();
+        self.row.push(Slot { key, record });
+        self.index.insert(hash, at);
+        &mut self.row[at].record
     }
 
-    /// The record of `key`, made by `make` where there is none; and whether there was one.
+    /// Changes the record of `key`, or makes one where there is none.
     pub(super) fn merge(
         &mut self,
         hasher: &SeedableRandomState,
@@ -162,42 +131,54 @@ impl Table {
         make: impl FnOnce() -> Record,
     ) {
         let hash = hash_of(hasher, key);
-        let rehash = |slot: &Slot| hash_of(hasher, slot.key);
-        match self.0[segment_of(hash)].entry(hash, |slot| slot.key == key, rehash) {
-            Entry::Occupied(mut found) => change(&mut found.get_mut().record),
-            Entry::Vacant(absent) => {
-                absent.insert(Slot { key, record: make() });
+        match self.place(hash, key) {
+            Some(Place(at)) => change(&mut self.row[at as usize].record),
+            None => {
+                self.insert(hash, key, make());
             }
         }
     }
 
     /// Takes the record of `key` out.
     pub(super) fn remove(&mut self, hasher: &SeedableRandomState, key: RecordKey) -> Option<Record> {
-        let hash = hash_of(hasher, key);
-        let found = self.0[segment_of(hash)].find_entry(hash, |slot| slot.key == key).ok()?;
-        Some(found.remove().0.record)
+        let Place(at) = self.place(hash_of(hasher, key), key)?;
+        self.take(hasher, at as usize)
     }
 
-    /// All records, in no order.
+    /// Takes out what lies there; the last one takes its place.
+    fn take(&mut self, hasher: &SeedableRandomState, at: usize) -> Option<Record> {
+        let hash = |slot: &Slot| hash_of(hasher, slot.key);
+        self.index.remove(hash(&self.row[at]), at);
+        let last = self.row.len() - 1;
+        if at != last {
+            self.index.moved(hash(&self.row[last]), last, at);
+        }
+        self.row.swap_remove(at).map(|slot| slot.record)
+    }
+
+    /// All records, in the order in which they were put in, but for those that took the place of one that was taken out.
     pub(super) fn iter(&self) -> impl Iterator<Item = (RecordKey, &Record)> {
-        self.0.iter().flatten().map(|slot| (slot.key, &slot.record))
+        self.row.iter().map(|slot| (slot.key, &slot.record))
     }
 
     /// Keeps those that `keep` says.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(RecordKey, &mut Record) -> bool) {
-        for segment in &mut self.0 {
-            segment.retain(|slot| keep(slot.key, &mut slot.record));
+    pub(super) fn retain(
+        &mut self,
+        hasher: &SeedableRandomState,
+        mut keep: impl FnMut(RecordKey, &mut Record) -> bool,
+    ) {
+        // From behind: what takes the place of one that goes was asked before.
+        for at in (0..self.row.len()).rev() {
+            let slot = &mut self.row[at];
+            if !keep(slot.key, &mut slot.record) {
+                self.take(hasher, at);
+            }
         }
     }
 
     /// Gives memory back after many records have gone.
-    pub(super) fn shrink(&mut self, hasher: &SeedableRandomState) {
-        for segment in &mut self.0 {
-            let room = segment.len() * 2;
-            if segment.capacity() > room + 16 {
-                segment.shrink_to(room, |slot| hash_of(hasher, slot.key));
-            }
-        }
+    pub(super) fn shrink(&mut self) {
+        self.index.shrink();
     }
 }
 
@@ -208,16 +189,5 @@ mod tests {
     #[test]
     fn a_record_with_its_key_is_one_cache_line() {
         assert_eq!((std::mem::size_of::<Slot>(), std::mem::align_of::<Slot>()), (64, 64));
-    }
-
-    /// Or two of them would double at the same time, and some would hold nothing.
-    #[test]
-    fn shares_grow_from_segment_to_segment_and_leave_none_out() {
-        let mut parts = [0u32; SEGMENTS];
-        for share in SHARES {
-            parts[usize::from(share)] += 1;
-        }
-        assert!(parts.iter().all(|parts| (22..=44).contains(parts)), "{parts:?}");
-        assert!(SHARES.is_sorted() && parts[SEGMENTS - 1] > parts[0]);
     }
 }

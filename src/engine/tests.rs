@@ -3,6 +3,7 @@
 mod rates;
 mod room;
 mod rows;
+mod table;
 mod usage;
 
 use std::collections::HashMap;

@@ -31,7 +31,7 @@ fn a_shard_that_cannot_be_folded_is_not_gone_through_for_every_charge() {
         charge(&mut shard, account, 1);
     }
     assert!(shard.is_over(16), "a quarter more is worth a look");
-    shard.free_ended(START + Duration::from_secs(60));
+    shard.free_ended(&hasher, START + Duration::from_secs(60));
     for account in 0..16 {
         charge(&mut shard, account, 1);
     }

@@ -4,83 +4,23 @@
 //! more than the new one makes room; of many that are all worth more, the least (a clock, after Corbato's page replacement
 //! of 1968, with worths for the used bit, and jumps because what is worth much lies together at the beginning).
 //! Memory is given out as the table fills, and bounded by the cap. Nothing is ever copied as a whole to grow: the row grows by
-//! a block of entries, and the [index](super::index) is several, of different sizes.
+//! a block of entries, and the [index](crate::engine::index) is several, of different sizes.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
-use std::ops::{Index, IndexMut};
 
 use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
 
-use super::index::HashIndex;
 use crate::base::prefetch::prefetch;
+use crate::engine::index::HashIndex;
+use crate::engine::row::Row;
 
 /// So many entries are looked at for one worth no more than the new one. Where nine of ten are worth more, one of them is
 /// given up for every thousand that are new.
 const LOOKED_AT: usize = 64;
 
 const ENTRIES_MIN: usize = 8;
-
-/// A row that is never moved.
-pub(super) struct Row<T>(Vec<Vec<T>>);
-
-/// So few blocks that where they lie stays at hand.
-const BLOCK: usize = 256;
-
-impl<T> Default for Row<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T> Row<T> {
-    pub(super) fn len(&self) -> usize {
-        self.0.last().map_or(0, |last| (self.0.len() - 1) * BLOCK + last.len())
-    }
-
-    pub(super) fn push(&mut self, entry: T) {
-        if let Some(last) = self.0.last_mut().filter(|last| last.len() < BLOCK) {
-            last.push(entry);
-        } else {
-            let mut block = Vec::with_capacity(BLOCK);
-            block.push(entry);
-            self.0.push(block);
-        }
-    }
-
-    /// What lies at a place, where there is one.
-    pub(super) fn get(&self, at: usize) -> Option<&T> {
-        self.0.get(at / BLOCK)?.get(at % BLOCK)
-    }
-
-    /// The same, to be changed.
-    pub(super) fn get_mut(&mut self, at: usize) -> Option<&mut T> {
-        self.0.get_mut(at / BLOCK)?.get_mut(at % BLOCK)
-    }
-
-    /// Takes an entry out; the last one takes its place.
-    fn swap_remove(&mut self, at: usize) -> Option<T> {
-        let last = self.0.last_mut()?.pop()?;
-        self.0.pop_if(|block| block.is_empty());
-        if at == self.len() { Some(last) } else { Some(std::mem::replace(&mut self[at], last)) }
-    }
-}
-
-impl<T> Index<usize> for Row<T> {
-    type Output = T;
-    #[inline]
-    fn index(&self, at: usize) -> &T {
-        &self.0[at / BLOCK][at % BLOCK]
-    }
-}
-
-impl<T> IndexMut<usize> for Row<T> {
-    #[inline]
-    fn index_mut(&mut self, at: usize) -> &mut T {
-        &mut self.0[at / BLOCK][at % BLOCK]
-    }
-}
 
 /// An entry that is being looked up.
 #[derive(Debug, Clone, Copy)]
@@ -301,7 +241,7 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
 
     /// All entries, in the order of the row: the same in every run, whatever the seed.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.row.0.iter().flatten().map(|(key, value)| (key, value))
+        self.row.iter().map(|(key, value)| (key, value))
     }
 }
 
@@ -318,22 +258,6 @@ impl<K, V> fmt::Debug for Bounded<K, V> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    /// Beyond a block, too, and with one that is emptied again.
-    #[test]
-    fn a_row_keeps_its_order_but_for_what_takes_a_place() {
-        let (mut row, mut model) = (Row::default(), Vec::new());
-        for n in 0..3 * BLOCK {
-            row.push(n);
-            model.push(n);
-        }
-        for n in 0..model.len() {
-            let at = n * 7 % model.len();
-            assert_eq!(row.swap_remove(at), Some(model.swap_remove(at)));
-            assert_eq!(row.len(), model.len());
-            assert!(model.iter().enumerate().all(|(at, held)| row[at] == *held));
-        }
-    }
 
     fn table(cap: usize, seed: u64) -> Bounded<u64, u64> {
         Bounded::new(cap, seed)

@@ -4,10 +4,10 @@
 //! bytes, apart from the rest of what is known of a newcomer: a room's entries are far from each other, and each is another
 //! place in memory to wait for.
 
-use super::bounded::Row;
 use super::cohort::{HALF_LIFE, Newcomer};
 use super::lockstep;
 use super::sighting::Viewer;
+use crate::engine::row::Row;
 
 /// An alarm takes in at most so many who came before it.
 const LOGGED_MAX: usize = 1_024;

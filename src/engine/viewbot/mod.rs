@@ -31,7 +31,6 @@ pub mod evidence;
 pub mod fan_in;
 pub mod free_key;
 pub mod gate;
-mod index;
 pub mod known;
 pub mod ladder;
 mod learning;

@@ -1,11 +1,10 @@
-//! Where the entries of a [table](super::bounded) lie, by their hashes.
+//! Where the entries of a [row](super::row) lie, by their hashes.
 //!
 //! Looking somebody up is waiting for memory and little else, so all that a look-up needs lies together: half of a hash and a
 //! place in eight bytes, the next best place beside it (linear probing; Knuth, TAOCP 3, 6.4), no marks that lie elsewhere.
 //! There are several indices of different sizes, and none of them doubles at the same time as another.
 
 use crate::base::prefetch::prefetch_at;
-use crate::engine::table;
 
 /// Half of a hash, enough for tables of this size, and where the entry lies. Kept, so that an index that grows does not have to
 /// look at every entry, each in another place of the memory.
@@ -24,7 +23,7 @@ const SLOTS_MIN: usize = 16;
 const USED_OF_FOUR: usize = 3;
 
 /// One of several.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Part {
     /// A power of two, or none.
     slots: Vec<Slot>,
@@ -51,15 +50,27 @@ impl Part {
 
     fn insert(&mut self, slot: Slot) {
         if (self.used + 1) * 4 > self.slots.len() * USED_OF_FOUR {
-            let doubled = (2 * self.slots.len()).max(SLOTS_MIN);
-            for slot in std::mem::replace(&mut self.slots, vec![EMPTY; doubled]) {
-                if slot.at != EMPTY.at {
-                    self.put(slot);
-                }
-            }
+            self.move_to((2 * self.slots.len()).max(SLOTS_MIN));
         }
         self.put(slot);
         self.used += 1;
+    }
+
+    /// Gives memory back where most of it lies empty.
+    fn shrink(&mut self) {
+        let needed = if self.used == 0 { 0 } else { (2 * self.used).next_power_of_two().max(SLOTS_MIN) };
+        if 4 * needed <= self.slots.len() {
+            self.move_to(needed);
+        }
+    }
+
+    /// Moves all to so many slots.
+    fn move_to(&mut self, slots: usize) {
+        for slot in std::mem::replace(&mut self.slots, vec![EMPTY; slots]) {
+            if slot.at != EMPTY.at {
+                self.put(slot);
+            }
+        }
     }
 
     fn put(&mut self, slot: Slot) {
@@ -93,14 +104,38 @@ impl Part {
     }
 }
 
-/// All of them.
-#[derive(Default)]
-pub(super) struct HashIndex([Part; table::SEGMENTS]);
+/// So many.
+const PARTS: usize = 8;
+
+/// All of them. Their shares of the hashes differ, each 2^(1/8) times the one before: no two of them double at the same time, and
+/// however many entries there are, about the same part of the memory lies empty.
+#[derive(Debug, Default)]
+pub(super) struct HashIndex([Part; PARTS]);
 
 /// Which one a hash is in: by bits that its place there does not come from.
 #[inline]
 fn part_of(hash: u32) -> usize {
-    table::segment((hash >> 24) as u8)
+    usize::from(SHARES[usize::from((hash >> 24) as u8)])
+}
+
+/// For each of 256 parts of all hashes the index that they are in.
+const SHARES: [u8; 256] = shares();
+
+const fn shares() -> [u8; 256] {
+    // 2^(1/8) in parts of 2^32, multiplied up: constant evaluation has no powers of its own.
+    const STEP: u64 = 4_683_695_047;
+    let (mut shares, mut part, mut bound) = ([0; 256], 0u8, STEP);
+    let mut share = 0;
+    while share < 256 {
+        // Index n holds the shares from 2^(n/8) - 1 to 2^((n+1)/8) - 1 of the whole.
+        while (share as u64 + 256) << 24 >= bound && (part as usize) < PARTS - 1 {
+            bound = ((bound as u128 * STEP as u128) >> 32) as u64;
+            part += 1;
+        }
+        shares[share] = part;
+        share += 1;
+    }
+    shares
 }
 
 impl HashIndex {
@@ -131,6 +166,11 @@ impl HashIndex {
         }
     }
 
+    /// Gives memory back after many entries were forgotten.
+    pub(super) fn shrink(&mut self) {
+        self.0.iter_mut().for_each(Part::shrink);
+    }
+
     /// Notes that an entry lies elsewhere now.
     pub(super) fn moved(&mut self, hash: u32, from: usize, to: usize) {
         let part = &mut self.0[part_of(hash)];
@@ -146,10 +186,38 @@ mod tests {
 
     use super::*;
 
+    /// Or two of them would double at the same time, and some would hold nothing.
+    #[test]
+    fn shares_grow_from_index_to_index_and_leave_none_out() {
+        let mut parts = [0u32; PARTS];
+        for share in SHARES {
+            parts[usize::from(share)] += 1;
+        }
+        assert!(parts.iter().all(|parts| (22..=44).contains(parts)), "{parts:?}");
+        assert!(SHARES.is_sorted() && parts[PARTS - 1] > parts[0]);
+    }
+
+    #[test]
+    fn memory_is_given_back() {
+        let mut index = HashIndex::default();
+        let hash = |at: usize| (at as u32).wrapping_mul(0x9e37_79b9);
+        (0..10_000).for_each(|at| index.insert(hash(at), at));
+        let slots = |index: &HashIndex| index.0.iter().map(|part| part.slots.len()).sum::<usize>();
+        (100..10_000).for_each(|at| index.remove(hash(at), at));
+        assert!(slots(&index) >= 10_000);
+        index.shrink();
+        assert!(slots(&index) <= 8 * 64, "{}", slots(&index));
+        assert!((0..100).all(|at| index.find(hash(at), |other| other == at) == Some(at)));
+        (0..100).for_each(|at| index.remove(hash(at), at));
+        index.shrink();
+        assert_eq!(slots(&index), 0);
+        assert_eq!(index.find(hash(0), |_| true), None);
+    }
+
     proptest! {
         /// Hashes that crowd together among them, so that gaps are closed round the end of a part, too.
         #[test]
-        fn finds_what_was_noted_and_not_forgotten(steps in prop::collection::vec((0u32..40, 0usize..6, 0u8..3), 1..500)) {
+        fn finds_what_was_noted_and_not_forgotten(steps in prop::collection::vec((0u32..40, 0usize..6, 0u8..4), 1..500)) {
             let (mut index, mut model) = (HashIndex::default(), std::collections::BTreeMap::new());
             for (n, (hash, which, step)) in (0usize..).zip(steps) {
                 let hash = if hash < 20 { hash % 16 } else { (hash - 20) << 28 | 15 };
@@ -168,6 +236,7 @@ mod tests {
                         model.remove(&at);
                         model.insert(n, hash);
                     }
+                    (3, None) => index.shrink(),
                     _ => index.remove(hash, n),
                 }
                 for (at, hash) in &model {

@@ -248,7 +248,7 @@ impl Case {
         self.decided += 1;
         let now = START + Duration::from_micros(self.decided);
         facts.asn = self.policy.networks().lookup(facts.client).map(|network| network.asn);
-        let mut assessment = self.engine.assess(&self.policy, &facts, now);
+        let mut assessment = self.engine.assess_ahead(&self.policy, &facts, now);
         let mut receipt = Receipt::default();
         let charge = self.engine.charge(&self.policy, &mut assessment, &mut receipt, now);
         let decision = self.engine.conclude(&self.policy, &mut assessment, charge, &mut receipt, now);

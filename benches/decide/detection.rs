@@ -161,7 +161,7 @@ impl Asked {
         };
         let now = START + Duration::from_micros(turn * micros);
         let begun = Instant::now();
-        let mut assessment = self.engine.assess(&self.policy, &facts, now);
+        let mut assessment = self.engine.assess_ahead(&self.policy, &facts, now);
         let mut receipt = Receipt::default();
         let charge = self.engine.charge(&self.policy, &mut assessment, &mut receipt, now);
         let decision = self.engine.conclude(&self.policy, &mut assessment, charge, &mut receipt, now);

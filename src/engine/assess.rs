@@ -50,21 +50,21 @@ pub struct Assessment {
     pub(super) shadow_exempts_viewbot: bool,
 }
 
-/// Assesses a request against everything that counts nothing: lists, key, target, session, bans.
-pub fn assess(
+/// Assesses a request against everything that counts nothing: lists, key, target, session, bans. The facts with the room
+/// [resolved], and [who](identify) they say it is.
+pub(super) fn assess(
     policy: &PolicySet,
     viewbot: &Viewbot,
     operator_bans: &OperatorBans,
     facts: &Facts<'_>,
+    who: &Who<'_>,
     now: Timestamp,
 ) -> Assessment {
-    let facts = &resolved(viewbot, facts, now);
     let room = facts.resolved;
-    let who = identify(policy, facts);
-    let (exempt, shadow_exempt) = exemptions(policy, facts, &who, now);
+    let (exempt, shadow_exempt) = exemptions(policy, facts, who, now);
     let mut findings = Findings::default();
     if !exempt.blocklist {
-        for_each_match(policy, policy.blocklists(), facts, &who, |rule, by| {
+        for_each_match(policy, policy.blocklists(), facts, who, |rule, by| {
             let live = match &policy.rule(rule).kind {
                 RuleKind::Blocklist { expires, .. } => expires.is_none_or(|at| at > now),
                 _ => false,
@@ -75,7 +75,7 @@ pub fn assess(
             }
         });
     }
-    if let Some(reason) = key_reason(facts, &who, now) {
+    if let Some(reason) = key_reason(facts, who, now) {
         findings.add(reason, true, true);
     }
     if let TargetClaim::Url { host, path } = facts.target
@@ -88,14 +88,14 @@ pub fn assess(
     }
     // Row 5: what the operator bans by hand, and what was convicted. What exempts from blocklists exempts from the former.
     if !exempt.blocklist {
-        for_each_ban(policy, operator_bans, facts, &who, now, |reason| {
+        for_each_ban(policy, operator_bans, facts, who, now, |reason| {
             findings.add(reason, true, !shadow_exempt.blocklist);
         });
     }
     let mode = policy.viewbot().mode;
     let (mut sighting, mut banned) = (None, None);
     if mode != ViewbotMode::Off && !exempt.viewbot && findings.enforced.is_none() {
-        sighting = Sighting::of(policy, facts, &who, room);
+        sighting = Sighting::of(policy, facts, who, room);
         banned = sighting.as_ref().and_then(|sighting| banned_by(viewbot, sighting, mode, now));
         if let Some((ban, mode)) = &banned {
             let mode = *mode;
@@ -112,7 +112,7 @@ pub fn assess(
     } else {
         // With the shadow rules in force a request that they refuse would be charged to nothing.
         let shadow = findings.with_shadow.is_none() && !shadow_exempt.quota;
-        plan(policy, facts, &who, room, facts.operation, |mode| shadow || mode != Mode::Shadow)
+        plan(policy, facts, who, room, facts.operation, |mode| shadow || mode != Mode::Shadow)
     };
     Assessment {
         caller: Caller {
@@ -121,7 +121,7 @@ pub fn assess(
             identity: if let Credential::Recorded { .. } = facts.credential {
                 None
             } else {
-                identity(policy, facts, &who)
+                identity(policy, facts, who)
             },
         },
         shadow: match findings.with_shadow {
@@ -203,6 +203,11 @@ pub(super) struct Who<'p> {
 }
 
 impl Who<'_> {
+    /// What the account is counted under, where a key was shown.
+    pub(super) fn account_subject(&self) -> Option<Subject> {
+        self.account_subject
+    }
+
     /// What the key is counted under, where one was shown.
     pub(super) fn key_subject(&self) -> Option<Subject> {
         self.key_subject

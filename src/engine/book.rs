@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use super::decision::{Reason, Refusal, Shadow, Standing};
 use super::record::{Left, Record, RecordKey};
 use super::shard::{LookUp, Shard};
-use super::table::hash_of;
+use super::table::{hash_of, hash_of_subject};
 use super::usage::Usage;
 use super::viewbot::Counted;
 use crate::base::subject::Subject;
@@ -273,6 +273,14 @@ impl Book {
             (planned.shard, hash)
         };
         Foreseen(plan.entries().iter().map(hash).collect())
+    }
+
+    /// Asks for what is looked at first for the records of these subjects.
+    pub(super) fn look_ahead(&self, subjects: impl Iterator<Item = Subject>) {
+        for subject in subjects {
+            let hash = hash_of_subject(&self.hasher, subject.halves());
+            self.lock(shard_of(subject)).prefetch_index(hash);
+        }
     }
 
     /// Asks for the records.

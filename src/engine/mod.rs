@@ -86,7 +86,9 @@ impl Engine {
 
     /// The first step. Writes nothing; called again when a body has told the room or the target.
     pub fn assess(&self, policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessment {
-        assess::assess(policy, &self.viewbot, &self.operator_bans, facts, now)
+        let facts = &assess::resolved(&self.viewbot, facts, now);
+        let who = assess::identify(policy, facts);
+        assess::assess(policy, &self.viewbot, &self.operator_bans, facts, &who, now)
     }
 
     /// The second step: books what the assessment planned, all or none. What was booked is written into `receipt`.

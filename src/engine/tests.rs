@@ -155,7 +155,7 @@ fn decide(
     facts: &Facts<'_>,
     now: Timestamp,
 ) -> super::decision::Decision {
-    let assessment = engine.assess(policy, facts, now);
+    let assessment = engine.assess_ahead(policy, facts, now);
     engine.decide(policy, assessment, now).0
 }
 
@@ -608,7 +608,9 @@ fn eight_threads_never_admit_more_than_the_limit_in_any_window() {
 
 fn plan_of(policy: &PolicySet, client: IpAddr) -> Plan {
     let bans = super::operator::OperatorBans::default();
-    super::assess::assess(policy, no_viewbot(), &bans, &facts(client, Credential::Absent), START).plan
+    let facts = facts(client, Credential::Absent);
+    let who = super::assess::identify(policy, &facts);
+    super::assess::assess(policy, no_viewbot(), &bans, &facts, &who, START).plan
 }
 
 #[test]

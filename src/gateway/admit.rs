@@ -160,7 +160,7 @@ impl Worker {
         exchange.identified(&request, &facts);
         {
             // Large, and not held until the answer is there.
-            let mut assessment = self.shared.engine.assess(&exchange.live.policy, &facts, exchange.now);
+            let mut assessment = self.shared.engine.assess_ahead(&exchange.live.policy, &facts, exchange.now);
             if facts.operation == Operation::Limits {
                 return if exchange.decide_free(assessment) {
                     Ok(self.limits(exchange, &facts))

@@ -103,6 +103,12 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         Some(at)
     }
 
+    /// The same by the key.
+    #[inline]
+    pub(super) fn prefetch_entry_of(&self, key: &K) -> Option<usize> {
+        self.prefetch_entry(self.hash(key))
+    }
+
     #[inline]
     pub(super) fn get(&self, key: &K) -> Option<&V> {
         self.place(key).map(|at| &self.row[at].1)

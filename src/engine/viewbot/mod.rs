@@ -297,6 +297,18 @@ impl Viewbot {
         }
     }
 
+    /// The same while others may look, too.
+    pub(super) fn look_ahead(&self, viewer: Viewer, room: Subject) {
+        self.people(viewer).prefetch(viewer);
+        self.room(room).prefetch(room, (sighting::short_room(room), viewer));
+    }
+
+    /// The second look.
+    pub(super) fn look_at_entries(&self, sighting: &Sighting) {
+        self.people(sighting.viewer).look_at_entries(sighting.viewer);
+        self.room(sighting.subject).look_at_entries(sighting.subject, (sighting.short, sighting.viewer));
+    }
+
     /// Asks for the entries that it leads to.
     pub(super) fn foresee_entries(&mut self, foreseen: &Foreseen) {
         let ((people, viewer), (rooms, seat)) = (foreseen.people, foreseen.rooms);

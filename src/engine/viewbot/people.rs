@@ -212,6 +212,14 @@ impl People {
         self.places.prefetch_entry(foreseen.place);
     }
 
+    /// The same by the viewer.
+    pub(super) fn look_at_entries(&self, viewer: Viewer) {
+        if self.long.prefetch_entry_of(&viewer).is_none() {
+            self.young.prefetch_entry_of(&viewer);
+        }
+        self.places.prefetch_entry_of(&viewer.address);
+    }
+
     fn person(&self, viewer: &Viewer) -> Option<&Person> {
         self.long.get(viewer).or_else(|| self.young.get(viewer))
     }

@@ -20,7 +20,7 @@ use super::operator::{Asking, OperatorBans};
 use super::viewbot::bans::Ban;
 use super::viewbot::evidence::Evidence;
 use super::viewbot::sighting::Sighting;
-use super::viewbot::{Against, Rung, Viewbot};
+use super::viewbot::{self, Against, Rung, Viewbot};
 use crate::base::room::Room;
 use crate::policy::viewbot::ViewbotMode;
 use std::sync::Arc;
@@ -44,6 +44,8 @@ pub struct Assessment {
     pub(super) named: Option<Room>,
     /// What view-bot detection is to count and to weigh; `None` where it is off, exempt, refused already, or no viewer.
     pub(super) sighting: Option<Sighting>,
+    /// Where that will be looked up, if anybody has looked ahead.
+    pub(super) foreseen: Option<viewbot::Foreseen>,
     /// The ban that stands against it, and the mode that it counts under: in the book of the mode, or promoted by the operator.
     pub(super) banned: Option<(Arc<Ban>, ViewbotMode)>,
     /// Whether an allowlist in shadow mode would exempt it from view-bot detection.
@@ -51,13 +53,14 @@ pub struct Assessment {
 }
 
 /// Assesses a request against everything that counts nothing: lists, key, target, session, bans. The facts with the room
-/// [resolved], and [who](identify) they say it is.
+/// [resolved], and [who](identify) they say it is; `look_ahead` is shown what view-bot detection will weigh.
 pub(super) fn assess(
     policy: &PolicySet,
     viewbot: &Viewbot,
     operator_bans: &OperatorBans,
     facts: &Facts<'_>,
     who: &Who<'_>,
+    look_ahead: impl FnOnce(&Sighting) -> Option<viewbot::Foreseen>,
     now: Timestamp,
 ) -> Assessment {
     let room = facts.resolved;
@@ -93,9 +96,10 @@ pub(super) fn assess(
         });
     }
     let mode = policy.viewbot().mode;
-    let (mut sighting, mut banned) = (None, None);
+    let (mut sighting, mut foreseen, mut banned) = (None, None, None);
     if mode != ViewbotMode::Off && !exempt.viewbot && findings.enforced.is_none() {
         sighting = Sighting::of(policy, facts, who, room);
+        foreseen = sighting.as_ref().and_then(look_ahead);
         banned = sighting.as_ref().and_then(|sighting| banned_by(viewbot, sighting, mode, now));
         if let Some((ban, mode)) = &banned {
             let mode = *mode;
@@ -136,6 +140,7 @@ pub(super) fn assess(
         room,
         named: facts.room,
         sighting,
+        foreseen,
         banned,
         shadow_exempts_viewbot: shadow_exempt.viewbot,
     }

@@ -12,7 +12,7 @@ use super::assess::{Assessment, assess, identify, plan, resolved};
 use super::book;
 use super::facts::Facts;
 use super::viewbot;
-use super::viewbot::sighting::Viewer;
+use super::viewbot::sighting::{Sighting, Viewer};
 use crate::base::net::Prefix;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
@@ -49,19 +49,13 @@ impl Engine {
     }
 
     /// [`assess`](Self::assess) for a request that is charged and concluded right after, and that nobody foresaw: what these steps
-    /// will look at is asked for meanwhile, in the same two looks.
+    /// will look at is asked for before. Of view-bot detection that is the index; the entries, when the request is concluded.
     pub fn assess_ahead(&self, policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessment {
         let facts = &resolved(&self.viewbot, facts, now);
         let who = identify(policy, facts);
         let proxy = Subject::prefix(Prefix::proxy(facts.client));
         self.book.look_ahead(who.account_subject().into_iter().chain([proxy]));
-        if let Some(room) = facts.resolved.filter(|_| policy.viewbot().mode != ViewbotMode::Off) {
-            self.viewbot.look_ahead(Viewer::of(facts, &who).0, Subject::room(&room));
-        }
-        let assessment = assess(policy, &self.viewbot, &self.operator_bans, facts, &who, now);
-        if let Some(sighting) = &assessment.sighting {
-            self.viewbot.look_at_entries(sighting);
-        }
-        assessment
+        let look_ahead = |sighting: &Sighting| Some(self.viewbot.look_ahead(sighting));
+        assess(policy, &self.viewbot, &self.operator_bans, facts, &who, look_ahead, now)
     }
 }

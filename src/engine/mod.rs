@@ -88,7 +88,7 @@ impl Engine {
     pub fn assess(&self, policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessment {
         let facts = &assess::resolved(&self.viewbot, facts, now);
         let who = assess::identify(policy, facts);
-        assess::assess(policy, &self.viewbot, &self.operator_bans, facts, &who, now)
+        assess::assess(policy, &self.viewbot, &self.operator_bans, facts, &who, |_| None, now)
     }
 
     /// The second step: books what the assessment planned, all or none. What was booked is written into `receipt`.
@@ -139,6 +139,9 @@ impl Engine {
         let mut against = None;
         if let Charge::Booked { .. } = charge {
             receipt.named = assessment.named;
+            if let Some(foreseen) = &assessment.foreseen {
+                self.viewbot.look_at_entries(foreseen);
+            }
             if let Some(sighting) = &assessment.sighting {
                 against = self.viewbot.weigh(settings, sighting, &mut receipt.counted, now);
             }

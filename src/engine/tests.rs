@@ -610,7 +610,7 @@ fn plan_of(policy: &PolicySet, client: IpAddr) -> Plan {
     let bans = super::operator::OperatorBans::default();
     let facts = facts(client, Credential::Absent);
     let who = super::assess::identify(policy, &facts);
-    super::assess::assess(policy, no_viewbot(), &bans, &facts, &who, START).plan
+    super::assess::assess(policy, no_viewbot(), &bans, &facts, &who, |_| None, START).plan
 }
 
 #[test]

@@ -75,6 +75,13 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         LookUp { key, hash, likely: self.index.find(hash, |_| true) }
     }
 
+    /// The same of an entry that is being looked up in another table of the same seed.
+    #[inline]
+    pub(super) fn look_up_like(&self, other: &LookUp<K>) -> LookUp<K> {
+        debug_assert_eq!(other.hash, self.hash(&other.key), "the tables differ in their seeds");
+        LookUp { likely: self.index.find(other.hash, |_| true), ..*other }
+    }
+
     /// Where the entry lies that was looked up, until something is taken out of the table.
     #[inline]
     pub(super) fn found(&self, look_up: &LookUp<K>) -> Option<usize> {
@@ -91,8 +98,14 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     #[inline]
     pub(super) fn prefetch(&self, key: &K) -> u32 {
         let hash = self.hash(key);
-        self.index.prefetch(hash);
+        self.prefetch_hash(hash);
         hash
+    }
+
+    /// The same by a hash that another table of the same seed gave.
+    #[inline]
+    pub(super) fn prefetch_hash(&self, hash: u32) {
+        self.index.prefetch(hash);
     }
 
     /// Asks for the entry that has this hash, which is mostly the one that is meant, and says where it lies.
@@ -101,12 +114,6 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         let at = self.index.find(hash, |_| true)?;
         prefetch(self.row.get(at)?);
         Some(at)
-    }
-
-    /// The same by the key.
-    #[inline]
-    pub(super) fn prefetch_entry_of(&self, key: &K) -> Option<usize> {
-        self.prefetch_entry(self.hash(key))
     }
 
     #[inline]

@@ -242,6 +242,11 @@ fn room_shard(room: Subject) -> usize {
     mix(high, low) as usize % ROOM_SHARDS
 }
 
+/// What is behind a lock.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What is behind a lock that nobody else can hold.
 fn owned<T>(mutex: &mut Mutex<T>) -> &mut T {
     mutex.get_mut().unwrap_or_else(PoisonError::into_inner)
@@ -280,11 +285,11 @@ impl Viewbot {
     }
 
     fn people(&self, viewer: Viewer) -> MutexGuard<'_, People> {
-        self.people[people_shard(viewer)].lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.people[people_shard(viewer)])
     }
 
     fn room(&self, room: Subject) -> MutexGuard<'_, Rooms> {
-        self.rooms[room_shard(room)].lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.rooms[room_shard(room)])
     }
 
     /// Asks for the memory that a request will need.
@@ -298,15 +303,19 @@ impl Viewbot {
     }
 
     /// The same while others may look, too.
-    pub(super) fn look_ahead(&self, viewer: Viewer, room: Subject) {
-        self.people(viewer).prefetch(viewer);
-        self.room(room).prefetch(room, (sighting::short_room(room), viewer));
+    pub(super) fn look_ahead(&self, sighting: &Sighting) -> Foreseen {
+        let (viewer, room) = (sighting.viewer, sighting.subject);
+        Foreseen {
+            people: (people_shard(viewer) as u8, self.people(viewer).prefetch(viewer)),
+            rooms: (room_shard(room) as u8, self.room(room).prefetch(room, (sighting.short, viewer))),
+        }
     }
 
     /// The second look.
-    pub(super) fn look_at_entries(&self, sighting: &Sighting) {
-        self.people(sighting.viewer).look_at_entries(sighting.viewer);
-        self.room(sighting.subject).look_at_entries(sighting.subject, (sighting.short, sighting.viewer));
+    pub(super) fn look_at_entries(&self, foreseen: &Foreseen) {
+        let ((people, viewer), (rooms, seat)) = (foreseen.people, foreseen.rooms);
+        locked(&self.people[usize::from(people)]).prefetch_entries(viewer);
+        locked(&self.rooms[usize::from(rooms)]).prefetch_entries(seat);
     }
 
     /// Asks for the entries that it leads to.
@@ -317,7 +326,7 @@ impl Viewbot {
     }
 
     fn learning(&self) -> MutexGuard<'_, Learning> {
-        self.learning.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.learning)
     }
 
     /// The book that convictions go to.
@@ -329,16 +338,14 @@ impl Viewbot {
     pub fn canonical(&self, room: Room, now: Timestamp) -> Room {
         match room {
             Room::Id(_) => room,
-            Room::Anchor(_) => {
-                self.pairs.lock().unwrap_or_else(PoisonError::into_inner).canonical(room, secs(now))
-            }
+            Room::Anchor(_) => locked(&self.pairs).canonical(room, secs(now)),
         }
     }
 
     /// A good answer to a request that named `named` alone told the room's number.
     pub(super) fn learn_pair(&self, named: Room, answered: Room, now: Timestamp) {
         if matches!((named, answered), (Room::Anchor(_), Room::Id(_))) {
-            self.pairs.lock().unwrap_or_else(PoisonError::into_inner).learn(named, answered, secs(now));
+            locked(&self.pairs).learn(named, answered, secs(now));
         }
     }
 
@@ -662,7 +669,7 @@ impl Viewbot {
             self.room(subject).pardon(subject, until);
             let short = sighting::short_room(subject);
             for shard in &self.people {
-                shard.lock().unwrap_or_else(PoisonError::into_inner).forget_room(short);
+                locked(shard).forget_room(short);
             }
             dropped += self.books.iter().map(|book| book.pardon(*room, now)).sum::<usize>();
         }

@@ -152,8 +152,8 @@ pub(super) struct Crowded {
 /// The hashes of what a viewer will be looked up under.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Foreseen {
-    long: u32,
-    young: u32,
+    /// The same in both memories.
+    viewer: u32,
     place: u32,
 }
 
@@ -197,27 +197,17 @@ impl People {
 
     /// Asks for the memory that meeting a viewer begins with.
     pub(super) fn prefetch(&self, viewer: Viewer) -> Foreseen {
-        Foreseen {
-            long: self.long.prefetch(&viewer),
-            young: self.young.prefetch(&viewer),
-            place: self.places.prefetch(&viewer.address),
-        }
+        let hash = self.long.prefetch(&viewer);
+        self.young.prefetch_hash(hash);
+        Foreseen { viewer: hash, place: self.places.prefetch(&viewer.address) }
     }
 
     /// Asks for the entries that those lead to.
     pub(super) fn prefetch_entries(&self, foreseen: Foreseen) {
-        if self.long.prefetch_entry(foreseen.long).is_none() {
-            self.young.prefetch_entry(foreseen.young);
+        if self.long.prefetch_entry(foreseen.viewer).is_none() {
+            self.young.prefetch_entry(foreseen.viewer);
         }
         self.places.prefetch_entry(foreseen.place);
-    }
-
-    /// The same by the viewer.
-    pub(super) fn look_at_entries(&self, viewer: Viewer) {
-        if self.long.prefetch_entry_of(&viewer).is_none() {
-            self.young.prefetch_entry_of(&viewer);
-        }
-        self.places.prefetch_entry_of(&viewer.address);
     }
 
     fn person(&self, viewer: &Viewer) -> Option<&Person> {
@@ -239,7 +229,8 @@ impl People {
     ) -> Met {
         let viewer = sighting.viewer;
         // All of them at once, and then what they found: most of what this takes is waiting for memory.
-        let (long, young) = (self.long.look_up(viewer), self.young.look_up(viewer));
+        let long = self.long.look_up(viewer);
+        let young = self.young.look_up_like(&long);
         let place = self.places.look_up(viewer.address);
         let (long_at, young_at, place_at) =
             (self.long.found(&long), self.young.found(&young), self.places.found(&place));

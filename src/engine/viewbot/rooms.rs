@@ -155,12 +155,6 @@ impl Rooms {
         self.seats.prefetch_entry(foreseen.seat);
     }
 
-    /// The same by the room and the seat.
-    pub(super) fn look_at_entries(&self, room: Subject, seat: (u32, Viewer)) {
-        self.states.prefetch_entry_of(&room);
-        self.seats.prefetch_entry_of(&seat);
-    }
-
     /// Whoever came before an alarm that was raised just now, with its excess: what they did here is to earn them nothing.
     pub(super) fn take_unearned(&mut self) -> Vec<Viewer> {
         std::mem::take(&mut self.unearned)

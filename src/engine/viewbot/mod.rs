@@ -305,10 +305,10 @@ impl Viewbot {
     /// The same while others may look, too.
     pub(super) fn look_ahead(&self, sighting: &Sighting) -> Foreseen {
         let (viewer, room) = (sighting.viewer, sighting.subject);
-        Foreseen {
-            people: (people_shard(viewer) as u8, self.people(viewer).prefetch(viewer)),
-            rooms: (room_shard(room) as u8, self.room(room).prefetch(room, (sighting.short, viewer))),
-        }
+        // One after the other: in one expression both locks would be held to its end.
+        let of_viewer = self.people(viewer).prefetch(viewer);
+        let of_seat = self.room(room).prefetch(room, (sighting.short, viewer));
+        Foreseen { people: (people_shard(viewer) as u8, of_viewer), rooms: (room_shard(room) as u8, of_seat) }
     }
 
     /// The second look.

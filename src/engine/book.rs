@@ -275,11 +275,14 @@ impl Book {
         Foreseen(plan.entries().iter().map(hash).collect())
     }
 
-    /// Asks for what is looked at first for the records of these subjects.
+    /// Asks for what is looked at first for the records of these subjects; not where somebody else is at them, for it must not
+    /// wait.
     pub(super) fn look_ahead(&self, subjects: impl Iterator<Item = Subject>) {
         for subject in subjects {
             let hash = hash_of_subject(&self.hasher, subject.halves());
-            self.lock(shard_of(subject)).prefetch_index(hash);
+            if let Ok(shard) = self.shards[usize::from(shard_of(subject))].0.try_lock() {
+                shard.prefetch_index(hash);
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Entries in a row that grows by a block at a time: nothing is ever copied as a whole to make room for one more.
+//! Entries in a row that grows by a block at a time: they are never copied to make room for one more.
 
 use std::ops::{Index, IndexMut};
 

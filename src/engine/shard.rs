@@ -13,8 +13,8 @@ use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::policy::counter::Limit;
 
-/// Records, and how many of them, by their weight, count towards the cap. In the order in which they are asked: what every
-/// charge looks at comes first, on one cache line with the lock.
+/// Records, and how many of them, by their weight, count towards the cap. In the order in which they are asked: the counts that every
+/// charge looks at come first, on one cache line with the lock.
 #[derive(Default)]
 #[repr(C)]
 pub(super) struct Shard {

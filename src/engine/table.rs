@@ -1,14 +1,15 @@
 //! Where the records of a shard lie: one cache line each, in a row that is found through an index.
 //!
 //! A hash table that doubles copies everything at once, and the request that made it grow waits for that: so the row grows by a
-//! block, and the [index](super::index), an eighth of the records in bytes, is several. What of the index a look-up will need
+//! block, and the [index](super::index), 11 to 21 bytes for each record of 64, is several. What of the index a look-up will need
 //! can be asked for before: see [`prefetch_index`](Table::prefetch_index).
 
 use std::hash::BuildHasher;
+use std::slice;
 
 use foldhash::fast::SeedableRandomState;
 
-use crate::base::prefetch::prefetch;
+use crate::base::prefetch::prefetch_at;
 
 use super::index::HashIndex;
 use super::record::{Record, RecordKey};
@@ -38,11 +39,11 @@ pub(super) struct Table {
 pub(super) struct Place(u32);
 
 /// The bits of a hash that tell the records of one subject apart. An index takes the part from bits above them, and a place in
-/// it from bits below, unless it has more than 65,536 in a shard.
+/// it from bits below, as long as a part has at most 65,536 slots: 100 million records, in 256 shards of 8 parts.
 const TAG: u32 = 0x00ff_0000;
 
 /// The hash of a key: where to look comes from the subject alone, and what tells its records apart is the tag. So all that is
-/// counted of one address, or of one account, lies side by side, and one cache line says where.
+/// counted of one address, or of one account, lies side by side, and mostly one cache line says where.
 #[inline]
 pub(super) fn hash_of(hasher: &SeedableRandomState, key: RecordKey) -> u32 {
     let (family, subject) = key.parts();
@@ -84,7 +85,7 @@ impl Table {
     #[inline]
     pub(super) fn prefetch(&self, hash: u32) {
         if let Some(slot) = self.index.find(hash, |_| true).and_then(|at| self.row.get(at)) {
-            prefetch(slot);
+            prefetch_at(slice::from_ref(slot), 0);
         }
     }
 

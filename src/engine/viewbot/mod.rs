@@ -302,7 +302,7 @@ impl Viewbot {
         }
     }
 
-    /// The same while others may look, too.
+    /// [`foresee`](Self::foresee) while others may look, too.
     pub(super) fn look_ahead(&self, sighting: &Sighting) -> Foreseen {
         let (viewer, room) = (sighting.viewer, sighting.subject);
         // One after the other: in one expression both locks would be held to its end.
@@ -311,7 +311,7 @@ impl Viewbot {
         Foreseen { people: (people_shard(viewer) as u8, of_viewer), rooms: (room_shard(room) as u8, of_seat) }
     }
 
-    /// The second look.
+    /// [`foresee_entries`](Self::foresee_entries) while others may look, too.
     pub(super) fn look_at_entries(&self, foreseen: &Foreseen) {
         let ((people, viewer), (rooms, seat)) = (foreseen.people, foreseen.rooms);
         locked(&self.people[usize::from(people)]).prefetch_entries(viewer);

@@ -65,23 +65,29 @@ static void pass_on(struct end *from) {
     }
 }
 
+/* It is read when all that it sent before has gone on, and told when there is room for what waits for it. */
+static void wait_for(struct end *end) {
+    watch(end, EPOLL_CTL_MOD, (end->length > 0 ? 0 : EPOLLIN) | (end->other->length > 0 ? EPOLLOUT : 0));
+}
+
 /* Whether the pair is over. */
 static int serve(struct end *end, uint32_t events) {
     if (events & EPOLLOUT) {
         pass_on(end->other);
-        if (end->other->length > 0) return 0;
-        watch(end, EPOLL_CTL_MOD, EPOLLIN);
-        watch(end->other, EPOLL_CTL_MOD, EPOLLIN);
+        wait_for(end);
+        wait_for(end->other);
         return 0;
     }
+    /* What it sent before has to go first; an error is told all the same. */
+    if (end->length > 0) return (events & (EPOLLERR | EPOLLHUP)) != 0;
     ssize_t got = recv(end->fd, end->bytes, AT_ONCE, MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN) return 0;
     if (got <= 0) return 1;
     end->start = 0, end->length = (size_t)got;
     pass_on(end);
     if (end->length > 0) {
-        watch(end, EPOLL_CTL_MOD, 0);
-        watch(end->other, EPOLL_CTL_MOD, EPOLLOUT);
+        wait_for(end);
+        wait_for(end->other);
     }
     return 0;
 }

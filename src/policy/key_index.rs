@@ -37,8 +37,8 @@ pub(super) struct Likely {
 }
 
 fn tag(hash: &KeyHash) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    let (first, _) = hash.as_bytes().split_first_chunk().expect("a hash has more than eight bytes");
+    u64::from_le_bytes(*first)
 }
 
 impl KeyIndex {

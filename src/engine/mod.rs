@@ -10,7 +10,7 @@
 //! observe  ends the request: releases what was in flight, takes back what got no good answer, learns from what did
 //! ```
 //!
-//! Read [`Engine`] first, then [`assess`](assess::assess), [`Book::charge`](book::Book::charge) and [`viewbot`].
+//! Read [`Engine`] first, then [`assess`](Engine::assess), [`Book::charge`](book::Book::charge) and [`viewbot`].
 
 pub mod assess;
 mod blur;

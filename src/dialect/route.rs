@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use super::fault::Fault;
 use super::query::escaped;
 use super::rooms;
+use crate::base::lanes::{Lanes, bits_of_64};
 use crate::base::operation::Operation;
 use crate::base::room::Room;
 
@@ -170,31 +171,40 @@ fn unescaped(path: &str) -> Result<Cow<'_, str>, Fault> {
 
 /// The segments of a path and how many there are; empty ones do not count.
 fn segments(path: &str) -> Result<([&str; 4], usize), Fault> {
+    const BLOCK: usize = 64;
     let bytes = path.as_bytes();
     if bytes.first() != Some(&b'/') {
         return Err(Fault::BadTarget);
     }
-    let mut segments = [""; 4];
-    let mut count = 0;
-    let mut start = 0;
-    for at in 0..=bytes.len() {
-        match bytes.get(at) {
-            None | Some(b'/') => {
-                match &path[start..at] {
-                    "" => {}
-                    "." | ".." => return Err(Fault::BadPath),
-                    segment => {
-                        *segments.get_mut(count).ok_or(Fault::UnknownPath)? = segment;
-                        count += 1;
-                    }
-                }
-                start = at + 1;
+    // Graphic, and none that begins something else, or is read as a slash by others.
+    let may_stand = |lanes: Lanes| {
+        let odd = lanes.are(b'\\').or(lanes.are(b';')).or(lanes.are(b'?')).or(lanes.are(b'#'));
+        lanes.are_within(b'!', b'~').and_not(odd)
+    };
+    if bytes.chunks(BLOCK).any(|block| bits_of_64(block, may_stand) != u64::MAX >> (BLOCK - block.len())) {
+        return Err(Fault::BadPath);
+    }
+    let (mut segments, mut count, mut start) = ([""; 4], 0, 0);
+    let mut add = |end: usize| {
+        match &path[start..end] {
+            "" => {}
+            "." | ".." => return Err(Fault::BadPath),
+            segment => {
+                *segments.get_mut(count).ok_or(Fault::UnknownPath)? = segment;
+                count += 1;
             }
-            Some(b'\\' | b';' | b'?' | b'#') => return Err(Fault::BadPath),
-            Some(byte) if !byte.is_ascii_graphic() => return Err(Fault::BadPath),
-            Some(_) => {}
+        }
+        start = end + 1;
+        Ok(())
+    };
+    for (block, from) in bytes.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
+        let mut slashes = bits_of_64(block, |lanes| lanes.are(b'/'));
+        while slashes != 0 {
+            add(from + slashes.trailing_zeros() as usize)?;
+            slashes &= slashes - 1;
         }
     }
+    add(bytes.len())?;
     Ok((segments, count))
 }
 
@@ -293,6 +303,38 @@ mod tests {
             ("OPTIONS", "/webcast/rooms/1/chat", "POST"),
         ] {
             assert_eq!(Route::find(method, path), Err(Fault::MethodNotAllowed { allow }), "{method} {path}");
+        }
+    }
+
+    /// One byte after the other.
+    fn segments_one_by_one(path: &str) -> Result<Vec<&str>, Fault> {
+        if !path.starts_with('/') {
+            return Err(Fault::BadTarget);
+        }
+        let may_stand = |byte: u8| byte.is_ascii_graphic() && !b"\\;?#".contains(&byte);
+        if !path.bytes().all(may_stand) {
+            return Err(Fault::BadPath);
+        }
+        let mut found = Vec::new();
+        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+            if matches!(segment, "." | "..") {
+                return Err(Fault::BadPath);
+            }
+            if found.len() == 4 {
+                return Err(Fault::UnknownPath);
+            }
+            found.push(segment);
+        }
+        Ok(found)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn segments_are_those_between_slashes(
+            path in "/?([a-z.]{0,3}/|[!-~]{0,2}|[a-z]{0,70}|\u{e4}| ){0,9}",
+        ) {
+            let found = segments(&path).map(|(segments, count)| segments[..count].to_vec());
+            proptest::prop_assert_eq!(found, segments_one_by_one(&path), "{}", path);
         }
     }
 }

@@ -10,7 +10,7 @@ use super::input::{BytesRead, FILES_MAX, InputError, LINE_BYTES_MAX, Read1, Sour
 use super::line::Line;
 use super::order::{Order, WINDOW};
 use super::record::{Place, Record};
-use super::scan::{Quotes, scan};
+use super::scan::{Known, scan};
 use super::shared::Shared;
 use crate::base::time::Timestamp;
 use crate::engine::order;
@@ -90,7 +90,7 @@ pub struct Feed {
 /// What is kept from line to line.
 #[derive(Debug, Default)]
 struct Scratch {
-    quotes: Quotes,
+    known: Known,
     shared: Shared,
 }
 
@@ -327,7 +327,7 @@ impl Noticed {
         let text = std::str::from_utf8(bytes)
             .map_err(|error| format!("not UTF-8 from byte {} on", error.valid_up_to() + 1))?;
         let mut line = Line::default();
-        if !scan(text, &mut line, &mut scratch.quotes) {
+        if !scan(text, &mut line, &mut scratch.known) {
             if text.trim_ascii().is_empty() {
                 return Ok(Taken { time: Timestamp::EPOCH, is_held: false });
             }

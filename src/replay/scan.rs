@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use super::line::{HEADERS_MAX, Headers, Key, KeyFields, Line, Moment, Text};
+use crate::base::lanes::bits_of_64;
 use crate::base::time::Timestamp;
 
 /// How deep values may be nested that nobody looks at.
@@ -22,58 +23,91 @@ const POWERS: [f64; 16] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// Reads a plain line into an empty one. `false`: it is not plain, and what was read of it is good for nothing.
-pub(super) fn scan<'a>(text: &'a str, line: &mut Line<'a>, quotes: &mut Quotes) -> bool {
+pub(super) fn scan<'a>(text: &'a str, line: &mut Line<'a>, known: &mut Known) -> bool {
     // White space of JSON (RFC 8259 section 2): a form feed is none, though ASCII has it among its own.
     let text = text.trim_end_matches([' ', '\t', '\n', '\r']);
     let bytes = text.as_bytes();
-    quotes.mark(bytes)
-        && Scan { text, bytes, at: 0, quotes: &quotes.0, unread: 0, word: 0 }.line(line).is_some()
+    known.mark(bytes)
+        && Scan { text, bytes, at: 0, quotes: &known.quotes, names: &mut known.names, last: 0 }
+            .line(line)
+            .is_some()
 }
 
-/// Where the quotation marks of a line stand, a bit a byte: found for all of it at once, which costs less than looking for
-/// each. Kept from line to line for its memory alone.
-#[derive(Debug, Default)]
-pub(super) struct Quotes(Vec<u64>);
+/// What is kept from line to line. Nothing that is read hangs on it, but how fast it is.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Where the quotation marks of the line stand, a bit a byte: found for all of it at once, which costs less than looking
+    /// for each.
+    quotes: Vec<u64>,
+    /// Names that were met, after one that is none: each line begins behind that. Lines of one writer have their names in one
+    /// order, so that of each it is asked first whether it is the one that came there before.
+    names: Vec<Name>,
+}
 
-impl Quotes {
-    /// Bytes that are looked at together.
-    const BLOCK: usize = 64;
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            quotes: Vec::new(),
+            names: vec![Name { word: 0, mask: u128::MAX, length: 0, field: None, next: 0 }],
+        }
+    }
+}
 
-    /// Marks those of a line; `false` where it is not printable ASCII without a backslash.
+/// A name as it stands in a line, with its quotation marks and the colon after it, in up to 16 bytes.
+#[derive(Debug, Clone, Copy)]
+struct Name {
+    /// These bytes as a number, and which bits of one they take.
+    word: u128,
+    mask: u128,
+    length: usize,
+    field: Option<Field>,
+    /// The name that came after it last.
+    next: u8,
+}
+
+impl Name {
+    /// `None`: it is longer.
+    fn of(bytes: &[u8], field: Option<Field>) -> Option<Self> {
+        let mut word = [0; 16];
+        word.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        let mask = u128::MAX >> (128 - 8 * bytes.len());
+        Some(Self { word: u128::from_le_bytes(word), mask, length: bytes.len(), field, next: 0 })
+    }
+}
+
+/// So many names are known at most: our own records have 40.
+const NAMES_MAX: usize = 64;
+
+/// Bytes whose marks are held in one number.
+const BLOCK: usize = 64;
+
+impl Known {
+    /// Marks the quotation marks of a line; `false` where it is not printable ASCII without a backslash.
     fn mark(&mut self, bytes: &[u8]) -> bool {
-        self.0.clear();
-        let (blocks, rest) = bytes.as_chunks::<{ Self::BLOCK }>();
-        let mut is_plain = true;
-        let mut note = |(marks, plain)| {
-            self.0.push(marks);
-            is_plain &= plain;
-        };
-        for block in blocks {
-            note(Self::marks(block));
+        self.quotes.clear();
+        let mut plain = 0;
+        for block in bytes.chunks(BLOCK) {
+            let (marks, odd) = match block.first_chunk() {
+                Some(whole) => marks(whole),
+                None => {
+                    let mut padded = [b' '; BLOCK];
+                    padded[..block.len()].copy_from_slice(block);
+                    marks(&padded)
+                }
+            };
+            self.quotes.push(marks);
+            plain |= odd;
         }
-        if !rest.is_empty() {
-            let mut block = [b' '; Self::BLOCK];
-            block[..rest.len()].copy_from_slice(rest);
-            note(Self::marks(&block));
-        }
-        is_plain
+        plain == 0
     }
+}
 
-    /// Those of a block, and whether all of it is plain. Alone, and without an exit from its loop, the compiler makes it wide:
-    /// a third of the instructions that it takes where it is called.
-    #[inline(never)]
-    fn marks(block: &[u8; Self::BLOCK]) -> (u64, bool) {
-        let mut marks = [0u8; Self::BLOCK];
-        let mut odd = 0;
-        for (mark, byte) in marks.iter_mut().zip(block) {
-            *mark = u8::from(*byte == b'"');
-            odd |= u8::from(byte.wrapping_sub(0x20) > 0x5e) | u8::from(*byte == b'\\');
-        }
-        let (words, _) = marks.as_chunks::<8>();
-        // The product moves the lowest bit of each byte into the highest byte, the first into its lowest bit.
-        let bits = |word: &[u8; 8]| u64::from_le_bytes(*word).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        ((0..).zip(words).fold(0, |all, (place, word)| all | bits(word) << (8 * place)), odd == 0)
-    }
+/// The quotation marks of a block, and what in it is not plain.
+#[inline]
+fn marks(block: &[u8; BLOCK]) -> (u64, u64) {
+    let marks = bits_of_64(block, |lanes| lanes.are(b'"'));
+    let plain = bits_of_64(block, |lanes| lanes.are_within(b' ', b'~').and_not(lanes.are(b'\\')));
+    (marks, !plain)
 }
 
 struct Scan<'a, 'q> {
@@ -81,10 +115,9 @@ struct Scan<'a, 'q> {
     bytes: &'a [u8],
     at: usize,
     quotes: &'q [u64],
-    /// The next block whose quotation marks are to be looked at,
-    unread: usize,
-    /// and those of the block before it that no text has taken yet.
-    word: u64,
+    names: &'q mut Vec<Name>,
+    /// The name that was read last.
+    last: usize,
 }
 
 /// The first eight bytes of a name as a number, the rest of a shorter one zero.
@@ -101,7 +134,7 @@ const fn first_bytes(name: &[u8]) -> u64 {
 /// The fields that are looked at. Their names are told apart by their first eight bytes, in a few comparisons of numbers.
 macro_rules! fields {
     ($($field:ident = $name:literal,)*) => {
-        #[derive(Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         enum Field { $($field,)* }
 
         impl Field {
@@ -156,13 +189,16 @@ fields! {
     Share = "share",
     Event = "event",
     Order = "order",
+    // Of a key.
+    Id = "id",
+    Account = "account",
+    Tier = "tier",
 }
 
 impl<'a> Scan<'a, '_> {
     fn line(&mut self, line: &mut Line<'a>) -> Option<()> {
         let mut seen = 0u32;
-        self.object(|scan, name| {
-            let field = Field::of(name);
+        self.object(|scan, field| {
             if let Some(field) = field {
                 let bit = 1 << field as u32;
                 // Once each.
@@ -205,7 +241,7 @@ impl<'a> Scan<'a, '_> {
                 Some(Field::Share) => scan.put(&mut line.share, Self::fraction)?,
                 Some(Field::Event) => scan.put(&mut line.event, Self::text)?,
                 Some(Field::Order) => scan.put(&mut line.order, Self::text)?,
-                None => scan.pass_over(DEPTH_MAX)?,
+                None | Some(Field::Id | Field::Account | Field::Tier) => scan.pass_over(DEPTH_MAX)?,
             }
             Some(())
         })?;
@@ -235,15 +271,14 @@ impl<'a> Scan<'a, '_> {
     }
 
     #[inline]
-    fn object(&mut self, mut field: impl FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
+    fn object(&mut self, mut field: impl FnMut(&mut Self, Option<Field>) -> Option<()>) -> Option<()> {
         self.eat(b'{')?;
         if self.peek()? == b'}' {
             self.at += 1;
             return Some(());
         }
         loop {
-            let name = self.string()?;
-            self.eat(b':')?;
+            let name = self.name()?;
             field(self, name)?;
             let end = self.peek()?;
             self.at += 1;
@@ -255,29 +290,66 @@ impl<'a> Scan<'a, '_> {
         }
     }
 
-    /// A text: nothing in a plain line can be escaped, and none but texts have quotation marks.
+    /// Passes over a name and the colon behind it; tells which field it is, where it is one that is looked at.
+    #[inline]
+    fn name(&mut self) -> Option<Option<Field>> {
+        let next = usize::from(self.names[self.last].next);
+        let name = &self.names[next];
+        if let Some(here) = self.bytes.get(self.at..)?.first_chunk()
+            && (u128::from_le_bytes(*here) ^ name.word) & name.mask == 0
+        {
+            self.at += name.length;
+            self.last = next;
+            return Some(name.field);
+        }
+        self.unforeseen_name()
+    }
+
+    #[inline(never)]
+    fn unforeseen_name(&mut self) -> Option<Option<Field>> {
+        self.peek()?;
+        let from = self.at;
+        let name = self.string()?;
+        let field = Field::of(name);
+        self.eat(b':')?;
+        // Without a space in it, which may stand there in any number.
+        if self.at - from == name.len() + 3
+            && let Some(name) = Name::of(&self.bytes[from..self.at], field)
+        {
+            let known =
+                self.names.iter().position(|known| (known.word, known.mask) == (name.word, name.mask));
+            let place = known.unwrap_or(self.names.len());
+            if place < NAMES_MAX {
+                if known.is_none() {
+                    self.names.push(name);
+                }
+                self.names[self.last].next = place as u8;
+                self.last = place;
+            }
+        }
+        Some(field)
+    }
+
+    /// A text: nothing in a plain line can be escaped.
     #[inline]
     fn string(&mut self) -> Option<&'a str> {
-        self.peek()?;
-        let from = self.quote()?;
-        if from != self.at {
-            return None;
-        }
+        self.eat(b'"')?;
+        let from = self.at;
         let to = self.quote()?;
         self.at = to + 1;
-        self.text.get(from + 1..to)
+        self.text.get(from..to)
     }
 
     /// Where the next quotation mark stands.
     #[inline]
-    fn quote(&mut self) -> Option<usize> {
-        while self.word == 0 {
-            self.word = *self.quotes.get(self.unread)?;
-            self.unread += 1;
+    fn quote(&self) -> Option<usize> {
+        let mut block = self.at / BLOCK;
+        let mut marks = *self.quotes.get(block)? & u64::MAX << (self.at % BLOCK);
+        while marks == 0 {
+            block += 1;
+            marks = *self.quotes.get(block)?;
         }
-        let place = self.word.trailing_zeros() as usize;
-        self.word &= self.word - 1;
-        Some((self.unread - 1) * Quotes::BLOCK + place)
+        Some(block * BLOCK + marks.trailing_zeros() as usize)
     }
 
     #[inline]
@@ -353,11 +425,11 @@ impl<'a> Scan<'a, '_> {
 
     fn key(&mut self) -> Option<KeyFields<'a>> {
         let (mut id, mut account, mut tier) = (None, None, None);
-        self.object(|scan, name| {
-            let place = match name {
-                "id" => &mut id,
-                "account" => &mut account,
-                "tier" => &mut tier,
+        self.object(|scan, field| {
+            let place = match field? {
+                Field::Id => &mut id,
+                Field::Account => &mut account,
+                Field::Tier => &mut tier,
                 _ => return None,
             };
             if place.is_some() {
@@ -371,11 +443,23 @@ impl<'a> Scan<'a, '_> {
 
     fn headers(&mut self) -> Option<Headers<'a>> {
         let mut headers = Vec::new();
-        self.object(|scan, name| {
-            headers.push((Text(Cow::Borrowed(name)), scan.text()?));
-            (headers.len() <= HEADERS_MAX).then_some(())
-        })?;
-        Some(Headers(headers))
+        self.eat(b'{')?;
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Some(Headers(headers));
+        }
+        loop {
+            let name = self.text()?;
+            self.eat(b':')?;
+            headers.push((name, self.text()?));
+            let end = self.peek()?;
+            self.at += 1;
+            match end {
+                b',' if headers.len() < HEADERS_MAX => {}
+                b'}' => return Some(Headers(headers)),
+                _ => return None,
+            }
+        }
     }
 
     /// A value that nobody looks at.
@@ -429,9 +513,34 @@ mod tests {
 
     /// What both make of a line.
     fn both(text: &str) -> (Option<Line<'_>>, Option<Line<'_>>) {
-        let mut line = Line::default();
-        let scanned = scan(text, &mut line, &mut Quotes::default()).then_some(line);
-        (scanned, serde_json::from_str(text).ok())
+        let scanned = |known: &mut Known| {
+            let mut line = Line::default();
+            scan(text, &mut line, known).then_some(line)
+        };
+        let (mut nothing, mut ours) = (Known::default(), Known::default());
+        scan(OURS, &mut Line::default(), &mut ours);
+        let first = scanned(&mut nothing);
+        assert_eq!(first, scanned(&mut ours), "after one of ours: {text}");
+        // Now in its own order.
+        assert_eq!(first, scanned(&mut nothing), "once more: {text}");
+        assert_eq!(first, scanned(&mut ours), "after both: {text}");
+        (first, serde_json::from_str(text).ok())
+    }
+
+    #[test]
+    fn names_are_known_again_and_only_so_many_are_kept() {
+        let mut known = Known::default();
+        for _ in 0..2 {
+            assert!(scan(OURS, &mut Line::default(), &mut known));
+        }
+        let names = known.names.len();
+        assert!((30..NAMES_MAX).contains(&names), "{names}");
+        for n in 0..2 * NAMES_MAX {
+            let line = format!("{{\"x{n}\":1,\"time\":1}}");
+            assert!(scan(&line, &mut Line::default(), &mut known), "{line}");
+        }
+        assert_eq!(known.names.len(), NAMES_MAX);
+        assert!(scan(OURS, &mut Line::default(), &mut known));
     }
 
     const OURS: &str = r#"{"time":1795342463123,"nanos":5,"seq":7,"format":1,"duration_ms":81.402,"policy":"0fa10203040506ff","request_id":"01kb7xq2","client":"203.0.113.7","key":{"id":"k_7f3a","account":"overlay-suite","tier":"community"},"method":"GET","target":"/webcast/fetch?client=ttlive-python&room_id=7300000000000000001","user_agent":"TikTokLive.py/7.0.1","session":"087a1a74314a983ebfda93c737242cb3","room":"7300000000000000001","answer_room":"7","operation":"connect","status":429,"verdict":"throttle","shadow":"throttle","rule":"a-day","reasons":["a-day","a-minute"],"wait":90,"outcome":"refused","defect":"fallback host","lack":"shed","attempts":1,"refunded":false,"turned_away":true,"queue_ms":0,"generator_ms":81.5,"bytes_in":0,"bytes_out":43000,"share":0.25}"#;

@@ -13,6 +13,7 @@ use crate::policy::counter::Limit;
 use crate::policy::lists::Lists;
 use crate::policy::set::{AccountIndex, Exemptions, Key, Mode, RuleIndex, RuleKind, TierClass, TierIndex};
 
+use super::Engine;
 use super::book::Plan;
 use super::decision::{Caller, Matcher, Reason, Refusal, Shadow};
 use super::facts::{Credential, Facts, TargetClaim};
@@ -53,13 +54,14 @@ pub struct Assessment {
 }
 
 /// Assesses a request against everything that counts nothing: lists, key, target, session, bans. The facts with the room
-/// [resolved], and [who](identify) they say it is; `look_ahead` is shown what view-bot detection will weigh.
+/// [resolved], and [who](identify) they say it is, with what of it was prepared; `look_ahead` is shown what view-bot detection will
+/// weigh.
 pub(super) fn assess(
+    engine: &Engine,
     policy: &PolicySet,
-    viewbot: &Viewbot,
-    operator_bans: &OperatorBans,
     facts: &Facts<'_>,
     who: &Who<'_>,
+    prepared: Option<&mut Prepared>,
     look_ahead: impl FnOnce(&Sighting) -> Option<viewbot::Foreseen>,
     now: Timestamp,
 ) -> Assessment {
@@ -91,16 +93,19 @@ pub(super) fn assess(
     }
     // Row 5: what the operator bans by hand, and what was convicted. What exempts from blocklists exempts from the former.
     if !exempt.blocklist {
-        for_each_ban(policy, operator_bans, facts, who, now, |reason| {
+        for_each_ban(policy, &engine.operator_bans, facts, who, now, |reason| {
             findings.add(reason, true, !shadow_exempt.blocklist);
         });
     }
     let mode = policy.viewbot().mode;
     let (mut sighting, mut foreseen, mut banned) = (None, None, None);
     if mode != ViewbotMode::Off && !exempt.viewbot && findings.enforced.is_none() {
-        sighting = Sighting::of(policy, facts, who, room);
+        sighting = match &prepared {
+            Some(prepared) => prepared.sighting,
+            None => Sighting::of(policy, facts, who, room),
+        };
         foreseen = sighting.as_ref().and_then(look_ahead);
-        banned = sighting.as_ref().and_then(|sighting| banned_by(viewbot, sighting, mode, now));
+        banned = sighting.as_ref().and_then(|sighting| banned_by(&engine.viewbot, sighting, mode, now));
         if let Some((ban, mode)) = &banned {
             let mode = *mode;
             sighting = None;
@@ -116,7 +121,10 @@ pub(super) fn assess(
     } else {
         // With the shadow rules in force a request that they refuse would be charged to nothing.
         let shadow = findings.with_shadow.is_none() && !shadow_exempt.quota;
-        plan(policy, facts, who, room, facts.operation, |mode| shadow || mode != Mode::Shadow)
+        match prepared {
+            Some(prepared) if shadow => std::mem::take(&mut prepared.plan),
+            _ => plan(policy, facts, who, room, facts.operation, |mode| shadow || mode != Mode::Shadow),
+        }
     };
     Assessment {
         caller: Caller {
@@ -143,6 +151,26 @@ pub(super) fn assess(
         foreseen,
         banned,
         shadow_exempts_viewbot: shadow_exempt.viewbot,
+    }
+}
+
+/// What of an [assessment](assess) hangs on the facts and the policy alone.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// What view-bot detection is to weigh, where no other row stops it.
+    pub(super) sighting: Option<Sighting>,
+    /// What every counter that applies would be charged to.
+    pub(super) plan: Plan,
+}
+
+impl Prepared {
+    pub(super) fn of(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>) -> Self {
+        let room = facts.resolved;
+        let is_weighed = policy.viewbot().mode != ViewbotMode::Off;
+        Self {
+            sighting: is_weighed.then(|| Sighting::of(policy, facts, who, room)).flatten(),
+            plan: plan(policy, facts, who, room, facts.operation, |_| true),
+        }
     }
 }
 
@@ -199,6 +227,7 @@ pub fn quotas_of(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: 
 }
 
 /// Who asks, as far as the policy knows.
+#[derive(Debug)]
 pub(super) struct Who<'p> {
     pub(super) tier: TierIndex,
     key: Option<&'p Key>,

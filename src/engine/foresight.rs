@@ -8,44 +8,85 @@
 //! that have to be taken cost what they gain.
 
 use super::Engine;
-use super::assess::{Assessment, assess, identify, plan, resolved};
+use super::assess::{Assessment, Prepared, Who, assess, identify, resolved};
 use super::book;
 use super::facts::Facts;
 use super::viewbot;
-use super::viewbot::sighting::{Sighting, Viewer};
+use super::viewbot::sighting::Sighting;
 use crate::base::net::Prefix;
+use crate::base::operation::Operation;
+use crate::base::room::Room;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
-use crate::policy::viewbot::ViewbotMode;
 
-/// Where a request that is to come will look.
+/// A request that is to come: what of its assessment can be said by now, and where it will look.
 #[derive(Debug)]
-pub struct Foresight {
+pub struct Foresight<'p, 'f> {
+    /// With the room in its one form, as far as that is known by now.
+    facts: Facts<'f>,
+    /// The same where the request itself says it.
+    resolved: Option<Room>,
+    who: Who<'p>,
+    prepared: Prepared,
     counts: book::Foreseen,
     viewbot: Option<viewbot::Foreseen>,
 }
 
+impl Foresight<'_, '_> {
+    /// What is asked for.
+    pub fn operation(&self) -> Operation {
+        self.facts.operation
+    }
+}
+
 impl Engine {
     /// Looks ahead to one request: asks for the places where it is said where its counts lie. Once these have come,
-    /// [`foresee_entries`](Self::foresee_entries) asks for what they lead to.
-    pub fn foresee(&mut self, policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Foresight {
-        let facts = &resolved(&self.viewbot, facts, now);
-        let who = identify(policy, facts);
-        let plan = plan(policy, facts, &who, facts.resolved, facts.operation, |_| true);
-        let room = facts.resolved.filter(|_| policy.viewbot().mode != ViewbotMode::Off);
+    /// [`foresee_entries`](Self::foresee_entries) asks for what they lead to, and its turn is
+    /// [`assess_foreseen`](Self::assess_foreseen).
+    pub fn foresee<'p, 'f>(
+        &mut self,
+        policy: &'p PolicySet,
+        facts: &Facts<'f>,
+        now: Timestamp,
+    ) -> Foresight<'p, 'f> {
+        let said = facts.resolved;
+        let facts = resolved(&self.viewbot, facts, now);
+        let who = identify(policy, &facts);
+        let prepared = Prepared::of(policy, &facts, &who);
         Foresight {
-            counts: self.book.foresee(policy, &plan),
-            viewbot: room.map(|room| self.viewbot.foresee(Viewer::of(facts, &who).0, Subject::room(&room))),
+            counts: self.book.foresee(policy, &prepared.plan),
+            viewbot: prepared.sighting.as_ref().map(|sighting| self.viewbot.foresee(sighting)),
+            resolved: said,
+            facts,
+            who,
+            prepared,
         }
     }
 
     /// The second look.
-    pub fn foresee_entries(&mut self, foresight: &Foresight) {
+    pub fn foresee_entries(&mut self, foresight: &Foresight<'_, '_>) {
         self.book.foresee_records(&foresight.counts);
         if let Some(foreseen) = &foresight.viewbot {
             self.viewbot.foresee_entries(foreseen);
         }
+    }
+
+    /// [`assess`](Self::assess) for a request that was foreseen, under the same policy. What has happened since counts.
+    pub fn assess_foreseen(
+        &self,
+        policy: &PolicySet,
+        foresight: &mut Foresight<'_, '_>,
+        now: Timestamp,
+    ) -> Assessment {
+        let Foresight { facts, who, prepared, .. } = foresight;
+        let taught = || facts.room.map(|room| self.viewbot.canonical(room, now));
+        let resolved = foresight.resolved.or_else(taught);
+        if resolved == facts.resolved {
+            return assess(self, policy, facts, who, Some(prepared), |_| None, now);
+        }
+        // An answer has taught in between what the room's one form is, and what was prepared is of the other.
+        assess(self, policy, &Facts { resolved, ..*facts }, who, None, |_| None, now)
     }
 
     /// [`assess`](Self::assess) for a request that is charged and concluded right after, and that nobody foresaw: what these steps
@@ -56,6 +97,6 @@ impl Engine {
         let proxy = Subject::prefix(Prefix::proxy(facts.client));
         self.book.look_ahead(who.account_subject().into_iter().chain([proxy]));
         let look_ahead = |sighting: &Sighting| Some(self.viewbot.look_ahead(sighting));
-        assess(policy, &self.viewbot, &self.operator_bans, facts, &who, look_ahead, now)
+        assess(self, policy, facts, &who, None, look_ahead, now)
     }
 }

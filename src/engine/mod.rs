@@ -88,7 +88,7 @@ impl Engine {
     pub fn assess(&self, policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessment {
         let facts = &assess::resolved(&self.viewbot, facts, now);
         let who = assess::identify(policy, facts);
-        assess::assess(policy, &self.viewbot, &self.operator_bans, facts, &who, |_| None, now)
+        assess::assess(self, policy, facts, &who, None, |_| None, now)
     }
 
     /// The second step: books what the assessment planned, all or none. What was booked is written into `receipt`.

@@ -35,13 +35,6 @@ use crate::policy::set::{
 
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-fn no_viewbot() -> &'static super::viewbot::Viewbot {
-    use super::viewbot::{Caps, Viewbot};
-    // Once: a spray asks for it with every stranger.
-    static NONE: std::sync::LazyLock<Viewbot> = std::sync::LazyLock::new(|| Viewbot::new(Caps::default(), 1));
-    &NONE
-}
-
 fn rule_name(name: &str) -> RuleName {
     RuleName::new(name).unwrap()
 }
@@ -607,10 +600,31 @@ fn eight_threads_never_admit_more_than_the_limit_in_any_window() {
 }
 
 fn plan_of(policy: &PolicySet, client: IpAddr) -> Plan {
-    let bans = super::operator::OperatorBans::default();
-    let facts = facts(client, Credential::Absent);
-    let who = super::assess::identify(policy, &facts);
-    super::assess::assess(policy, no_viewbot(), &bans, &facts, &who, |_| None, START).plan
+    // Once: a spray asks for it with every stranger.
+    static EMPTY: std::sync::LazyLock<Engine> = std::sync::LazyLock::new(|| Engine::new(1, 1));
+    EMPTY.assess(policy, &facts(client, Credential::Absent), START).plan
+}
+
+/// Also where, between the two, an answer has taught which number a name stands for.
+#[test]
+fn what_was_foreseen_is_assessed_as_it_stands_when_its_turn_comes() {
+    let windows = windows_of("room", &[(60, 2)]);
+    let draft = Draft::new().quota("r", "room", &[(60, 2)]).quota("p", "proxy", &[(60, 9)]);
+    let policy = draft.counter("s", "proxy+room", windows, Mode::Shadow).set();
+    let mut engine = Engine::new(1_000, 1);
+    let room = |name: &str| Facts { room: Some(Room::parse(name).unwrap()), ..facts(v4(1), key_of(1)) };
+    let (named, other, number) = (room("@name"), room("@other"), Room::Id(5));
+    let mut foreseen = [&named, &other].map(|facts| engine.foresee(&policy, facts, START));
+    foreseen.iter().for_each(|foresight| engine.foresee_entries(foresight));
+    let before = engine.assess(&policy, &named, START);
+    let (_, receipt) = engine.decide(&policy, engine.assess(&policy, &named, START), START);
+    engine.observe(&policy, &receipt.unwrap(), Ending::Good(Some(number)), START);
+    for (facts, foresight) in [&named, &other].into_iter().zip(&mut foreseen) {
+        let assessment = engine.assess_foreseen(&policy, foresight, START);
+        assert_eq!(format!("{assessment:?}"), format!("{:?}", engine.assess(&policy, facts, START)));
+        assert_ne!(format!("{:?}", assessment.plan), format!("{:?}", before.plan));
+        assert_eq!(assessment.room == Some(number), facts.room == named.room);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::base::operation::Operation;
 use crate::base::time::Timestamp;
 use crate::dialect::Fault;
 use crate::dialect::recorded::Reading;
+use crate::engine::assess::Assessment;
 use crate::engine::book::{Receipt, STRANGERS_MAX_DEFAULT};
 use crate::engine::decision::{Decision, Verdict};
 use crate::engine::facts::Facts;
@@ -32,7 +33,32 @@ pub struct Course<'p> {
     now: Timestamp,
     under_way: UnderWay,
     records: u64,
-    foreseen: Vec<Foresight>,
+}
+
+/// What was seen of a record that comes next.
+pub enum Foreseen<'p, 'r> {
+    /// No policy will be asked.
+    Unasked(Unasked<'r>),
+    /// What it will ask.
+    Asks(Foresight<'p, 'r>),
+}
+
+/// What is said of a record without asking a policy; see [`Said`].
+#[derive(Debug, Clone, Copy)]
+pub enum Unasked<'r> {
+    /// The request itself is at fault.
+    Fault(Fault),
+    /// The gateway refused it by itself.
+    ByGateway(&'r str),
+}
+
+impl<'r> From<Unasked<'r>> for Said<'r> {
+    fn from(unasked: Unasked<'r>) -> Self {
+        match unasked {
+            Unasked::Fault(fault) => Self::Fault(fault),
+            Unasked::ByGateway(reason) => Self::ByGateway(reason),
+        }
+    }
 }
 
 /// What is said of one record.
@@ -72,47 +98,61 @@ impl<'p> Course<'p> {
     /// With empty counts. `seed` seeds the hash tables: nothing hangs on it.
     pub fn new(policy: &'p PolicySet, seed: u64) -> Self {
         let engine = Engine::new(STRANGERS_MAX_DEFAULT, seed);
-        Self {
-            policy,
-            engine,
-            now: Timestamp::EPOCH,
-            under_way: UnderWay::default(),
-            records: 0,
-            foreseen: Vec::new(),
-        }
+        Self { policy, engine, now: Timestamp::EPOCH, under_way: UnderWay::default(), records: 0 }
     }
 
     /// Decides one record, as the gateway would have.
     pub fn decide<'r>(&mut self, record: &'r Record) -> Said<'r> {
-        if record.by_gateway {
-            return Said::ByGateway(record.rule());
-        }
-        match record.request() {
-            Err(fault) => Said::Fault(*fault),
-            Ok(request) => match self.facts(record, request) {
-                Some(facts) => {
-                    self.advance(record.time);
-                    Said::Decision(self.decide_facts(&facts, record.ended, record.turned_away))
-                }
-                None => Said::ByGateway(record.rule()),
-            },
+        match self.asking(record) {
+            Err(unasked) => unasked.into(),
+            Ok(facts) => {
+                self.advance(record.time);
+                let assessment = self.engine.assess(self.policy, &facts, self.now);
+                Said::Decision(self.decide_assessed(facts.operation, assessment, record))
+            }
         }
     }
 
-    /// Looks ahead to records that are to come next.
-    pub fn foresee<'r>(&mut self, records: impl Iterator<Item = &'r Box<Record>> + Clone) {
-        let mut foreseen = std::mem::take(&mut self.foreseen);
-        records.clone().for_each(|record| record.prefetch_shared());
-        records.clone().for_each(|record| record.prefetch_texts());
+    /// Looks ahead to records that come next, each of which is then to be [decided](Self::decide_foreseen) with what was seen.
+    pub fn foresee<'r>(&mut self, records: &'r [Box<Record>]) -> Vec<Foreseen<'p, 'r>> {
+        records.iter().for_each(|record| record.prefetch_shared());
+        records.iter().for_each(|record| record.prefetch_texts());
+        let mut foreseen = Vec::with_capacity(records.len());
         for record in records {
-            if let (Ok(request), false) = (record.request(), record.by_gateway)
-                && let Some(facts) = self.facts(record, request)
-            {
-                foreseen.push(self.engine.foresee(self.policy, &facts, self.now));
+            foreseen.push(match self.asking(record) {
+                Err(unasked) => Foreseen::Unasked(unasked),
+                Ok(facts) => Foreseen::Asks(self.engine.foresee(self.policy, &facts, self.now)),
+            });
+        }
+        for foreseen in &foreseen {
+            if let Foreseen::Asks(foresight) = foreseen {
+                self.engine.foresee_entries(foresight);
             }
         }
-        foreseen.drain(..).for_each(|foresight| self.engine.foresee_entries(&foresight));
-        self.foreseen = foreseen;
+        foreseen
+    }
+
+    /// [`decide`](Self::decide) for a record that was foreseen.
+    pub fn decide_foreseen<'r>(&mut self, record: &'r Record, foreseen: &mut Foreseen<'p, 'r>) -> Said<'r> {
+        match foreseen {
+            Foreseen::Unasked(unasked) => (*unasked).into(),
+            Foreseen::Asks(foresight) => {
+                self.advance(record.time);
+                let operation = foresight.operation();
+                let assessment = self.engine.assess_foreseen(self.policy, foresight, self.now);
+                Said::Decision(self.decide_assessed(operation, assessment, record))
+            }
+        }
+    }
+
+    /// What a record asks the policy; or what is said of it without one.
+    fn asking<'r>(&self, record: &'r Record) -> Result<Facts<'r>, Unasked<'r>> {
+        let by_gateway = || Unasked::ByGateway(record.rule());
+        if record.by_gateway {
+            return Err(by_gateway());
+        }
+        let request = record.request().as_ref().map_err(|fault| Unasked::Fault(*fault))?;
+        self.facts(record, request).ok_or_else(by_gateway)
     }
 
     /// Follows an operator's order, where the record is one. A ban that there is not with this policy is not missed.
@@ -143,10 +183,15 @@ impl<'p> Course<'p> {
         }
     }
 
-    /// The four steps of a live request; the last at once, or when the record says that it ended.
-    fn decide_facts(&mut self, facts: &Facts<'_>, ended: Option<Ended>, turned_away: bool) -> Decision {
-        let mut assessment = self.engine.assess(self.policy, facts, self.now);
-        if facts.operation == Operation::Limits {
+    /// What comes after assessing a live request; the last step at once, or when the record says that it ended.
+    fn decide_assessed(
+        &mut self,
+        operation: Operation,
+        mut assessment: Assessment,
+        record: &Record,
+    ) -> Decision {
+        let (ended, turned_away) = (record.ended, record.turned_away);
+        if operation == Operation::Limits {
             // As in the gateway: asking for one's limits is charged to nothing.
             let (caller, refusal, shadow) = (assessment.caller, assessment.refusal, assessment.shadow);
             return Decision { caller, refusal, shadow };

@@ -177,13 +177,12 @@ impl Feed {
         self.order.too_late
     }
 
-    /// The records that come next, where they have been read just now: to be looked ahead to.
-    pub fn read_just_now(&mut self) -> Option<&VecDeque<Box<Record>>> {
-        if self.ready.is_empty() && self.ended.is_none() {
-            self.ended = self.read_ahead();
-            return Some(&self.ready);
-        }
-        None
+    /// The next records, some at a time, into an empty list: none at the end. Give them [back](Self::give_back), to be used again.
+    #[expect(clippy::vec_box, reason = "records go from here to the window and back in their boxes")]
+    pub fn next_records(&mut self, records: &mut Vec<Box<Record>>) -> Result<(), InputError> {
+        records.extend(self.next_record()?);
+        records.extend(self.ready.drain(..));
+        Ok(())
     }
 
     /// The next record. Give it [back](Self::give_back), to be used again.

@@ -57,48 +57,55 @@ pub fn run(
     let mut outcome = Outcome { difference: against.map(|_| Difference::default()), ..Outcome::default() };
     let names: Vec<String> = feed.names().iter().map(|name| name.display().to_string()).collect();
     let (mut decisions, mut lines) = (decisions, Vec::with_capacity(2 * WRITE_BYTES));
+    let mut records = Vec::new();
     loop {
-        if let Some(next) = feed.read_just_now() {
-            course.foresee(next.iter());
-            if let Some(other) = &mut other {
-                other.foresee(next.iter());
+        feed.next_records(&mut records)?;
+        if records.is_empty() {
+            break;
+        }
+        let mut foreseen = course.foresee(&records);
+        let mut foreseen_by_other = other.as_mut().map(|other| other.foresee(&records));
+        for (place, (record, foreseen)) in records.iter().zip(&mut foreseen).enumerate() {
+            if course.follow(record) {
+                if let Some(other) = &mut other {
+                    other.follow(record);
+                }
+                continue;
+            }
+            let said = course.decide_foreseen(record, foreseen);
+            let room = record.room().or_else(|| record.request().as_ref().ok()?.room());
+            outcome.tally.count(record, room, &said, policy);
+            if let (Some(other), Some(difference), Some(foreseen)) =
+                (&mut other, &mut outcome.difference, &mut foreseen_by_other)
+            {
+                let before = other.decide_foreseen(record, &mut foreseen[place]);
+                difference.count(record, (&said, policy), (&before, other.policy));
+            }
+            let tier = record.tier();
+            if !tier.is_empty()
+                && policy.tier_named(tier).is_none()
+                && outcome.unknown_tiers.len() < TIERS_MAX
+            {
+                outcome.unknown_tiers.insert(tier.to_owned());
+            }
+            outcome.unlike_recorded +=
+                u64::from(record.verdict.is_some_and(|verdict| verdict != said.verdict()));
+            let first = outcome.span.map_or(record.time, |(first, _)| first);
+            outcome.span = Some((first, course.now().max(record.time)));
+            if let Some(decisions) = &mut decisions {
+                let file = (names.len() > 1).then(|| names[usize::from(record.place.file)].as_str());
+                decided::write(&mut lines, (record.place.line, file, record.time), &said, policy);
+                if lines.len() >= WRITE_BYTES {
+                    decisions.write_all(&lines).map_err(ReplayError::Decisions)?;
+                    lines.clear();
+                }
+            }
+            if outcome.tally.total.asked.is_multiple_of(TELL_EVERY) {
+                tell(feed, outcome.tally.total.asked);
             }
         }
-        let Some(record) = feed.next_record()? else { break };
-        if course.follow(&record) {
-            if let Some(other) = &mut other {
-                other.follow(&record);
-            }
-            feed.give_back(record);
-            continue;
-        }
-        let said = course.decide(&record);
-        let room = record.room().or_else(|| record.request().as_ref().ok()?.room());
-        outcome.tally.count(&record, room, &said, policy);
-        if let (Some(other), Some(difference)) = (&mut other, &mut outcome.difference) {
-            let before = other.decide(&record);
-            difference.count(&record, (&said, policy), (&before, other.policy));
-        }
-        let tier = record.tier();
-        if !tier.is_empty() && policy.tier_named(tier).is_none() && outcome.unknown_tiers.len() < TIERS_MAX {
-            outcome.unknown_tiers.insert(tier.to_owned());
-        }
-        outcome.unlike_recorded += u64::from(record.verdict.is_some_and(|verdict| verdict != said.verdict()));
-        let first = outcome.span.map_or(record.time, |(first, _)| first);
-        outcome.span = Some((first, course.now().max(record.time)));
-        if let Some(decisions) = &mut decisions {
-            let file = (names.len() > 1).then(|| names[usize::from(record.place.file)].as_str());
-            decided::write(&mut lines, (record.place.line, file, record.time), &said, policy);
-            if lines.len() >= WRITE_BYTES {
-                decisions.write_all(&lines).map_err(ReplayError::Decisions)?;
-                lines.clear();
-            }
-        }
-        drop(said);
-        feed.give_back(record);
-        if outcome.tally.total.asked.is_multiple_of(TELL_EVERY) {
-            tell(feed, outcome.tally.total.asked);
-        }
+        drop((foreseen, foreseen_by_other));
+        records.drain(..).for_each(|record| feed.give_back(record));
     }
     if let Some(decisions) = &mut decisions {
         decisions.write_all(&lines).and_then(|()| decisions.flush()).map_err(ReplayError::Decisions)?;

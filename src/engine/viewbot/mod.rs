@@ -293,8 +293,8 @@ impl Viewbot {
     }
 
     /// Asks for the memory that a request will need.
-    pub(super) fn foresee(&mut self, viewer: Viewer, room: Subject) -> Foreseen {
-        let short = sighting::short_room(room);
+    pub(super) fn foresee(&mut self, sighting: &Sighting) -> Foreseen {
+        let (viewer, room, short) = (sighting.viewer, sighting.subject, sighting.short);
         let (people, rooms) = (people_shard(viewer), room_shard(room));
         Foreseen {
             people: (people as u8, owned(&mut self.people[people]).prefetch(viewer)),

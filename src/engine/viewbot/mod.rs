@@ -356,6 +356,13 @@ impl Viewbot {
             || now.as_millis() < started.saturating_add(COLD_TIME.as_millis() as u64)
     }
 
+    /// How long ago somebody has to have signed to be known. Nobody can have been seen for longer than the gateway has looked: while
+    /// that is less than twice the setting, half of it, and no less than a gateway is cold.
+    fn known_age(&self, settings: &ViewbotSettings, now_ms: u64) -> u32 {
+        let up = now_ms.saturating_sub(self.started.load(Ordering::Relaxed)) / 1_000;
+        settings.known_age.as_secs().min((up / 2).max(COLD_TIME.as_secs())) as u32
+    }
+
     /// The sum of a room's gate, which alarms it above its burst.
     pub(super) fn excess(&self, sighting: &Sighting, settings: &ViewbotSettings, now: Timestamp) -> f64 {
         let mut rooms = self.room(sighting.subject);
@@ -410,7 +417,7 @@ impl Viewbot {
         if self.started.load(Ordering::Relaxed) == 0 {
             let _ = self.started.compare_exchange(0, now_ms, Ordering::Relaxed, Ordering::Relaxed);
         }
-        let known_age = settings.known_age.as_secs().min(u64::from(u32::MAX)) as u32;
+        let known_age = self.known_age(settings, now_ms);
         // What carries too much to be let in anywhere; nothing does where carried evidence is switched off.
         let suspect_bits = if settings.evidence.carried >= settings.ladder.throttle_bits && !self.is_cold(now)
         {

@@ -629,6 +629,24 @@ fn what_is_remembered_across_a_restart_makes_a_warm_gateway() {
     assert!(there <= 16 && here.abs_diff(there) <= 2, "{here} {there}");
 }
 
+/// A gateway that looks for two hours knows whom it saw in the first.
+#[test]
+fn nobody_need_be_known_for_longer_than_the_gateway_looks() {
+    let mut world = World::new("enforce");
+    world.ask(asks(ROOM, honest(1), AGENTS[0]));
+    let ages = |wanted: u64| {
+        let mut settings = world.policy.viewbot().clone();
+        settings.known_age = Duration::from_secs(wanted);
+        let minutes = [0, 10, 120, 719, 721, 9_999];
+        minutes.map(|minute| {
+            let now = START + Duration::from_secs(60 * minute);
+            world.engine.viewbot().known_age(&settings, now.as_millis())
+        })
+    };
+    assert_eq!(ages(6 * 3_600), [900, 900, 3_600, 21_570, 21_600, 21_600]);
+    assert_eq!(ages(120), [120; 6]);
+}
+
 #[test]
 fn a_warm_calm_request_allocates_nothing() {
     let mut world = World::warm("enforce");

@@ -5,13 +5,16 @@
 //! share, only what was found against this viewer: whoever has a name there, a key or a session, carries for itself, and
 //! whoever has none carries nothing.
 //!
-//! **Formula.** bits = the sum, up to the cap. Known viewers carry nothing.
+//! **Formula.** bits = the sum, up to the cap. Known viewers carry nothing. A denial needs two kinds, and what is carried is of the
+//! kinds that it was found as, with one bit and more, where it was found: what the network told in one room and tells in the
+//! next is one kind.
 //!
 //! **Why.** A service that sells a few viewers to each of many rooms stays below what one room shows. Its proxies do not: they
 //! turn up in one odd crowd after another.
 //!
 //! **Known false positives.** Somebody who visits several rooms that are under attack at the same time with the attackers' own
-//! tool. One such room is not enough.
+//! tool. One such room is not enough. Programs on rented machines that follow popular streams meet at the start of one after the
+//! other, and carry their network from each: they wait.
 //!
 //! **An example.** `evidence from 3 other rooms (+3.0)`.
 //!

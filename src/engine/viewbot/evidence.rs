@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::arith::whole_of;
+use super::people::CarriedKinds;
 
 /// The kinds of evidence, each a heuristic of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -154,11 +155,17 @@ impl Evidence {
     /// Whether two kinds of evidence and more speak against it, each with [bits enough](Finding::second_from). What both keys tell is
     /// one kind, and so is what network and churn tell of where they come from: people with all sorts of programs at the few
     /// addresses of one network are what a VPN is. A move that was made once is none, for raids make it (`twice` is what two
-    /// moves weigh). Nor is what `is_of_its_own` says no to.
-    pub(super) fn has_second(&self, twice: f64, is_of_its_own: impl Fn(Kind) -> bool) -> bool {
+    /// moves weigh). Nor is what `is_of_its_own` says no to. What is carried from other rooms is of the kinds that it was found as
+    /// there (`carried`): rented machines that meet in one room meet in the next.
+    pub(super) fn has_second(
+        &self,
+        twice: f64,
+        carried: CarriedKinds,
+        is_of_its_own: impl Fn(Kind) -> bool,
+    ) -> bool {
         let speaks =
             |finding: &&Finding| finding.centibits >= finding.second_from() && is_of_its_own(finding.kind);
-        let mut kinds = [false; 5];
+        let (mut kinds, mut of_others) = ([false; 4], CarriedKinds::default());
         for finding in self.findings.iter().filter(speaks) {
             let place = match finding.kind {
                 Kind::Profile => 0,
@@ -166,11 +173,19 @@ impl Evidence {
                 Kind::KeyFanIn | Kind::SharedFreeKey => 2,
                 Kind::PoolChain if finding.bits() >= twice - 0.01 => 3,
                 // Whoever watches one other room that is attacked has met one.
-                Kind::Carried if finding.seen >= 2 => 4,
+                Kind::Carried if finding.seen >= 2 => {
+                    of_others = carried;
+                    continue;
+                }
                 Kind::Carried | Kind::PoolChain | Kind::Known | Kind::Strangers | Kind::Repeats => continue,
             };
             kinds[place] = true;
         }
+        if !kinds.contains(&true) {
+            return false;
+        }
+        kinds[0] |= of_others.profile;
+        kinds[1] |= of_others.network;
         kinds.into_iter().filter(|spoke| *spoke).count() >= 2
     }
 }
@@ -235,8 +250,25 @@ mod tests {
             "profile: 212 seen, 6 expected of an ordinary crowd of 430 (+4.0); 31 viewers from this address (+2.9)"
         );
         assert!((evidence.score() - 6.94).abs() < 1e-9);
-        assert!(evidence.has_second(4.0, |_| true));
-        assert!(!evidence.has_second(4.0, |kind| kind != Kind::IdentityChurn));
+        assert!(evidence.has_second(4.0, CarriedKinds::default(), |_| true));
+        assert!(!evidence.has_second(4.0, CarriedKinds::default(), |kind| kind != Kind::IdentityChurn));
+    }
+
+    #[test]
+    fn what_is_carried_is_of_the_kinds_that_it_was_elsewhere() {
+        let has_second = |here: &[Kind], profile, network| {
+            let mut evidence = Evidence::default();
+            here.iter().for_each(|kind| evidence.add(Some(Finding::new(*kind, 2.0, 30.0, 3.0))));
+            evidence.add(Some(Finding::new(Kind::Carried, 3.0, 2.0, 0.0)));
+            evidence.has_second(4.0, CarriedKinds { profile, network }, |_| true)
+        };
+        assert!(!has_second(&[Kind::Network], false, true) && has_second(&[Kind::Network], true, false));
+        assert!(!has_second(&[Kind::Profile], true, false) && has_second(&[Kind::Profile], true, true));
+        assert!(
+            !has_second(&[Kind::IdentityChurn], false, true)
+                && has_second(&[Kind::SharedFreeKey], false, true)
+        );
+        assert!(!has_second(&[], true, true), "nothing was found here");
     }
 
     #[test]
@@ -245,7 +277,7 @@ mod tests {
             let mut evidence = Evidence::default();
             evidence.add(Some(Finding::new(Kind::Profile, 4.0, 120.0, 5.0)));
             evidence.add(Some(Finding::new(Kind::IdentityChurn, bits, 55.0, expected)));
-            evidence.has_second(4.0, |_| true)
+            evidence.has_second(4.0, CarriedKinds::default(), |_| true)
         };
         assert!(!is_second(1.4, 0.0) && is_second(1.5, 0.0), "that others of the room share theirs, too");
         assert!(!is_second(0.9, 4.0) && is_second(1.0, 4.0), "that so many are at this one");

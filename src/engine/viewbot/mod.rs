@@ -529,16 +529,17 @@ impl Viewbot {
         if !booked.is_stranger {
             return;
         }
-        let bits = evidence.bits_of(evidence::Kind::Profile) + evidence.bits_of(evidence::Kind::Network);
-        if !booked.is_new && bits <= 0.0 {
+        let bits = [evidence::Kind::Profile, evidence::Kind::Network].map(|kind| evidence.bits_of(kind));
+        let speaks = bits.iter().sum::<f64>() > 0.0;
+        if !booked.is_new && !speaks {
             return;
         }
         let mut people = self.people(sighting.viewer);
         if booked.is_new {
             people.moved(sighting.viewer.address, sighting.short, now);
         }
-        if bits > 0.0 {
-            people.carry(sighting, bits, now);
+        if speaks {
+            people.carry(sighting, bits.into(), now);
         }
     }
 

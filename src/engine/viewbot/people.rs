@@ -96,8 +96,20 @@ struct Party {
 #[derive(Debug, Clone, Copy, Default)]
 struct Carried {
     rooms: [(u32, f32); 8],
+    /// Of what kinds those bits were.
+    kinds: [CarriedKinds; 8],
     at: u32,
 }
+
+/// Of what kinds carried bits are: the same kind again, in the next room, is no second one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct CarriedKinds {
+    pub(super) profile: bool,
+    pub(super) network: bool,
+}
+
+/// Fewer bits of a kind are no evidence of it, only a part of what weighs.
+const CARRIED_KIND_MIN: f64 = 1.0;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Neighbourhood {
@@ -132,9 +144,18 @@ pub(super) struct Surroundings {
     pub(super) address_first: u32,
     pub(super) carried: f64,
     pub(super) carrying_rooms: u32,
+    pub(super) carried_kinds: CarriedKinds,
     pub(super) subnet_calm: f64,
     /// Several strangers with this profile came from this address to calm rooms: there it is ordinary.
     pub(super) is_at_home: bool,
+}
+
+/// What is carried from other rooms, of so many of them.
+#[derive(Debug, Clone, Copy, Default)]
+struct FromOthers {
+    bits: f64,
+    rooms: u32,
+    kinds: CarriedKinds,
 }
 
 /// How many there are, to say which share of them is convicted.
@@ -243,7 +264,7 @@ impl People {
             is_first: person.is_none(),
             is_known,
             is_suspect: self.carried.len() > 0
-                && self.carried(sighting, place_at.map(|at| self.places.at(at)), now).0 >= suspect_bits,
+                && self.carried(sighting, place_at.map(|at| self.places.at(at)), now).bits >= suspect_bits,
             tells_age: true,
             is_shared: sighting.is_shared,
             chain: [0, 0],
@@ -336,26 +357,34 @@ impl People {
         (viewer.address, if is_shared { mix(profile, viewer.who) } else { profile })
     }
 
-    /// Bits from other rooms, and from how many.
-    fn carried(&self, sighting: &Sighting, place: Option<&Place>, now: u32) -> (f64, u32) {
-        let carried = self.carried.get(&Self::party(sighting.viewer, sighting.profile, place));
-        carried.map_or((0.0, 0), |carried| {
-            let fade =
-                super::arith::halved(f64::from(now.saturating_sub(carried.at)), CARRIED_HALF_LIFE_SECS);
-            let others = carried.rooms.iter().filter(|(room, _)| *room != 0 && *room != sighting.short);
-            others.fold((0.0, 0), |(bits, rooms), (_, more)| (bits + f64::from(*more) * fade, rooms + 1))
-        })
+    /// What comes from other rooms.
+    fn carried(&self, sighting: &Sighting, place: Option<&Place>, now: u32) -> FromOthers {
+        let mut sum = FromOthers::default();
+        let Some(carried) = self.carried.get(&Self::party(sighting.viewer, sighting.profile, place)) else {
+            return sum;
+        };
+        let fade = super::arith::halved(f64::from(now.saturating_sub(carried.at)), CARRIED_HALF_LIFE_SECS);
+        for ((room, bits), kinds) in carried.rooms.iter().zip(carried.kinds) {
+            if *room != 0 && *room != sighting.short {
+                sum.bits += f64::from(*bits) * fade;
+                sum.rooms += 1;
+                sum.kinds.profile |= kinds.profile;
+                sum.kinds.network |= kinds.network;
+            }
+        }
+        sum
     }
 
     /// What is known of where the viewer comes from.
     pub(super) fn surroundings(&self, sighting: &Sighting, now: u32) -> Surroundings {
         let address = sighting.viewer.address;
         let place = self.places.get(&address);
-        let (carried, carrying_rooms) = self.carried(sighting, place, now);
+        let carried = self.carried(sighting, place, now);
         Surroundings {
             address_first: place.map_or(now, |place| place.first),
-            carried,
-            carrying_rooms,
+            carried: carried.bits,
+            carrying_rooms: carried.rooms,
+            carried_kinds: carried.kinds,
             subnet_calm: self.subnets.get(&sighting.subnet).map_or(0.0, |subnet| subnet.calm.into()),
             is_at_home: self
                 .parties
@@ -377,7 +406,7 @@ impl People {
     }
 
     /// Whether a member of a convicted profile is not convicted with it. A denial needs two kinds of evidence: either what
-    /// speaks beside the profile speaks against this member as well (`has_second`), or it carries the profile's evidence from two
+    /// speaks beside the profile speaks against this member as well (`has_second`), or it carries a network's evidence from two
     /// other rooms. And with less than that from other rooms nobody is convicted for company whose address was here before
     /// the excess began.
     pub(super) fn is_bystander(
@@ -391,7 +420,8 @@ impl People {
         let was_here =
             place.is_some_and(|place| place.first.saturating_add(super::known::ADDRESS_SECS) < onset);
         let others = self.carried.get(&Self::party(viewer, profile, place)).map_or(0, |carried| {
-            carried.rooms.iter().filter(|(other, bits)| *other != 0 && *other != room && *bits > 0.0).count()
+            let each = carried.rooms.iter().zip(carried.kinds);
+            each.filter(|((other, _), kinds)| *other != 0 && *other != room && kinds.network).count()
         });
         others < 2 && (was_here || !has_second)
     }
@@ -409,8 +439,8 @@ impl People {
         }
     }
 
-    /// Notes bits that did not convict.
-    pub(super) fn carry(&mut self, sighting: &Sighting, bits: f64, now: u32) {
+    /// Notes bits that did not convict: of the profile and of the network.
+    pub(super) fn carry(&mut self, sighting: &Sighting, (profile, network): (f64, f64), now: u32) {
         let place = self.places.get(&sighting.viewer.address);
         let party = Self::party(sighting.viewer, sighting.profile, place);
         // Whoever has no name of their own there is taken for any other with the same program.
@@ -427,15 +457,23 @@ impl People {
             *bits = (f64::from(*bits) * fade) as f32;
         }
         carried.at = now;
-        let bits = bits.min(CARRIED_PER_ROOM) as f32;
+        let bits = (profile + network).min(CARRIED_PER_ROOM) as f32;
+        let is_kind = |bits: f64| bits >= CARRIED_KIND_MIN;
+        let kinds = CarriedKinds { profile: is_kind(profile), network: is_kind(network) };
         let rooms = &mut carried.rooms;
         let place = rooms.iter().position(|(room, _)| *room == sighting.short).or_else(|| {
             let least = (0..rooms.len()).min_by(|one, other| rooms[*one].1.total_cmp(&rooms[*other].1));
             least.filter(|least| rooms[*least].1 <= bits)
         });
         if let Some(place) = place {
-            let before = if rooms[place].0 == sighting.short { rooms[place].1 } else { 0.0 };
+            let is_here = rooms[place].0 == sighting.short;
+            let (before, known) =
+                if is_here { (rooms[place].1, carried.kinds[place]) } else { Default::default() };
             rooms[place] = (sighting.short, before.max(bits));
+            carried.kinds[place] = CarriedKinds {
+                profile: kinds.profile || known.profile,
+                network: kinds.network || known.network,
+            };
         }
     }
 

@@ -150,7 +150,8 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
     let wait = patience(score - ladder.throttle_bits);
     let (mut cohort, mut key_addresses) = (Vec::new(), None);
     let verdict = if score >= ladder.deny_bits {
-        let has_second = || evidence.has_second(caps.pool_chain[1], |kind| is_of_its_own(alarm, scene, kind));
+        let is_of_its_own = |kind| is_of_its_own(alarm, scene, kind);
+        let has_second = || evidence.has_second(caps.pool_chain[1], around.carried_kinds, is_of_its_own);
         if acquainted.is_some() || !has_second() {
             Verdict::Throttle(Rung::OneKind, wait)
         } else if scene.is_lenient {

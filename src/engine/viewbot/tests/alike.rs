@@ -302,6 +302,35 @@ fn neighbours_of_those_who_were_in_odd_crowds() {
     assert!(waits(1, 0) > 3, "who was there, alone at its address");
 }
 
+/// Programs on rented machines that follow streams meet at the start of one after the other: that they come from where they do is
+/// one fact in all of those rooms.
+#[test]
+fn followers_on_rented_machines() {
+    let follow = |agent_of: fn(u32) -> &'static str| {
+        let (mut world, mut came) = (warm(), Came::default());
+        for stream in 0..8u32 {
+            let crowd = (0..180).map(|n| {
+                if n % 3 > 0 {
+                    return asks(Room::Id(7_100), home(n + 1_000 * stream), AGENTS[n as usize % 9 % 5]);
+                }
+                // Another sixty of four hundred each time.
+                let machine = (super::super::arith::mix(stream.into(), n.into()) % 400) as u32;
+                asks(Room::Id(7_100), rented(100 + machine % 8, machine + 1), agent_of(machine))
+            });
+            let crowd = crowd.map(|asked| Asks { room: Room::Id(7_100 + u64::from(stream)), ..asked });
+            let of_stream = come_to(&mut world, crowd);
+            came.admitted += of_stream.admitted;
+            came.waits += of_stream.waits;
+            came.denied += of_stream.denied;
+        }
+        came
+    };
+    let (followers, bots) = (follow(|n| AGENTS[n as usize % 9 % 5]), follow(|_| "curl/8.0"));
+    assert_eq!(followers.denied, 0, "{followers:?}");
+    assert!(followers.waits > 0, "{followers:?}: nothing was held against them, so nothing is shown");
+    assert!(bots.denied > 60, "{bots:?}");
+}
+
 /// Being known is no credit for those who earned it in a hundred decoys and have one program. A raid comes from one room, and the
 /// acquaintances that an ordinary crowd brings have all sorts of programs.
 #[test]

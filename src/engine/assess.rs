@@ -20,8 +20,9 @@ use super::facts::{Credential, Facts, TargetClaim};
 use super::operator::{Asking, OperatorBans};
 use super::viewbot::bans::Ban;
 use super::viewbot::evidence::Evidence;
+use super::viewbot::foresight::Foreseen;
 use super::viewbot::sighting::Sighting;
-use super::viewbot::{self, Against, Rung, Viewbot};
+use super::viewbot::{Against, Rung, Viewbot};
 use crate::base::room::Room;
 use crate::policy::viewbot::ViewbotMode;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub struct Assessment {
     /// What view-bot detection is to count and to weigh; `None` where it is off, exempt, refused already, or no viewer.
     pub(super) sighting: Option<Sighting>,
     /// Where that will be looked up, if anybody has looked ahead.
-    pub(super) foreseen: Option<viewbot::Foreseen>,
+    pub(super) foreseen: Option<Foreseen>,
     /// The ban that stands against it, and the mode that it counts under: in the book of the mode, or promoted by the operator.
     pub(super) banned: Option<(Arc<Ban>, ViewbotMode)>,
     /// Whether an allowlist in shadow mode would exempt it from view-bot detection.
@@ -62,7 +63,7 @@ pub(super) fn assess(
     facts: &Facts<'_>,
     who: &Who<'_>,
     prepared: Option<&mut Prepared>,
-    look_ahead: impl FnOnce(&Sighting) -> Option<viewbot::Foreseen>,
+    look_ahead: impl FnOnce(&Sighting) -> Option<Foreseen>,
     now: Timestamp,
 ) -> Assessment {
     let room = facts.resolved;

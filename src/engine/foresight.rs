@@ -11,7 +11,7 @@ use super::Engine;
 use super::assess::{Assessment, Prepared, Who, assess, identify, resolved};
 use super::book;
 use super::facts::Facts;
-use super::viewbot;
+use super::viewbot::foresight::Foreseen;
 use super::viewbot::sighting::Sighting;
 use crate::base::net::Prefix;
 use crate::base::operation::Operation;
@@ -30,7 +30,7 @@ pub struct Foresight<'p, 'f> {
     who: Who<'p>,
     prepared: Prepared,
     counts: book::Foreseen,
-    viewbot: Option<viewbot::Foreseen>,
+    viewbot: Option<Foreseen>,
 }
 
 impl Foresight<'_, '_> {

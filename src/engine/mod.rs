@@ -139,10 +139,10 @@ impl Engine {
         let mut against = None;
         if let Charge::Booked { .. } = charge {
             receipt.named = assessment.named;
-            if let Some(foreseen) = &assessment.foreseen {
-                self.viewbot.look_at_entries(foreseen);
-            }
             if let Some(sighting) = &assessment.sighting {
+                if let Some(foreseen) = &assessment.foreseen {
+                    self.viewbot.look_at_entries(foreseen);
+                }
                 against = self.viewbot.weigh(settings, sighting, &mut receipt.counted, now);
             }
         }

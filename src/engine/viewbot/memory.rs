@@ -3,12 +3,10 @@
 //! A gateway that starts with none of it is cold: it knows nobody, and what it does not know looks like an attack. Bans are
 //! listed by their [book](super::bans::Book::list) and adopted by it again.
 
-use std::sync::PoisonError;
-
-use super::Viewbot;
 use super::ordinary::Shares;
 use super::people::Person;
 use super::sighting::Viewer;
+use super::{Viewbot, locked};
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 
@@ -34,11 +32,10 @@ impl Viewbot {
             ..Memory::default()
         };
         for shard in &self.people {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.viewers.extend(shard.long().map(|(viewer, person)| (*viewer, *person)));
+            memory.viewers.extend(locked(shard).long().map(|(viewer, person)| (*viewer, *person)));
         }
         for shard in &self.rooms {
-            memory.rooms.extend(shard.lock().unwrap_or_else(PoisonError::into_inner).baselines());
+            memory.rooms.extend(locked(shard).baselines());
         }
         memory.viewers.sort_by_key(|(viewer, _)| *viewer);
         memory.rooms.sort_by_key(|(room, ..)| *room);

@@ -29,6 +29,7 @@ mod cohort;
 mod counts;
 pub mod evidence;
 pub mod fan_in;
+pub(super) mod foresight;
 pub mod free_key;
 pub mod gate;
 pub mod known;
@@ -226,13 +227,6 @@ pub(super) struct Counted {
     is_clean: bool,
 }
 
-/// Where a request will be looked up.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Foreseen {
-    people: (u8, people::Foreseen),
-    rooms: (u8, rooms::Foreseen),
-}
-
 fn people_shard(viewer: Viewer) -> usize {
     mix(viewer.address.subnet().to_number(), 1) as usize % PEOPLE_SHARDS
 }
@@ -290,39 +284,6 @@ impl Viewbot {
 
     fn room(&self, room: Subject) -> MutexGuard<'_, Rooms> {
         locked(&self.rooms[room_shard(room)])
-    }
-
-    /// Asks for the memory that a request will need.
-    pub(super) fn foresee(&mut self, sighting: &Sighting) -> Foreseen {
-        let (viewer, room, short) = (sighting.viewer, sighting.subject, sighting.short);
-        let (people, rooms) = (people_shard(viewer), room_shard(room));
-        Foreseen {
-            people: (people as u8, owned(&mut self.people[people]).prefetch(viewer)),
-            rooms: (rooms as u8, owned(&mut self.rooms[rooms]).prefetch(room, (short, viewer))),
-        }
-    }
-
-    /// [`foresee`](Self::foresee) while others may look, too.
-    pub(super) fn look_ahead(&self, sighting: &Sighting) -> Foreseen {
-        let (viewer, room) = (sighting.viewer, sighting.subject);
-        // One after the other: in one expression both locks would be held to its end.
-        let of_viewer = self.people(viewer).prefetch(viewer);
-        let of_seat = self.room(room).prefetch(room, (sighting.short, viewer));
-        Foreseen { people: (people_shard(viewer) as u8, of_viewer), rooms: (room_shard(room) as u8, of_seat) }
-    }
-
-    /// [`foresee_entries`](Self::foresee_entries) while others may look, too.
-    pub(super) fn look_at_entries(&self, foreseen: &Foreseen) {
-        let ((people, viewer), (rooms, seat)) = (foreseen.people, foreseen.rooms);
-        locked(&self.people[usize::from(people)]).prefetch_entries(viewer);
-        locked(&self.rooms[usize::from(rooms)]).prefetch_entries(seat);
-    }
-
-    /// Asks for the entries that it leads to.
-    pub(super) fn foresee_entries(&mut self, foreseen: &Foreseen) {
-        let ((people, viewer), (rooms, seat)) = (foreseen.people, foreseen.rooms);
-        owned(&mut self.people[usize::from(people)]).prefetch_entries(viewer);
-        owned(&mut self.rooms[usize::from(rooms)]).prefetch_entries(seat);
     }
 
     fn learning(&self) -> MutexGuard<'_, Learning> {

@@ -1,11 +1,10 @@
 //! What an operator sees: alarmed rooms with their evidence, as plain data.
 
 use super::sighting::{Address, Subnet};
-use super::{COLD_STRANGERS, COLD_TIME, Viewbot};
+use super::{COLD_STRANGERS, COLD_TIME, Viewbot, locked};
 use crate::base::room::Room;
 use crate::base::time::Timestamp;
 use crate::policy::viewbot::ViewbotSettings;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -76,7 +75,7 @@ impl Viewbot {
     pub fn alarmed_rooms(&self, settings: &ViewbotSettings, now: Timestamp) -> Vec<AlarmedRoom> {
         let mut found = Vec::new();
         for shard in &self.rooms {
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shard = locked(shard);
             shard.alarms(settings, now.as_millis(), |gate, alarm| {
                 let time = |secs: u32| Timestamp::from_secs(secs.into());
                 let sorts = [
@@ -121,7 +120,7 @@ impl Viewbot {
     pub fn alarm_totals(&self, settings: &ViewbotSettings, now: Timestamp) -> AlarmTotals {
         let mut totals = AlarmTotals::default();
         for shard in &self.rooms {
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shard = locked(shard);
             shard.alarms(settings, now.as_millis(), |_, alarm| {
                 totals.rooms += 1;
                 totals.excess += alarm.crowd.excess.max(0.0);
@@ -147,7 +146,7 @@ impl Viewbot {
 
     /// How many rooms are remembered.
     pub fn room_count(&self) -> usize {
-        self.rooms.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+        self.rooms.iter().map(|shard| locked(shard).len()).sum()
     }
 }
 

@@ -1,0 +1,49 @@
+//! Looking ahead: asking for the memory that weighing a request begins with.
+//!
+//! Two steps of the same two looks: at the indexes of who comes and of the room, and, once these have come, at the entries that
+//! they lead to. A replay is alone with its engine and takes no lock for either; a gateway's threads are not.
+
+use super::sighting::Sighting;
+use super::{Viewbot, locked, owned, people, people_shard, room_shard, rooms};
+
+/// Where a request will be looked up.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct Foreseen {
+    people: (u8, people::Foreseen),
+    rooms: (u8, rooms::Foreseen),
+}
+
+impl Viewbot {
+    /// Asks for the memory that a request will need.
+    pub(in crate::engine) fn foresee(&mut self, sighting: &Sighting) -> Foreseen {
+        let (viewer, room, short) = (sighting.viewer, sighting.subject, sighting.short);
+        let (people, rooms) = (people_shard(viewer), room_shard(room));
+        Foreseen {
+            people: (people as u8, owned(&mut self.people[people]).prefetch(viewer)),
+            rooms: (rooms as u8, owned(&mut self.rooms[rooms]).prefetch(room, (short, viewer))),
+        }
+    }
+
+    /// Asks for the entries that it leads to.
+    pub(in crate::engine) fn foresee_entries(&mut self, foreseen: &Foreseen) {
+        let ((people, viewer), (rooms, seat)) = (foreseen.people, foreseen.rooms);
+        owned(&mut self.people[usize::from(people)]).prefetch_entries(viewer);
+        owned(&mut self.rooms[usize::from(rooms)]).prefetch_entries(seat);
+    }
+
+    /// [`foresee`](Self::foresee) while others may look, too.
+    pub(in crate::engine) fn look_ahead(&self, sighting: &Sighting) -> Foreseen {
+        let (viewer, room) = (sighting.viewer, sighting.subject);
+        // One after the other: in one expression both locks would be held to its end.
+        let of_viewer = self.people(viewer).prefetch(viewer);
+        let of_seat = self.room(room).prefetch(room, (sighting.short, viewer));
+        Foreseen { people: (people_shard(viewer) as u8, of_viewer), rooms: (room_shard(room) as u8, of_seat) }
+    }
+
+    /// [`foresee_entries`](Self::foresee_entries) while others may look, too.
+    pub(in crate::engine) fn look_at_entries(&self, foreseen: &Foreseen) {
+        let ((people, viewer), (rooms, seat)) = (foreseen.people, foreseen.rooms);
+        locked(&self.people[usize::from(people)]).prefetch_entries(viewer);
+        locked(&self.rooms[usize::from(rooms)]).prefetch_entries(seat);
+    }
+}

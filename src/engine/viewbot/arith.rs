@@ -31,12 +31,23 @@ pub(super) fn halved(elapsed: f64, half_life: f64) -> f64 {
     if lives.is_nan() || lives >= 1_000.0 {
         return 0.0;
     }
-    let whole = lives.floor();
-    let x = -(lives - whole) * std::f64::consts::LN_2;
-    let series = (1..=12).rev().fold(1.0, |sum, term| 1.0 + sum * x / f64::from(term));
+    #[expect(clippy::cast_sign_loss, reason = "it is not below 0, and below 1,000")]
+    let whole = lives as u16;
+    let x = -(lives - f64::from(whole)) * std::f64::consts::LN_2;
+    let series = EXPONENTIAL.iter().rev().fold(0.0, |sum, term| sum * x + term);
     // A power of two by its exponent alone: exact.
-    series * f64::from_bits((1023 - u64::from(whole_of(whole))) << 52)
+    series * f64::from_bits((1023 - u64::from(whole)) << 52)
 }
+
+/// What the terms of the exponential function's series are multiplied by: 1 / n!.
+const EXPONENTIAL: [f64; 13] = {
+    let (mut terms, mut n) = ([1.0; 13], 1);
+    while n < 13 {
+        terms[n] = terms[n - 1] / n as f64;
+        n += 1;
+    }
+    terms
+};
 
 /// The nearest whole number, at least 0.
 #[expect(clippy::cast_sign_loss, reason = "what is below 0 becomes 0, which is what is wanted")]

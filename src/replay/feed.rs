@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use super::ending::Ending;
 use super::input::{BytesRead, FILES_MAX, InputError, LINE_BYTES_MAX, Read1, Source};
 use super::line::Line;
 use super::order::{Order, WINDOW};
-use super::record::{Place, Record};
+use super::record::{Place, Record, shared_texts};
 use super::scan::{Known, scan};
-use super::shared::Shared;
+use super::shared::{Places, Shared};
 use crate::base::time::Timestamp;
 use crate::engine::order;
 use crate::telemetry::access_log::RECORD_FORMAT;
@@ -24,6 +25,9 @@ const WORDS_MAX: usize = 32;
 
 /// So many reloads are told one by one; the others are counted.
 const RELOADS_MAX: usize = 5;
+
+/// So many lines are read together, where there is one file.
+const TOGETHER: usize = 8;
 
 /// A word is kept up to so many bytes.
 const WORD_BYTES_MAX: usize = 64;
@@ -70,6 +74,8 @@ pub struct Noticed {
 pub struct Feed {
     sources: Vec<Option<Source>>,
     names: Vec<PathBuf>,
+    /// What was read of the lines that come next, each with its time, where it has a record with that.
+    fresh: VecDeque<(Timestamp, Option<Box<Record>>)>,
     order: Order,
     /// Records whose turn it is, and why reading ended behind them.
     ready: VecDeque<Box<Record>>,
@@ -90,6 +96,7 @@ pub struct Feed {
 /// What is kept from line to line.
 #[derive(Debug, Default)]
 struct Scratch {
+    found: Vec<(Read1, Range<usize>)>,
     known: Known,
     shared: Shared,
 }
@@ -132,6 +139,7 @@ impl Feed {
         Self {
             sources: Vec::new(),
             names: Vec::new(),
+            fresh: VecDeque::new(),
             order: Order::default(),
             ready: VecDeque::new(),
             ended: None,
@@ -240,54 +248,139 @@ impl Feed {
         open.min_by_key(|(place, reached)| (*reached, *place))
     }
 
+    /// Puts the next line of a file into its place.
     fn read_line(&mut self, file: usize) -> Result<(), InputError> {
-        let Some(source) = &mut self.sources[file] else { return Ok(()) };
-        let read = source.read()?;
-        if matches!(read, Read1::End) {
-            self.sources[file] = None;
-            return Ok(());
+        if self.fresh.is_empty() {
+            self.read_lines(file)?;
         }
-        self.noticed.lines += 1;
-        let place = Place { file: file as u16, line: source.number() };
-        let mut record = self.spare.pop().unwrap_or_default();
-        let kept = (&mut self.scratch, self.wanted.is_some());
-        let taken = match read {
-            Read1::TooLong => Err(format!("a line of more than {LINE_BYTES_MAX} bytes").into()),
-            _ => self.noticed.take_in(source.line(), &mut record, place, kept),
+        let (Some((time, record)), Some(source)) = (self.fresh.pop_front(), &mut self.sources[file]) else {
+            return Ok(());
         };
-        let named = || format!("{}:{}", source.path.display(), place.line + 1);
+        source.reached = source.reached.max(time);
+        if let Some(record) = record {
+            self.order.push(record);
+        }
+        Ok(())
+    }
+
+    /// Reads some lines of a file, in three steps for all of them: what a line shares with others lies in memory that has to be
+    /// asked for, and waited for, twice.
+    fn read_lines(&mut self, file: usize) -> Result<(), InputError> {
+        let Some(mut source) = self.sources[file].take() else { return Ok(()) };
+        // Of several files that one is read on that is furthest behind.
+        let most = if self.sources.iter().flatten().next().is_none() { TOGETHER } else { 1 };
+        let mut found = std::mem::take(&mut self.scratch.found);
+        source.read_some(most, &mut found)?;
+        let mut lines: [Line<'_>; TOGETHER] = Default::default();
+        let mut read: [Result<Fields, Untaken>; TOGETHER] = std::array::from_fn(|_| Ok(Fields::Blank));
+        for ((line, read), (became, part)) in lines.iter_mut().zip(&mut read).zip(&found) {
+            if matches!(became, Read1::Line) {
+                *read = self.scratch.read(&source.at_hand()[part.clone()], line);
+            }
+        }
+        for read in &read {
+            if let Ok(Fields::Line(places)) = read {
+                self.scratch.shared.prefetch(*places);
+            }
+        }
+        let before = source.number() + 1 - found.len() as u64;
+        let mut is_at_end = false;
+        for ((number, (became, part)), (line, read)) in (before..).zip(&found).zip(lines.iter().zip(read)) {
+            let read = match became {
+                Read1::End => {
+                    is_at_end = true;
+                    break;
+                }
+                Read1::TooLong => Err(format!("a line of more than {LINE_BYTES_MAX} bytes").into()),
+                Read1::Line => read,
+            };
+            let place = Place { file: file as u16, line: number };
+            let taken = self.take_in(line, read, place, (&source.path, &source.at_hand()[part.clone()]))?;
+            self.fresh.push_back(taken);
+        }
+        self.scratch.found = found;
+        if !is_at_end {
+            self.sources[file] = Some(source);
+        }
+        Ok(())
+    }
+
+    /// Takes in one line, of which there is this path and these bytes. Gives its time, and its record where it has one.
+    fn take_in(
+        &mut self,
+        line: &Line<'_>,
+        read: Result<Fields, Untaken>,
+        place: Place,
+        (path, bytes): (&Path, &[u8]),
+    ) -> Result<(Timestamp, Option<Box<Record>>), InputError> {
+        self.noticed.lines += 1;
+        let mut record = self.spare.pop().unwrap_or_default();
+        let with_names = self.wanted.is_some();
+        let taken = read.and_then(|read| match read {
+            Fields::Blank => Ok(Taken { time: Timestamp::EPOCH, is_held: false }),
+            Fields::Line(places) => {
+                self.noticed.take_in(line, &mut record, place, (&mut self.scratch.shared, places), with_names)
+            }
+        });
+        let named = || format!("{}:{}", path.display(), place.line + 1);
         match taken {
             Ok(Taken { time, is_held }) => {
-                source.reached = source.reached.max(time);
                 if !is_held {
                     self.give_back(record);
-                    return Ok(());
+                    return Ok((time, None));
                 }
                 record.wanted = match &self.wanted {
                     None => false,
                     // Written in either case: people copy ids from tickets.
                     Some(Wanted::RequestId(id)) => record.request_id().eq_ignore_ascii_case(id),
-                    Some(Wanted::Line(number)) => file == 0 && place.line == *number,
+                    Some(Wanted::Line(number)) => place.file == 0 && place.line == *number,
                 };
                 if record.wanted {
-                    self.ending = Some(Ending::read(source.line()));
+                    self.ending = Some(Ending::read(bytes));
                 }
-                self.order.push(record);
+                Ok((time, Some(record)))
             }
-            Err(Untaken::Newer(format)) => return Err(InputError::Newer { place: named(), format }),
+            Err(Untaken::Newer(format)) => Err(InputError::Newer { place: named(), format }),
             Err(Untaken::Broken(why)) => {
-                let place = named();
                 self.give_back(record);
                 if self.on_broken == OnBroken::Stop {
-                    return Err(InputError::Broken { place, why });
+                    return Err(InputError::Broken { place: named(), why });
                 }
                 self.noticed.broken += 1;
                 if self.noticed.complaints.len() < COMPLAINTS_MAX {
-                    self.noticed.complaints.push((place, why));
+                    self.noticed.complaints.push((named(), why));
                 }
+                Ok((Timestamp::EPOCH, None))
             }
         }
-        Ok(())
+    }
+}
+
+/// What was read of a line.
+enum Fields {
+    /// It is empty.
+    Blank,
+    /// Fields; and where what they share with others is held.
+    Line(Places),
+}
+
+impl Scratch {
+    /// Reads a line's fields into an empty one.
+    fn read<'a>(&mut self, bytes: &'a [u8], line: &mut Line<'a>) -> Result<Fields, Untaken> {
+        // Looked at once as text: no parser need look at each of its texts again.
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| format!("not UTF-8 from byte {} on", error.valid_up_to() + 1))?;
+        if !scan(text, line, &mut self.known) {
+            if text.trim_ascii().is_empty() {
+                return Ok(Fields::Blank);
+            }
+            *line = serde_json::from_str(text).map_err(|error| worded(&error))?;
+        }
+        if let Some(format) = line.format.filter(|format| *format > RECORD_FORMAT.into()) {
+            return Err(Untaken::Newer(format));
+        }
+        let (asked, key) = shared_texts(line);
+        Ok(Fields::Line(self.shared.places(asked, key)))
     }
 }
 
@@ -314,27 +407,15 @@ impl From<String> for Untaken {
 }
 
 impl Noticed {
-    /// Takes in one line, into `record` where it is one.
+    /// Takes in what a line says, into `record` where it is one.
     fn take_in(
         &mut self,
-        bytes: &[u8],
+        line: &Line<'_>,
         record: &mut Record,
         place: Place,
-        (scratch, with_names): (&mut Scratch, bool),
+        shared: (&mut Shared, Places),
+        with_names: bool,
     ) -> Result<Taken, Untaken> {
-        // Looked at once as text: no parser need look at each of its texts again.
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| format!("not UTF-8 from byte {} on", error.valid_up_to() + 1))?;
-        let mut line = Line::default();
-        if !scan(text, &mut line, &mut scratch.known) {
-            if text.trim_ascii().is_empty() {
-                return Ok(Taken { time: Timestamp::EPOCH, is_held: false });
-            }
-            line = serde_json::from_str(text).map_err(|error| worded(&error))?;
-        }
-        if let Some(format) = line.format.filter(|format| *format > RECORD_FORMAT.into()) {
-            return Err(Untaken::Newer(format));
-        }
         let time = line.time.0;
         if let Some(event) = &line.event {
             note(&mut self.events, event, 1);
@@ -344,10 +425,10 @@ impl Noticed {
             };
             let order = order::Order::parse(event, order)
                 .ok_or_else(|| "`order` is no order of an operator".to_owned())?;
-            record.fill_order(&line, order, place);
+            record.fill_order(line, order, place);
             return Ok(Taken { time, is_held: true });
         }
-        record.fill(&line, place, &mut scratch.shared, with_names).map_err(|why| why.to_string())?;
+        record.fill(line, place, shared, with_names).map_err(|why| why.to_string())?;
         if let Some(policy) = &line.policy {
             if *self.policy == **policy {
                 self.same_policy += 1;

@@ -110,6 +110,7 @@ pub(super) struct Source {
 }
 
 /// What reading a line came to.
+#[derive(Debug)]
 pub(super) enum Read1 {
     /// A line, without its end; look it up with [`Source::line`].
     Line,
@@ -196,6 +197,7 @@ impl Source {
 
     fn found(&mut self, line: Range<usize>, too_long: bool) -> Read1 {
         if too_long {
+            self.line = 0..0;
             return Read1::TooLong;
         }
         self.line = line;
@@ -219,6 +221,34 @@ impl Source {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Reads the next line, and of those that lie behind it so many that there are `most`, as far as they are at hand: what
+    /// became of each, and the line, where it is one, as a part of [`at_hand`](Self::at_hand).
+    pub(super) fn read_some(
+        &mut self,
+        most: usize,
+        into: &mut Vec<(Read1, Range<usize>)>,
+    ) -> Result<(), InputError> {
+        into.clear();
+        let first = self.read()?;
+        into.push((first, self.line.clone()));
+        // Whatever is read on would move what is at hand.
+        while into.len() < most
+            && let Some(length) = memchr::memchr(b'\n', &self.buffer[self.unread.clone()])
+        {
+            let from = self.unread.start;
+            self.unread.start += length + 1;
+            self.lines += 1;
+            let read = self.found(from..from + length, length > LINE_BYTES_MAX);
+            into.push((read, self.line.clone()));
+        }
+        Ok(())
+    }
+
+    /// What has been read of the file, as far as it is kept.
+    pub(super) fn at_hand(&self) -> &[u8] {
+        &self.buffer
     }
 
     /// The line that was read last.
@@ -276,18 +306,37 @@ mod tests {
         }
     }
 
-    fn lines(bytes: &[u8], at_a_time: usize) -> Vec<Option<Vec<u8>>> {
+    fn source(bytes: &[u8], at_a_time: usize) -> Source {
         let reader = Trickle(io::Cursor::new(bytes.to_vec()), at_a_time);
-        let mut source = Source::of(Path::new("x"), reader, &BytesRead::default()).unwrap();
+        Source::of(Path::new("x"), reader, &BytesRead::default()).unwrap()
+    }
+
+    fn lines(bytes: &[u8], at_a_time: usize) -> Vec<Option<Vec<u8>>> {
+        let mut one_by_one = source(bytes, at_a_time);
         let mut lines = Vec::new();
         loop {
-            match source.read().unwrap() {
-                Read1::Line => lines.push(Some(source.line().to_vec())),
+            match one_by_one.read().unwrap() {
+                Read1::Line => lines.push(Some(one_by_one.line().to_vec())),
                 Read1::TooLong => {
-                    assert!(source.line().is_empty());
+                    assert!(one_by_one.line().is_empty());
                     lines.push(None);
                 }
-                Read1::End => return lines,
+                Read1::End => break,
+            }
+        }
+        let (mut some, mut found, mut together) = (source(bytes, at_a_time), Vec::new(), Vec::new());
+        loop {
+            some.read_some(3, &mut found).unwrap();
+            assert!((1..=3).contains(&found.len()));
+            for (read, part) in &found {
+                match read {
+                    Read1::Line => together.push(Some(some.at_hand()[part.clone()].to_vec())),
+                    Read1::TooLong => together.push(None),
+                    Read1::End => {
+                        assert!(together == lines && some.number() + 1 == lines.len().max(1) as u64);
+                        return lines;
+                    }
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::line::{Key, Line};
-use super::shared::{Asked, HeldKey, Shared};
+use super::shared::{Asked, HeldKey, Places, Shared};
 use crate::base::net::parse_address;
 use crate::base::prefetch::prefetch;
 use crate::base::room::Room;
@@ -109,7 +109,7 @@ impl Record {
         &mut self,
         line: &Line<'_>,
         place: Place,
-        shared: &mut Shared,
+        (shared, places): (&mut Shared, Places),
         with_names: bool,
     ) -> Result<(), Broken> {
         self.begin(line, place);
@@ -119,15 +119,7 @@ impl Record {
             None => None,
             Some(word) => Verdict::ALL.into_iter().find(|verdict| verdict.word() == word),
         };
-        let [method, target, user_agent] =
-            [&line.method, &line.target, &line.user_agent].map(|text| text.as_deref().unwrap_or_default());
-        let asked = (method, target, user_agent);
-        let key = match &line.key {
-            Key::Known(key) => (&*key.id, &*key.account, &*key.tier),
-            Key::None | Key::NotSaid => ("", "", ""),
-        };
-        // Asked for here, needed below.
-        let places = shared.places(asked, key);
+        let (asked, key) = shared_texts(line);
         self.client = match line.client.as_deref() {
             Some(text) => Some(parse_address(text).ok_or(Broken::Bad("client", "address"))?),
             None if self.by_gateway => None,
@@ -316,6 +308,19 @@ impl Record {
             self.text = String::new();
         }
     }
+}
+
+/// Of a line's texts those that it may share: its request line with the user agent, and id, account and tier of the key.
+pub(super) fn shared_texts<'l>(
+    line: &'l Line<'_>,
+) -> ((&'l str, &'l str, &'l str), (&'l str, &'l str, &'l str)) {
+    let [method, target, user_agent] =
+        [&line.method, &line.target, &line.user_agent].map(|text| text.as_deref().unwrap_or_default());
+    let key = match &line.key {
+        Key::Known(key) => (&*key.id, &*key.account, &*key.tier),
+        Key::None | Key::NotSaid => ("", "", ""),
+    };
+    ((method, target, user_agent), key)
 }
 
 /// Sessions of foreign records are hashed once more: to tell them apart.

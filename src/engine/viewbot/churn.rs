@@ -18,7 +18,8 @@
 //! subnets have large shares in calm rooms, and an attack through them is left to the profile. A campus, an office, a class that
 //! watches together: at an address that many had before, at a telephone's, and where it is the only address that is many, it is
 //! no second kind of evidence, and they wait. A creator with several tools stays below four. A stream that whole families watch,
-//! each on devices of their own, if no other stream is like it: they wait, for it is one kind of evidence.
+//! each on devices of their own, if no other stream is like it: they wait, for it is one kind of evidence; and where those with
+//! other programs share addresses as often, it is none beside the profile.
 //!
 //! **An example.** `31 viewers from this address (+2.9)`; `212 viewers share an address with others (+3.5)`.
 //!
@@ -31,13 +32,18 @@ use super::network::{Comers, subnet_share};
 use super::ordinary::Ordinary;
 use super::people::Surroundings;
 use super::profile::lift;
-use super::sighting::Sighting;
+use super::sighting::{Profile, Sighting};
 
 /// A household with several tools is at most so many viewers.
 pub(super) const HOUSEHOLD: f64 = 4.0;
 
 /// Two viewers; a little has faded of the first.
 const COMPANY: f64 = 1.5;
+
+/// Whether those who came with a profile share addresses no more often than the others of the room, by more than chance does.
+pub(super) fn is_everybodys(alarm: &Alarm, profile: Profile) -> bool {
+    alarm.company_of(profile).is_some_and(|(in_company, expected)| lift(in_company, expected) <= 0.0)
+}
 
 pub(super) fn finding(
     alarm: &Alarm,

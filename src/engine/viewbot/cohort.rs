@@ -30,6 +30,9 @@ const ENTRIES_MAX: usize = 16_384;
 /// So many members of a profile are kept to be convicted with it.
 const MEMBERS_MAX: usize = 64;
 
+/// Fewer others tell nothing of how a profile's company differs from theirs.
+const OTHERS_MIN: f64 = 12.0;
+
 /// How many minutes of the sum are kept to be shown.
 const CURVE_MINUTES: usize = 60;
 
@@ -121,6 +124,8 @@ pub(super) struct Member {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cohort {
     pub(super) strangers: f64,
+    /// Of these, those who found another viewer of the room at their address.
+    in_company: f64,
     /// The same, where it was counted among the [rarities](Rarities).
     pub(super) as_rare: u64,
     /// Admitted or not, the latest may be missing.
@@ -234,6 +239,15 @@ impl Alarm {
         (self.in_company - here.map_or(0.0, |viewers| (viewers - 1.0).max(0.0))).max(0.0)
     }
 
+    /// Of those who came with a profile, how many found company, and how many would if they did as often as the others; `None`
+    /// where there are too few others to tell.
+    pub(super) fn company_of(&self, profile: Profile) -> Option<(f64, f64)> {
+        let cohort = self.profiles.get(&profile)?;
+        let others = self.strangers - cohort.strangers;
+        let share = (self.in_company - cohort.in_company).max(0.0) / others;
+        (others >= OTHERS_MIN).then_some((cohort.in_company, cohort.strangers * share))
+    }
+
     /// Notes the gate's sum.
     pub(super) fn note_sum(&mut self, sum: f64, now: u32) {
         let minute = now / 60 * 60;
@@ -266,6 +280,7 @@ impl Alarm {
         self.known_hosting *= left;
         self.profiles.retain(|_, cohort| {
             cohort.strangers *= left;
+            cohort.in_company *= left;
             cohort.strangers >= FORGOTTEN
         });
         self.keys.retain(|_, key| {
@@ -320,9 +335,10 @@ impl Alarm {
         } else {
             !bump(&mut self.addresses, address, weight, most)
         };
+        let finds_company = !is_new_address && !newcomer.is_repeat && !self.shared.contains_key(&address);
         if is_new_address && newcomer.is_shared {
             bump(&mut self.shared, address, weight, most);
-        } else if !is_new_address && !newcomer.is_repeat && !self.shared.contains_key(&address) {
+        } else if finds_company {
             self.in_company += weight;
         }
         bump(&mut self.fingerprints, fingerprint, weight, most);
@@ -344,6 +360,7 @@ impl Alarm {
         if self.profiles.len() < most || self.profiles.contains_key(&newcomer.profile()) {
             let cohort = self.profiles.entry(newcomer.profile()).or_default();
             cohort.strangers += weight;
+            cohort.in_company += if finds_company { weight } else { 0.0 };
             self.rarities.note(newcomer.profile());
             let member = Member { viewer: newcomer.viewer, is_hosting: newcomer.is_hosting };
             if cohort.members.len() < MEMBERS_MAX && !cohort.members.contains(&member) {
@@ -402,8 +419,10 @@ impl Alarm {
         if let Some(viewers) = self.addresses.get_mut(&address).filter(|_| !newcomer.is_repeat) {
             take(viewers);
             if *viewers >= 0.5 {
-                let is_shared = self.shared.contains_key(&address);
-                self.in_company = (self.in_company - f64::from(u8::from(!is_shared))).max(0.0);
+                if !self.shared.contains_key(&address) {
+                    take(&mut self.in_company);
+                    self.profiles.get_mut(&newcomer.profile()).map(|cohort| take(&mut cohort.in_company));
+                }
             } else {
                 self.addresses.remove(&address);
                 self.shared.remove(&address);

@@ -88,13 +88,29 @@ impl Finding {
     /// From so many bits on, in hundredths, it can be a second kind of evidence: less than twice what is expected is an odd evening.
     /// How many share an address hangs on the carriers of a country, beside what is usual everywhere: three times as many.
     fn second_from(&self) -> i16 {
-        if self.kind == Kind::IdentityChurn && self.expected_tenths == 0 { 150 } else { 100 }
+        if self.is_of_all() { 150 } else { 100 }
+    }
+
+    /// Whether it is about how many of the room share addresses, and not about this one.
+    fn is_of_all(&self) -> bool {
+        self.kind == Kind::IdentityChurn && self.expected_tenths == 0
     }
 
     /// In bits.
     pub fn bits(&self) -> f64 {
         f64::from(self.centibits) / 100.0
     }
+}
+
+/// What is told apart by more than the findings themselves, where kinds of evidence are counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Beside {
+    /// What two moves weigh.
+    pub(super) twice: f64,
+    /// As what that was found which is carried from other rooms.
+    pub(super) carried: CarriedKinds,
+    /// The others of the room share addresses as often as those with the viewer's profile.
+    pub(super) company_is_everybodys: bool,
 }
 
 /// Everything that was found for or against a request.
@@ -152,29 +168,28 @@ impl Evidence {
         self.findings.iter().map(Finding::bits).sum()
     }
 
-    /// Whether two kinds of evidence and more speak against it, each with [bits enough](Finding::second_from). What both keys tell is
-    /// one kind, and so is what network and churn tell of where they come from: people with all sorts of programs at the few
-    /// addresses of one network are what a VPN is. A move that was made once is none, for raids make it (`twice` is what two
-    /// moves weigh). Nor is what `is_of_its_own` says no to. What is carried from other rooms is of the kinds that it was found as
-    /// there (`carried`): rented machines that meet in one room meet in the next.
-    pub(super) fn has_second(
-        &self,
-        twice: f64,
-        carried: CarriedKinds,
-        is_of_its_own: impl Fn(Kind) -> bool,
-    ) -> bool {
+    /// Whether two kinds of evidence and more speak against it, each with [bits enough](Finding::second_from).
+    ///
+    /// What both keys tell is one kind, and so is what network and churn tell of where they come from: people with all sorts of
+    /// programs at the few addresses of one network are what a VPN is. A move that was made once is none, for raids make it. Nor
+    /// is what `is_of_its_own` says no to. What is carried from other rooms is of the kinds that it was found as there: rented
+    /// machines that meet in one room meet in the next. And where all sorts of programs share addresses as often as this one,
+    /// whole families came to the room, each on devices of their own: that more than usual have the program is an odd evening
+    /// then, and no second kind.
+    pub(super) fn has_second(&self, beside: &Beside, is_of_its_own: impl Fn(Kind) -> bool) -> bool {
         let speaks =
             |finding: &&Finding| finding.centibits >= finding.second_from() && is_of_its_own(finding.kind);
-        let (mut kinds, mut of_others) = ([false; 4], CarriedKinds::default());
+        let (mut kinds, mut of_others) = ([false; 5], CarriedKinds::default());
         for finding in self.findings.iter().filter(speaks) {
             let place = match finding.kind {
                 Kind::Profile => 0,
+                Kind::IdentityChurn if finding.is_of_all() && beside.company_is_everybodys => 4,
                 Kind::Network | Kind::IdentityChurn => 1,
                 Kind::KeyFanIn | Kind::SharedFreeKey => 2,
-                Kind::PoolChain if finding.bits() >= twice - 0.01 => 3,
+                Kind::PoolChain if finding.bits() >= beside.twice - 0.01 => 3,
                 // Whoever watches one other room that is attacked has met one.
                 Kind::Carried if finding.seen >= 2 => {
-                    of_others = carried;
+                    of_others = beside.carried;
                     continue;
                 }
                 Kind::Carried | Kind::PoolChain | Kind::Known | Kind::Strangers | Kind::Repeats => continue,
@@ -186,7 +201,10 @@ impl Evidence {
         }
         kinds[0] |= of_others.profile;
         kinds[1] |= of_others.network;
-        kinds.into_iter().filter(|spoke| *spoke).count() >= 2
+        // What is everybody's tells where they come from, as the network does, and nothing beside a profile.
+        let [profile, network, key, moves, company] = kinds;
+        let sorts = [profile, network || company && !profile, key, moves];
+        sorts.into_iter().filter(|spoke| *spoke).count() >= 2
     }
 }
 
@@ -239,6 +257,12 @@ impl fmt::Display for Evidence {
 mod tests {
     use super::*;
 
+    const BESIDE: Beside = Beside {
+        twice: 4.0,
+        carried: CarriedKinds { profile: false, network: false },
+        company_is_everybodys: false,
+    };
+
     #[test]
     fn it_reads_as_a_person_says_it() {
         let mut evidence = Evidence { crowd: 430, ..Evidence::default() };
@@ -250,8 +274,8 @@ mod tests {
             "profile: 212 seen, 6 expected of an ordinary crowd of 430 (+4.0); 31 viewers from this address (+2.9)"
         );
         assert!((evidence.score() - 6.94).abs() < 1e-9);
-        assert!(evidence.has_second(4.0, CarriedKinds::default(), |_| true));
-        assert!(!evidence.has_second(4.0, CarriedKinds::default(), |kind| kind != Kind::IdentityChurn));
+        assert!(evidence.has_second(&BESIDE, |_| true));
+        assert!(!evidence.has_second(&BESIDE, |kind| kind != Kind::IdentityChurn));
     }
 
     #[test]
@@ -260,7 +284,8 @@ mod tests {
             let mut evidence = Evidence::default();
             here.iter().for_each(|kind| evidence.add(Some(Finding::new(*kind, 2.0, 30.0, 3.0))));
             evidence.add(Some(Finding::new(Kind::Carried, 3.0, 2.0, 0.0)));
-            evidence.has_second(4.0, CarriedKinds { profile, network }, |_| true)
+            let beside = Beside { carried: CarriedKinds { profile, network }, ..BESIDE };
+            evidence.has_second(&beside, |_| true)
         };
         assert!(!has_second(&[Kind::Network], false, true) && has_second(&[Kind::Network], true, false));
         assert!(!has_second(&[Kind::Profile], true, false) && has_second(&[Kind::Profile], true, true));
@@ -277,7 +302,7 @@ mod tests {
             let mut evidence = Evidence::default();
             evidence.add(Some(Finding::new(Kind::Profile, 4.0, 120.0, 5.0)));
             evidence.add(Some(Finding::new(Kind::IdentityChurn, bits, 55.0, expected)));
-            evidence.has_second(4.0, CarriedKinds::default(), |_| true)
+            evidence.has_second(&BESIDE, |_| true)
         };
         assert!(!is_second(1.4, 0.0) && is_second(1.5, 0.0), "that others of the room share theirs, too");
         assert!(!is_second(0.9, 4.0) && is_second(1.0, 4.0), "that so many are at this one");

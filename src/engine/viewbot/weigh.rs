@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::policy::viewbot::ViewbotSettings;
 
 use super::cohort::{Alarm, HALF_LIFE_SECS, Member};
-use super::evidence::{Evidence, Finding, Kind};
+use super::evidence::{Beside, Evidence, Finding, Kind};
 use super::network::Comers;
 use super::ordinary::Ordinary;
 use super::people::{Met, Surroundings};
@@ -150,8 +150,14 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
     let wait = patience(score - ladder.throttle_bits);
     let (mut cohort, mut key_addresses) = (Vec::new(), None);
     let verdict = if score >= ladder.deny_bits {
-        let is_of_its_own = |kind| is_of_its_own(alarm, scene, kind);
-        let has_second = || evidence.has_second(caps.pool_chain[1], around.carried_kinds, is_of_its_own);
+        let has_second = || {
+            let beside = Beside {
+                twice: caps.pool_chain[1],
+                carried: around.carried_kinds,
+                company_is_everybodys: churn::is_everybodys(alarm, sighting.profile),
+            };
+            evidence.has_second(&beside, |kind| is_of_its_own(alarm, scene, kind))
+        };
         if acquainted.is_some() || !has_second() {
             Verdict::Throttle(Rung::OneKind, wait)
         } else if scene.is_lenient {

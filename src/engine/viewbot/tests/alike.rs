@@ -302,6 +302,28 @@ fn neighbours_of_those_who_were_in_odd_crowds() {
     assert!(waits(1, 0) > 3, "who was there, alone at its address");
 }
 
+/// A giveaway: each of a family takes part on a device of its own, with whatever program, and more than usual have one of them.
+#[test]
+fn families_many_of_whom_have_one_program() {
+    // At one address and with one program people are one viewer, but that each has a key.
+    let keys = keys(480);
+    let crowd = |all_share: bool| {
+        (0..480u32).zip(&keys).map(move |(n, key)| {
+            let has_it = (n / 4 + n) % 3 == 0;
+            let agent = if has_it { AGENTS[4] } else { AGENTS[n as usize % 4] };
+            let from = match (all_share, has_it) {
+                (true, _) => n / 4,
+                (false, true) => n / 12,
+                (false, false) => n + 5_000,
+            };
+            keyed(asks(ROOM, home(from), agent), key, "free")
+        })
+    };
+    let (families, farm) = (come(crowd(true)), come(crowd(false)));
+    assert_eq!(families.denied, 0, "{families:?}");
+    assert!(farm.denied > 80, "of 160 that share addresses: {farm:?}");
+}
+
 /// Programs on rented machines that follow streams meet at the start of one after the other: that they come from where they do is
 /// one fact in all of those rooms.
 #[test]

@@ -1,7 +1,7 @@
 //! Which key a hash is of.
 //!
-//! Looking a key up is waiting for memory and little else. So all that says where to look next lies together, in a slot of sixteen
-//! bytes, of which there are two to four for each key (linear probing; Knuth, TAOCP 3, 6.4), and says where the account lies, too: key, account and the whole of the hash are
+//! Looking a key up is waiting for memory and little else. So all that says where to look next lies together, in a slot of sixteen bytes, of
+//! which there are two to four for each key (linear probing; Knuth, TAOCP 3, 6.4), and says where the account lies, too: key, account and the whole of the hash are
 //! then fetched at the same time, and not one for the other. Whoever knows early who asks has them fetched meanwhile:
 //! [`prefetch`](KeyIndex::prefetch).
 //!

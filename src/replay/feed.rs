@@ -76,6 +76,8 @@ pub struct Feed {
     names: Vec<PathBuf>,
     /// What was read of the lines that come next, each with its time, where it has a record with that.
     fresh: VecDeque<(Timestamp, Option<Box<Record>>)>,
+    /// Why reading ended behind those.
+    failed: Option<InputError>,
     order: Order,
     /// Records whose turn it is, and why reading ended behind them.
     ready: VecDeque<Box<Record>>,
@@ -140,6 +142,7 @@ impl Feed {
             sources: Vec::new(),
             names: Vec::new(),
             fresh: VecDeque::new(),
+            failed: None,
             order: Order::default(),
             ready: VecDeque::new(),
             ended: None,
@@ -250,8 +253,14 @@ impl Feed {
 
     /// Puts the next line of a file into its place.
     fn read_line(&mut self, file: usize) -> Result<(), InputError> {
-        if self.fresh.is_empty() {
+        if self.fresh.is_empty() && self.failed.is_none() {
             self.read_lines(file)?;
+        }
+        // What stands before a line that ends the reading is put into its place first.
+        if self.fresh.is_empty()
+            && let Some(error) = self.failed.take()
+        {
+            return Err(error);
         }
         let (Some((time, record)), Some(source)) = (self.fresh.pop_front(), &mut self.sources[file]) else {
             return Ok(());
@@ -295,8 +304,13 @@ impl Feed {
                 Read1::Line => read,
             };
             let place = Place { file: file as u16, line: number };
-            let taken = self.take_in(line, read, place, (&source.path, &source.at_hand()[part.clone()]))?;
-            self.fresh.push_back(taken);
+            match self.take_in(line, read, place, (&source.path, &source.at_hand()[part.clone()])) {
+                Ok(taken) => self.fresh.push_back(taken),
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
+            }
         }
         self.scratch.found = found;
         if !is_at_end {

@@ -25,6 +25,13 @@ const WAYS: usize = 4;
 /// Of a text so many bytes are asked for before they are compared: most have fewer.
 const TEXT_ASKED_FOR: usize = 320;
 
+/// Longer texts are not held: all together take at most 100 MB, whatever a stranger writes, and a few as a rule.
+const HELD_BYTES_MAX: usize = 2 << 10;
+
+fn may_be_held((one, two, three): (&str, &str, &str)) -> bool {
+    one.len() + two.len() + three.len() <= HELD_BYTES_MAX
+}
+
 /// Three texts, held one after the other.
 #[derive(Debug, Clone)]
 struct Texts {
@@ -169,12 +176,16 @@ impl Shared {
         self.keys.prefetch(places.key);
     }
 
-    /// A request line with its user agent and no other header.
+    /// A request line with its user agent and no other header. A long one is not held: nobody says it often, and what is held has
+    /// to have an end.
     pub(super) fn asked(&mut self, places: Places, line: (&str, &str, &str)) -> Rc<Asked> {
         let read = || {
             let asked = Asked::read(line, std::iter::empty());
             (asked.texts.clone(), asked)
         };
+        if !may_be_held(line) {
+            return Rc::new(read().1);
+        }
         self.asked.get(places.asked, line, read)
     }
 
@@ -184,6 +195,9 @@ impl Shared {
             let held = HeldKey::of(key);
             (held.texts.clone(), held)
         };
+        if !may_be_held(key) {
+            return Rc::new(make().1);
+        }
         self.keys.get(places.key, key, make)
     }
 }

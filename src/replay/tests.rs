@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::course::Course;
+use super::decided;
 use super::feed::{Feed, Noticed, OnBroken};
 use super::input::InputError;
 use super::report::Report;
@@ -448,38 +450,62 @@ const VALUES: [&str; 12] = [
 
 /// Lines of a few clients, accounts and rooms, with every outcome, out of order.
 fn traffic() -> impl Strategy<Value = Vec<Value>> {
-    let line = (0u64..90_000, 0u8..4, 0u8..4, 0u8..3, 0u16..900, 0usize..4, any::<bool>());
-    let line = line.prop_map(|(millis, client, account, room, took, outcome, sign)| {
+    let line = (0u64..90_000, 0u8..4, 0u8..4, 0u8..3, 0u16..900, 0usize..4, 0u8..3);
+    let line = line.prop_map(|(millis, client, account, room, took, outcome, names)| {
         let key = match account {
             0 => Value::Null,
             n => json!({ "id": format!("k{n}"), "account": format!("a{n}"), "tier": "community" }),
         };
         let outcome = ["good", "generator-failed", "client-gone", "no-capacity"][outcome];
-        let target = if sign {
-            format!(
-                "/webcast/sign_url?url=https%3A%2F%2Fwebcast.tiktok.com%2Fwebcast%2F%3Froom_id%3D{}",
-                room + 1
-            )
-        } else {
-            format!("/webcast/fetch?room_id={}", room + 1)
+        let number = room + 1;
+        let target = match names {
+            0 => format!(
+                "/webcast/sign_url?url=https%3A%2F%2Fwebcast.tiktok.com%2Fwebcast%2F%3Froom_id%3D{number}"
+            ),
+            1 => format!("/webcast/fetch?room_id={number}"),
+            _ => format!("/webcast/fetch?unique_id=streamer{room}"),
         };
-        with(
+        let line = with(
             asked(millis),
             &json!({
                 "client": format!("203.0.113.{client}"), "key": key, "target": target,
                 "outcome": outcome, "duration_ms": f64::from(took) / 4.0,
             }),
-        )
+        );
+        // What its streamer's number is, a good answer tells.
+        if names == 2 { with(line, &json!({ "answer_room": number.to_string() })) } else { line }
     });
     proptest::collection::vec(line, 1..150)
+}
+
+/// Each record by itself, foreseen by nobody: what the decisions of a replay are held to.
+fn one_by_one(policy: &PolicySet, path: &[PathBuf]) -> Vec<u8> {
+    let mut feed = Feed::open(path, OnBroken::Stop).unwrap();
+    let mut course = Course::new(policy, 3);
+    let mut bytes = Vec::new();
+    while let Some(record) = feed.next_record().unwrap() {
+        if !course.follow(&record) {
+            let said = course.decide(&record);
+            decided::write(&mut bytes, (record.place.line, None, record.time), &said, policy);
+        }
+    }
+    bytes
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn two_seeds_write_the_same_bytes(lines in traffic()) {
+    fn two_seeds_write_the_same_bytes_and_so_does_who_looks_at_one_record_at_a_time(lines in traffic()) {
         let policy = policy(r#"
+[viewbot]
+mode = "enforce"
+[viewbot.gate]
+burst = 2
+[[blocklist]]
+name = "b"
+prefixes = ["203.0.113.2/32"]
+mode = "shadow"
 [[quota]]
 name = "q"
 scope = "proxy"
@@ -506,6 +532,8 @@ mode = "shadow"
         let one = replay_files(&policy, Some(&loose), 1, &path, OnBroken::Stop).unwrap();
         let other = replay_files(&policy, Some(&loose), 0xdead_beef_cafe, &path, OnBroken::Stop).unwrap();
         prop_assert_eq!(&one.bytes, &other.bytes);
+        let slowly = one_by_one(&policy, &path);
+        prop_assert_eq!(std::str::from_utf8(&one.bytes).unwrap(), std::str::from_utf8(&slowly).unwrap());
         let printed = |replayed: &Replayed| {
             let report = Report { outcome: &replayed.outcome, policy: &policy, rows_max: 100 };
             (report.text(), report.json().to_string())

@@ -6,15 +6,16 @@
 //! whoever has none carries nothing.
 //!
 //! **Formula.** bits = the sum, up to the cap. Known viewers carry nothing. A denial needs two kinds, and what is carried is of the
-//! kinds that it was found as, with one bit and more, where it was found: what the network told in one room and tells in the
-//! next is one kind.
+//! kinds that it was found as, with one bit and more, in two rooms and more: what the network told in them and tells in the
+//! next is one kind, and so is a program.
 //!
 //! **Why.** A service that sells a few viewers to each of many rooms stays below what one room shows. Its proxies do not: they
 //! turn up in one odd crowd after another.
 //!
 //! **Known false positives.** Somebody who visits several rooms that are under attack at the same time with the attackers' own
 //! tool. One such room is not enough. Programs on rented machines that follow popular streams meet at the start of one after the
-//! other, and carry their network from each: they wait.
+//! other, and carry their network from each: they wait. So do the bots of a service that have one program, nothing else in common, and
+//! addresses of people: in many rooms as in one, a program alone denies nobody.
 //!
 //! **An example.** `evidence from 3 other rooms (+3.0)`.
 //!

@@ -40,9 +40,13 @@ pub(super) const HOUSEHOLD: f64 = 4.0;
 /// Two viewers; a little has faded of the first.
 const COMPANY: f64 = 1.5;
 
-/// Whether those who came with a profile share addresses no more often than the others of the room, by more than chance does.
-pub(super) fn is_everybodys(alarm: &Alarm, profile: Profile) -> bool {
-    alarm.company_of(profile).is_some_and(|(in_company, expected)| lift(in_company, expected) <= 0.0)
+/// Whether sharing addresses is everybody's in the room: the others share them far more often than is usual, and those who came
+/// with the profile no more often than the others, as far as chance lets tell.
+pub(super) fn is_everybodys(alarm: &Alarm, profile: Profile, usual_company: f64) -> bool {
+    alarm.company_of(profile).is_some_and(|[(strangers, in_company), (others, others_in_company)]| {
+        lift(others_in_company - HOUSEHOLD, others * usual_company) > 0.0
+            && lift(in_company, strangers * others_in_company / others) <= 0.0
+    })
 }
 
 pub(super) fn finding(

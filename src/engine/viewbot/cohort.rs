@@ -33,6 +33,9 @@ const MEMBERS_MAX: usize = 64;
 /// Fewer others tell nothing of how a profile's company differs from theirs.
 const OTHERS_MIN: f64 = 12.0;
 
+/// And fewer for each with the profile, either: else a farm could add a few others to say so.
+const OTHERS_FOR_EACH: f64 = 1.5;
+
 /// How many minutes of the sum are kept to be shown.
 const CURVE_MINUTES: usize = 60;
 
@@ -124,10 +127,10 @@ pub(super) struct Member {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cohort {
     pub(super) strangers: f64,
-    /// Of these, those who found another viewer of the room at their address.
-    in_company: f64,
     /// The same, where it was counted among the [rarities](Rarities).
     pub(super) as_rare: u64,
+    /// Of the strangers, those who found another viewer of the room at their address.
+    in_company: f64,
     /// Admitted or not, the latest may be missing.
     pub(super) members: SmallVec<[Member; 1]>,
     /// Of profiles that came more than once: whoever makes up a user agent for each viewer is not given the room to keep them.
@@ -239,13 +242,14 @@ impl Alarm {
         (self.in_company - here.map_or(0.0, |viewers| (viewers - 1.0).max(0.0))).max(0.0)
     }
 
-    /// Of those who came with a profile, how many found company, and how many would if they did as often as the others; `None`
-    /// where there are too few others to tell.
-    pub(super) fn company_of(&self, profile: Profile) -> Option<(f64, f64)> {
+    /// Of those who came with a profile and of the others: how many there are, and how many found company. `None` where there are
+    /// too few others to tell.
+    pub(super) fn company_of(&self, profile: Profile) -> Option<[(f64, f64); 2]> {
         let cohort = self.profiles.get(&profile)?;
         let others = self.strangers - cohort.strangers;
-        let share = (self.in_company - cohort.in_company).max(0.0) / others;
-        (others >= OTHERS_MIN).then_some((cohort.in_company, cohort.strangers * share))
+        let in_company = (self.in_company - cohort.in_company).max(0.0);
+        let enough = others >= OTHERS_MIN.max(OTHERS_FOR_EACH * cohort.strangers);
+        enough.then_some([(cohort.strangers, cohort.in_company), (others, in_company)])
     }
 
     /// Notes the gate's sum.

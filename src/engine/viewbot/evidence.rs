@@ -200,7 +200,7 @@ impl Evidence {
             return false;
         }
         kinds[0] |= of_others.profile;
-        kinds[1] |= of_others.network;
+        kinds[1] |= of_others.network && is_of_its_own(Kind::Network);
         // What is everybody's tells where they come from, as the network does, and nothing beside a profile.
         let [profile, network, key, moves, company] = kinds;
         let sorts = [profile, network || company && !profile, key, moves];

@@ -6,8 +6,8 @@
 //! **Formula.** -2 bits, and -0.5 for the address alone. None for those who came with a [pool](super::chain) or repeat
 //! themselves.
 //!
-//! While the gateway has looked for less than twice `known-age`, half of that time is enough: nobody can have been seen for longer
-//! than it looks.
+//! While the gateway has learned for less than twice `known-age`, half of that time is enough, and 15 minutes at least, as long as
+//! it is cold: nobody can have been seen for longer than it looks. What it remembers across a restart counts.
 //!
 //! **Why.** Most of a real crowd was here before. It is a credit and no pardon: known can be earned by patience, and cheaply.
 //! Who comes to one popular stream after the other looks, until known, like a service that sends its viewers there: in the

@@ -520,7 +520,13 @@ impl Viewbot {
                 continue;
             }
             let people = self.people(viewer);
-            if place > 0 && people.is_bystander(viewer, sighting.profile, (sighting.short, onset), has_second)
+            if place > 0
+                && people.is_bystander(
+                    viewer,
+                    sighting.profile,
+                    (sighting.short, onset, secs(now)),
+                    has_second,
+                )
             {
                 continue;
             }

@@ -111,6 +111,24 @@ pub(super) struct CarriedKinds {
 /// Fewer bits of a kind are no evidence of it, only a part of what weighs.
 const CARRIED_KIND_MIN: f64 = 1.0;
 
+/// And of what has faded to less of a room, no kind is left.
+const CARRIED_KIND_LEFT: f64 = 0.5;
+
+/// A kind counts that so many rooms have found: whoever watches one that is attacked has met it there.
+const CARRIED_KIND_ROOMS: usize = 2;
+
+impl Carried {
+    /// From what rooms but that one, with what is left at `now` of each.
+    fn from_others(&self, room: u32, now: u32) -> impl Iterator<Item = (f64, CarriedKinds)> {
+        let fade = super::arith::halved(f64::from(now.saturating_sub(self.at)), CARRIED_HALF_LIFE_SECS);
+        let rooms = self.rooms.iter().zip(self.kinds);
+        rooms.filter(move |((other, _), _)| *other != 0 && *other != room).map(move |((_, bits), kinds)| {
+            let left = f64::from(*bits) * fade;
+            (left, if left >= CARRIED_KIND_LEFT { kinds } else { CarriedKinds::default() })
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Neighbourhood {
     addresses: u32,
@@ -363,15 +381,15 @@ impl People {
         let Some(carried) = self.carried.get(&Self::party(sighting.viewer, sighting.profile, place)) else {
             return sum;
         };
-        let fade = super::arith::halved(f64::from(now.saturating_sub(carried.at)), CARRIED_HALF_LIFE_SECS);
-        for ((room, bits), kinds) in carried.rooms.iter().zip(carried.kinds) {
-            if *room != 0 && *room != sighting.short {
-                sum.bits += f64::from(*bits) * fade;
-                sum.rooms += 1;
-                sum.kinds.profile |= kinds.profile;
-                sum.kinds.network |= kinds.network;
-            }
+        let (mut of_profile, mut of_network) = (0, 0);
+        for (bits, kinds) in carried.from_others(sighting.short, now) {
+            sum.bits += bits;
+            sum.rooms += 1;
+            of_profile += usize::from(kinds.profile);
+            of_network += usize::from(kinds.network);
         }
+        let enough = |rooms| rooms >= CARRIED_KIND_ROOMS;
+        sum.kinds = CarriedKinds { profile: enough(of_profile), network: enough(of_network) };
         sum
     }
 
@@ -413,17 +431,17 @@ impl People {
         &self,
         viewer: Viewer,
         profile: Profile,
-        (room, onset): (u32, u32),
+        (room, onset, now): (u32, u32, u32),
         has_second: bool,
     ) -> bool {
         let place = self.places.get(&viewer.address);
         let was_here =
             place.is_some_and(|place| place.first.saturating_add(super::known::ADDRESS_SECS) < onset);
-        let others = self.carried.get(&Self::party(viewer, profile, place)).map_or(0, |carried| {
-            let each = carried.rooms.iter().zip(carried.kinds);
-            each.filter(|((other, _), kinds)| *other != 0 && *other != room && kinds.network).count()
-        });
-        others < 2 && (was_here || !has_second)
+        let others = self
+            .carried
+            .get(&Self::party(viewer, profile, place))
+            .map_or(0, |carried| carried.from_others(room, now).filter(|(_, kinds)| kinds.network).count());
+        others < CARRIED_KIND_ROOMS && (was_here || !has_second)
     }
 
     /// Notes that the address was a stranger in an alarmed room.
@@ -466,7 +484,7 @@ impl People {
             least.filter(|least| rooms[*least].1 <= bits)
         });
         if let Some(place) = place {
-            let is_here = rooms[place].0 == sighting.short;
+            let is_here = rooms[place].0 == sighting.short && f64::from(rooms[place].1) >= CARRIED_KIND_LEFT;
             let (before, known) =
                 if is_here { (rooms[place].1, carried.kinds[place]) } else { Default::default() };
             rooms[place] = (sighting.short, before.max(bits));

@@ -603,8 +603,14 @@ fn looking_ahead_changes_no_decision() {
             if looks {
                 for next in [n, n + 1, 3 * n + 1_000_000] {
                     let (asked, now) = (asked(next), world.now);
-                    let foresight = world.engine.foresee(&world.policy, &World::facts(&asked), now);
+                    let facts = World::facts(&asked);
+                    let mut foresight = world.engine.foresee(&world.policy, &facts, now);
                     world.engine.foresee_entries(&foresight);
+                    if next == n && n % 16 == 5 {
+                        let foreseen = world.engine.assess_foreseen(&world.policy, &mut foresight, now);
+                        let assessed = world.engine.assess(&world.policy, &facts, now);
+                        assert_eq!(format!("{foreseen:?}"), format!("{assessed:?}"));
+                    }
                 }
             }
             decisions.push(format!("{:?}", world.ask(asked(n)).refusal));

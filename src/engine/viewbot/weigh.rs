@@ -154,7 +154,7 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
             let beside = Beside {
                 twice: caps.pool_chain[1],
                 carried: around.carried_kinds,
-                company_is_everybodys: churn::is_everybodys(alarm, sighting.profile),
+                company_is_everybodys: churn::is_everybodys(alarm, sighting.profile, usual_company),
             };
             evidence.has_second(&beside, |kind| is_of_its_own(alarm, scene, kind))
         };

@@ -375,7 +375,7 @@ pub static VIEWBOT: TableDoc = TableDoc {
             "known-age",
             "length of time",
             "`\"6h\"`",
-            "A viewer is known who has signed for another room at least so long ago. Until a gateway has run for twice this, half of the time that it has.",
+            "A viewer is known who has signed for another room at least so long ago. Until a gateway has learned for twice this, half of that time is enough, and 15 minutes at least.",
         ),
         FieldDoc::optional("gate", "`[viewbot.gate]`", "When a room is looked at."),
         FieldDoc::optional("evidence", "`[viewbot.evidence]`", "What counts, and how much at most."),

@@ -36,6 +36,10 @@ pub struct Course<'p> {
 }
 
 /// What was seen of a record that comes next.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are of the large one, and each would be another allocation"
+)]
 pub enum Foreseen<'p, 'r> {
     /// No policy will be asked.
     Unasked(Unasked<'r>),
@@ -115,8 +119,12 @@ impl<'p> Course<'p> {
 
     /// Looks ahead to records that come next, each of which is then to be [decided](Self::decide_foreseen) with what was seen.
     pub fn foresee<'r>(&mut self, records: &'r [Box<Record>]) -> Vec<Foreseen<'p, 'r>> {
-        records.iter().for_each(|record| record.prefetch_shared());
-        records.iter().for_each(|record| record.prefetch_texts());
+        for record in records {
+            record.prefetch_shared();
+        }
+        for record in records {
+            record.prefetch_texts();
+        }
         let mut foreseen = Vec::with_capacity(records.len());
         for record in records {
             foreseen.push(match self.asking(record) {

@@ -189,7 +189,6 @@ impl Feed {
     }
 
     /// The next records, some at a time, into an empty list: none at the end. Give them [back](Self::give_back), to be used again.
-    #[expect(clippy::vec_box, reason = "records go from here to the window and back in their boxes")]
     pub fn next_records(&mut self, records: &mut Vec<Box<Record>>) -> Result<(), InputError> {
         records.extend(self.next_record()?);
         records.extend(self.ready.drain(..));

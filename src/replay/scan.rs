@@ -48,7 +48,7 @@ impl Default for Known {
     fn default() -> Self {
         Self {
             quotes: Vec::new(),
-            names: vec![Name { word: 0, mask: u128::MAX, length: 0, field: None, next: 0 }],
+            names: vec![Name { word: 0, mask: u128::MAX, length: 0, field: Field::Other, next: 0 }],
         }
     }
 }
@@ -60,14 +60,14 @@ struct Name {
     word: u128,
     mask: u128,
     length: usize,
-    field: Option<Field>,
+    field: Field,
     /// The name that came after it last.
     next: u8,
 }
 
 impl Name {
     /// `None`: it is longer.
-    fn of(bytes: &[u8], field: Option<Field>) -> Option<Self> {
+    fn of(bytes: &[u8], field: Field) -> Option<Self> {
         let mut word = [0; 16];
         word.get_mut(..bytes.len())?.copy_from_slice(bytes);
         let mask = u128::MAX >> (128 - 8 * bytes.len());
@@ -87,13 +87,12 @@ impl Known {
         self.quotes.clear();
         let mut plain = 0;
         for block in bytes.chunks(BLOCK) {
-            let (marks, odd) = match block.first_chunk() {
-                Some(whole) => marks(whole),
-                None => {
-                    let mut padded = [b' '; BLOCK];
-                    padded[..block.len()].copy_from_slice(block);
-                    marks(&padded)
-                }
+            let (marks, odd) = if let Some(whole) = block.first_chunk() {
+                marks(whole)
+            } else {
+                let mut padded = [b' '; BLOCK];
+                padded[..block.len()].copy_from_slice(block);
+                marks(&padded)
             };
             self.quotes.push(marks);
             plain |= odd;
@@ -135,11 +134,15 @@ const fn first_bytes(name: &[u8]) -> u64 {
 macro_rules! fields {
     ($($field:ident = $name:literal,)*) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        enum Field { $($field,)* }
+        enum Field {
+            $($field,)*
+            /// One that nobody looks at.
+            Other,
+        }
 
         impl Field {
             #[inline]
-            fn of(name: &str) -> Option<Self> {
+            fn of(name: &str) -> Self {
                 mod words {
                     $(#[expect(non_upper_case_globals, reason = "named like the field")]
                     pub(super) const $field: u64 = super::first_bytes($name.as_bytes());)*
@@ -151,9 +154,9 @@ macro_rules! fields {
                 };
                 let (field, whole) = match word {
                     $(words::$field => (Self::$field, $name),)*
-                    _ => return None,
+                    _ => return Self::Other,
                 };
-                (name == whole).then_some(field)
+                if name == whole { field } else { Self::Other }
             }
         }
     };
@@ -199,7 +202,7 @@ impl<'a> Scan<'a, '_> {
     fn line(&mut self, line: &mut Line<'a>) -> Option<()> {
         let mut seen = 0u32;
         self.object(|scan, field| {
-            if let Some(field) = field {
+            if field != Field::Other {
                 let bit = 1 << field as u32;
                 // Once each.
                 if seen & bit != 0 {
@@ -208,40 +211,40 @@ impl<'a> Scan<'a, '_> {
                 seen |= bit;
             }
             match field {
-                Some(Field::Time) => line.time = scan.moment()?,
-                Some(Field::Seq) => scan.put(&mut line.seq, Self::unsigned)?,
-                Some(Field::Nanos) => {
+                Field::Time => line.time = scan.moment()?,
+                Field::Seq => scan.put(&mut line.seq, Self::unsigned)?,
+                Field::Nanos => {
                     scan.put(&mut line.nanos, |scan| u32::try_from(scan.unsigned()?).ok())?;
                 }
-                Some(Field::Format) => scan.put(&mut line.format, Self::unsigned)?,
-                Some(Field::DurationMs) => scan.put(&mut line.duration_ms, Self::fraction)?,
-                Some(Field::Policy) => scan.put(&mut line.policy, Self::text)?,
-                Some(Field::RequestId) => scan.put(&mut line.request_id, Self::text)?,
-                Some(Field::Client) => scan.put(&mut line.client, Self::text)?,
-                Some(Field::ClientPrefix) => {
+                Field::Format => scan.put(&mut line.format, Self::unsigned)?,
+                Field::DurationMs => scan.put(&mut line.duration_ms, Self::fraction)?,
+                Field::Policy => scan.put(&mut line.policy, Self::text)?,
+                Field::RequestId => scan.put(&mut line.request_id, Self::text)?,
+                Field::Client => scan.put(&mut line.client, Self::text)?,
+                Field::ClientPrefix => {
                     scan.put(&mut line.client_prefix, |scan| u8::try_from(scan.unsigned()?).ok())?;
                 }
-                Some(Field::Key) => line.key = scan.key_or_null()?,
-                Some(Field::KeyUnknown) => scan.put(&mut line.key_unknown, Self::boolean)?,
-                Some(Field::KeyBarredS) => scan.put(&mut line.key_barred_s, Self::unsigned)?,
-                Some(Field::Method) => scan.put(&mut line.method, Self::text)?,
-                Some(Field::Target) => scan.put(&mut line.target, Self::text)?,
-                Some(Field::Url) => scan.put(&mut line.url, Self::text)?,
-                Some(Field::UserAgent) => scan.put(&mut line.user_agent, Self::text)?,
-                Some(Field::Headers) => scan.put(&mut line.headers, Self::headers)?,
-                Some(Field::Session) => scan.put(&mut line.session, Self::text)?,
-                Some(Field::Room) => scan.put(&mut line.room, Self::text)?,
-                Some(Field::AnswerRoom) => scan.put(&mut line.answer_room, Self::text)?,
-                Some(Field::Outcome) => scan.put(&mut line.outcome, Self::text)?,
-                Some(Field::Refunded) => scan.put(&mut line.refunded, Self::boolean)?,
-                Some(Field::TurnedAway) => scan.put(&mut line.turned_away, Self::boolean)?,
-                Some(Field::Verdict) => scan.put(&mut line.verdict, Self::text)?,
-                Some(Field::By) => scan.put(&mut line.by, Self::text)?,
-                Some(Field::Rule) => scan.put(&mut line.rule, Self::text)?,
-                Some(Field::Share) => scan.put(&mut line.share, Self::fraction)?,
-                Some(Field::Event) => scan.put(&mut line.event, Self::text)?,
-                Some(Field::Order) => scan.put(&mut line.order, Self::text)?,
-                None | Some(Field::Id | Field::Account | Field::Tier) => scan.pass_over(DEPTH_MAX)?,
+                Field::Key => line.key = scan.key_or_null()?,
+                Field::KeyUnknown => scan.put(&mut line.key_unknown, Self::boolean)?,
+                Field::KeyBarredS => scan.put(&mut line.key_barred_s, Self::unsigned)?,
+                Field::Method => scan.put(&mut line.method, Self::text)?,
+                Field::Target => scan.put(&mut line.target, Self::text)?,
+                Field::Url => scan.put(&mut line.url, Self::text)?,
+                Field::UserAgent => scan.put(&mut line.user_agent, Self::text)?,
+                Field::Headers => scan.put(&mut line.headers, Self::headers)?,
+                Field::Session => scan.put(&mut line.session, Self::text)?,
+                Field::Room => scan.put(&mut line.room, Self::text)?,
+                Field::AnswerRoom => scan.put(&mut line.answer_room, Self::text)?,
+                Field::Outcome => scan.put(&mut line.outcome, Self::text)?,
+                Field::Refunded => scan.put(&mut line.refunded, Self::boolean)?,
+                Field::TurnedAway => scan.put(&mut line.turned_away, Self::boolean)?,
+                Field::Verdict => scan.put(&mut line.verdict, Self::text)?,
+                Field::By => scan.put(&mut line.by, Self::text)?,
+                Field::Rule => scan.put(&mut line.rule, Self::text)?,
+                Field::Share => scan.put(&mut line.share, Self::fraction)?,
+                Field::Event => scan.put(&mut line.event, Self::text)?,
+                Field::Order => scan.put(&mut line.order, Self::text)?,
+                Field::Id | Field::Account | Field::Tier | Field::Other => scan.pass_over(DEPTH_MAX)?,
             }
             Some(())
         })?;
@@ -271,7 +274,7 @@ impl<'a> Scan<'a, '_> {
     }
 
     #[inline]
-    fn object(&mut self, mut field: impl FnMut(&mut Self, Option<Field>) -> Option<()>) -> Option<()> {
+    fn object(&mut self, mut field: impl FnMut(&mut Self, Field) -> Option<()>) -> Option<()> {
         self.eat(b'{')?;
         if self.peek()? == b'}' {
             self.at += 1;
@@ -290,9 +293,9 @@ impl<'a> Scan<'a, '_> {
         }
     }
 
-    /// Passes over a name and the colon behind it; tells which field it is, where it is one that is looked at.
+    /// Passes over a name and the colon behind it; tells which field it is.
     #[inline]
-    fn name(&mut self) -> Option<Option<Field>> {
+    fn name(&mut self) -> Option<Field> {
         let next = usize::from(self.names[self.last].next);
         let name = &self.names[next];
         if let Some(here) = self.bytes.get(self.at..)?.first_chunk()
@@ -306,7 +309,7 @@ impl<'a> Scan<'a, '_> {
     }
 
     #[inline(never)]
-    fn unforeseen_name(&mut self) -> Option<Option<Field>> {
+    fn unforeseen_name(&mut self) -> Option<Field> {
         self.peek()?;
         let from = self.at;
         let name = self.string()?;
@@ -426,7 +429,7 @@ impl<'a> Scan<'a, '_> {
     fn key(&mut self) -> Option<KeyFields<'a>> {
         let (mut id, mut account, mut tier) = (None, None, None);
         self.object(|scan, field| {
-            let place = match field? {
+            let place = match field {
                 Field::Id => &mut id,
                 Field::Account => &mut account,
                 Field::Tier => &mut tier,

@@ -425,7 +425,9 @@ impl Alarm {
             if *viewers >= 0.5 {
                 if !self.shared.contains_key(&address) {
                     take(&mut self.in_company);
-                    self.profiles.get_mut(&newcomer.profile()).map(|cohort| take(&mut cohort.in_company));
+                    if let Some(cohort) = self.profiles.get_mut(&newcomer.profile()) {
+                        take(&mut cohort.in_company);
+                    }
                 }
             } else {
                 self.addresses.remove(&address);

@@ -282,7 +282,9 @@ mod tests {
     fn what_is_carried_is_of_the_kinds_that_it_was_elsewhere() {
         let has_second = |here: &[Kind], profile, network| {
             let mut evidence = Evidence::default();
-            here.iter().for_each(|kind| evidence.add(Some(Finding::new(*kind, 2.0, 30.0, 3.0))));
+            for kind in here {
+                evidence.add(Some(Finding::new(*kind, 2.0, 30.0, 3.0)));
+            }
             evidence.add(Some(Finding::new(Kind::Carried, 3.0, 2.0, 0.0)));
             let beside = Beside { carried: CarriedKinds { profile, network }, ..BESIDE };
             evidence.has_second(&beside, |_| true)

@@ -119,7 +119,7 @@ const CARRIED_KIND_ROOMS: usize = 2;
 
 impl Carried {
     /// From what rooms but that one, with what is left at `now` of each.
-    fn from_others(&self, room: u32, now: u32) -> impl Iterator<Item = (f64, CarriedKinds)> {
+    fn elsewhere_than(&self, room: u32, now: u32) -> impl Iterator<Item = (f64, CarriedKinds)> {
         let fade = super::arith::halved(f64::from(now.saturating_sub(self.at)), CARRIED_HALF_LIFE_SECS);
         let rooms = self.rooms.iter().zip(self.kinds);
         rooms.filter(move |((other, _), _)| *other != 0 && *other != room).map(move |((_, bits), kinds)| {
@@ -382,7 +382,7 @@ impl People {
             return sum;
         };
         let (mut of_profile, mut of_network) = (0, 0);
-        for (bits, kinds) in carried.from_others(sighting.short, now) {
+        for (bits, kinds) in carried.elsewhere_than(sighting.short, now) {
             sum.bits += bits;
             sum.rooms += 1;
             of_profile += usize::from(kinds.profile);
@@ -437,10 +437,9 @@ impl People {
         let place = self.places.get(&viewer.address);
         let was_here =
             place.is_some_and(|place| place.first.saturating_add(super::known::ADDRESS_SECS) < onset);
-        let others = self
-            .carried
-            .get(&Self::party(viewer, profile, place))
-            .map_or(0, |carried| carried.from_others(room, now).filter(|(_, kinds)| kinds.network).count());
+        let others = self.carried.get(&Self::party(viewer, profile, place)).map_or(0, |carried| {
+            carried.elsewhere_than(room, now).filter(|(_, kinds)| kinds.network).count()
+        });
         others < CARRIED_KIND_ROOMS && (was_here || !has_second)
     }
 

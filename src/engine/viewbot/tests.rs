@@ -31,10 +31,14 @@ const AGENTS: [&str; 5] = [
 ];
 
 fn policy(mode: &str, more: &str) -> PolicySet {
+    policy_with("8m", mode, more)
+}
+
+fn policy_with(known_age: &str, mode: &str, more: &str) -> PolicySet {
     let mut sources = Sources::new("");
     let text = format!(
         "format = 1\n[tier.anonymous]\nclass = \"none\"\n[tier.free]\nclass = \"free\"\n[tier.paid]\nclass = \"paid\"\n\
-         [networks]\ntable = \"n.csv\"\n[viewbot]\nmode = \"{mode}\"\nknown-age = \"8m\"\n{more}"
+         [networks]\ntable = \"n.csv\"\n[viewbot]\nmode = \"{mode}\"\nknown-age = \"{known_age}\"\n{more}"
     );
     sources.insert("p.toml", text.as_str());
     sources
@@ -651,6 +655,19 @@ fn nobody_need_be_known_for_longer_than_the_gateway_looks() {
     };
     assert_eq!(ages(6 * 3_600), [900, 900, 3_600, 21_570, 21_600, 21_600]);
     assert_eq!(ages(120), [120; 6]);
+
+    // As it is weighed: regulars of the first hour, in a room under attack in the third.
+    let mut world = World { policy: policy_with("6h", "enforce", ""), ..World::new("enforce") };
+    world.warm_up();
+    world.wait(70 * 60_000);
+    world.attack(60);
+    for person in 0..20 {
+        world.ask(asks(ROOM, honest(person), AGENTS[person as usize % 9 % 5]));
+        world.wait(500);
+    }
+    let rooms = world.engine.viewbot().alarmed_rooms(world.policy.viewbot(), world.now);
+    let room = rooms.iter().find(|room| room.room == ROOM).unwrap();
+    assert!(room.known > 18.0, "{} of 20", room.known);
 }
 
 #[test]

@@ -2,10 +2,10 @@
 //!
 //! Most of what a decision takes is waiting for memory. Nothing is written here: looking ahead, at any request or none, changes
 //! no decision. Whoever knows the next requests, as a replay does, looks at them while others are decided
-//! ([`foresee`](Engine::foresee)), and does not work out again what it found then of what they say. A gateway knows one at a time, and looks ahead within it ([`assess_ahead`](Engine::assess_ahead)):
-//! with a million rooms in turn a decision takes 900 ns and not 1,300 at the median; with a million keys behind a gateway a
-//! request takes 0.98 of the time, and with ten thousand, which the processor's caches hold, as much as before, for the locks
-//! that have to be taken cost what they gain.
+//! ([`foresee`](Engine::foresee)), and does not work out again what it found then of what they say. A gateway knows one at a
+//! time, and looks ahead within it ([`assess_ahead`](Engine::assess_ahead)): with a million rooms in turn a decision takes 900
+//! ns and not 1,300 at the median; with a million keys behind a gateway a request takes 0.98 of the time, and with ten
+//! thousand, which the processor's caches hold, as much as before, for the locks that have to be taken cost what they gain.
 
 use super::Engine;
 use super::assess::{Assessment, Prepared, Who, assess, identify, resolved};

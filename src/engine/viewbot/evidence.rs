@@ -103,11 +103,11 @@ impl Finding {
 }
 
 /// What is told apart by more than the findings themselves, where kinds of evidence are counted.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Beside {
     /// What two moves weigh.
     pub(super) twice: f64,
-    /// As what that was found which is carried from other rooms.
+    /// What was carried from other rooms was found there as evidence of these kinds.
     pub(super) carried: CarriedKinds,
     /// The others of the room share addresses as often as those with the viewer's profile.
     pub(super) company_is_everybodys: bool,

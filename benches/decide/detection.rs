@@ -88,6 +88,15 @@ pub struct Asked {
     text: String,
 }
 
+/// How long one request took the engine.
+#[derive(Debug, Clone, Copy)]
+pub struct Took {
+    /// Until it was decided: what the client waits for.
+    pub decision: Duration,
+    /// With what is taken in when its answer is there.
+    pub with_ending: Duration,
+}
+
 /// SplitMix64: neighbours in turn are no neighbours in memory.
 fn scattered(n: u64) -> u64 {
     let x = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -123,9 +132,9 @@ impl Asked {
         }
     }
 
-    /// One decision of the next in turn; how long it took, a look at the clock included.
+    /// One decision of the next in turn, and what is taken in when its answer is there; a look at the clock is in each time.
     #[expect(clippy::disallowed_methods, reason = "single decisions are timed here, and nothing hangs on it")]
-    pub fn ask(&mut self) -> Duration {
+    pub fn ask(&mut self) -> Took {
         self.turn += 1;
         let turn = self.turn;
         let (who, room, micros) = match self.crowd {
@@ -165,9 +174,10 @@ impl Asked {
         let mut receipt = Receipt::default();
         let charge = self.engine.charge(&self.policy, &mut assessment, &mut receipt, now);
         let decision = self.engine.conclude(&self.policy, &mut assessment, charge, &mut receipt, now);
+        let decided = begun.elapsed();
         if decision.refusal.is_none() {
             self.engine.observe(&self.policy, &receipt, Ending::Good(None), now);
         }
-        begun.elapsed()
+        Took { decision: decided, with_ending: begun.elapsed() }
     }
 }

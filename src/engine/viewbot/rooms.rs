@@ -136,7 +136,7 @@ impl Rooms {
         Self {
             states: Bounded::new(rooms, seed),
             seats: Bounded::new(seats, seed),
-            log: Log::new((rooms / 2).max(1_024)),
+            log: Log::new((rooms / 3).max(1_024)),
             numbers: 0,
             alarmed: Vec::new(),
             entries: 0,

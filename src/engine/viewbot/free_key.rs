@@ -25,10 +25,15 @@ use super::sighting::Sighting;
 /// A key is the program's where so many of all strangers who came with the program came with the key.
 const OF_THE_PROGRAM: f64 = 0.75;
 
-/// Whether nearly all who came with the program of a viewer came with its key: then both are one fact.
-pub(super) fn is_the_program(alarm: &Alarm, sighting: &Sighting) -> bool {
+/// Whether nearly all who came with the program of a viewer came with its key: then both are one fact. Of a key that is paid for only
+/// where in calm rooms, too, nearly all who have the program have a paid key: else a stolen one would be its thief's program's.
+pub(super) fn is_the_program(alarm: &Alarm, ordinary: &Ordinary, sighting: &Sighting) -> bool {
     let with_key = sighting.key.and_then(|key| alarm.keys.get(&key)).map_or(0.0, |cohort| cohort.strangers);
-    with_key >= OF_THE_PROGRAM * alarm.of_profile(sighting.profile)
+    let comes_with_one = || {
+        let (of_profile, of_program) = ordinary.counts(sighting.profile);
+        of_program > 0.0 && of_profile >= OF_THE_PROGRAM * of_program
+    };
+    with_key >= OF_THE_PROGRAM * alarm.of_profile(sighting.profile) && (sighting.is_free || comes_with_one())
 }
 
 /// Two addresses are a phone that left the house.

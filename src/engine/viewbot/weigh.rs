@@ -170,12 +170,12 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
                 let members = std::mem::take(&mut convicted.members);
                 cohort = members
                     .iter()
-                    .map(|member| (member.viewer, shares_a_second(alarm, &evidence, sighting, member)))
+                    .map(|member| (member.viewer, shares_a_second(alarm, scene, &evidence, member)))
                     .collect();
             }
             key_addresses = sighting
                 .key
-                .filter(|key| !ordinary.is_app(*key))
+                .filter(|key| !ordinary.is_app(*key) && !free_key::is_the_program(alarm, ordinary, sighting))
                 .and_then(|key| alarm.keys.get(&key))
                 .map(|key| key.addresses);
             Verdict::Deny
@@ -219,12 +219,12 @@ pub(super) fn weigh(alarm: &mut Alarm, scene: &Scene<'_>, now_ms: u64) -> Weighe
 ///   come from there is the same fact.
 /// - A customer's rented machines stand side by side: that they do, and that they run one program, is one fact, in each room
 ///   that they go to. And fewer than are an excess at all are a firm's, wherever they stand.
-/// - So is a free key that nearly all have who have the program: it is in every copy of it, or it is one client's that comes from
-///   many addresses. A farm deals out a few keys, or many.
+/// - So is a key that nearly all have who have the program: it is in every copy of it, or it is one client's that comes from
+///   many addresses. A farm deals out a few keys, or many; or it has stolen one, and has the program of others.
 ///
 /// Whoever it is waits. A farm behind such an address gets no more signatures for that, only a shorter refusal.
 fn is_of_its_own(alarm: &Alarm, scene: &Scene<'_>, kind: Kind) -> bool {
-    let Scene { sighting, around, .. } = *scene;
+    let Scene { sighting, around, ordinary, .. } = *scene;
     let address = sighting.viewer.address;
     match kind {
         Kind::Network | Kind::IdentityChurn if around.is_at_home => false,
@@ -233,21 +233,21 @@ fn is_of_its_own(alarm: &Alarm, scene: &Scene<'_>, kind: Kind) -> bool {
                 && !alarm.shared.contains_key(&address)
                 && alarm.in_company_elsewhere(address) >= profile::SEEN_MIN
         }
+        Kind::KeyFanIn | Kind::SharedFreeKey if free_key::is_the_program(alarm, ordinary, sighting) => false,
         Kind::Network | Kind::Carried | Kind::KeyFanIn if sighting.is_paid() => {
             let is_passed_round = !fan_in::is_one_owners(alarm, sighting);
             is_passed_round && !fan_in::is_few(alarm, sighting, f64::from(scene.settings.min_excess))
-        }
-        Kind::KeyFanIn | Kind::SharedFreeKey => {
-            !(sighting.is_free && free_key::is_the_program(alarm, sighting))
         }
         _ => true,
     }
 }
 
-/// Whether what speaks against `sighting` beside its profile speaks against another member of the profile, too: a denial needs
-/// two kinds of evidence, and what a viewer brought along from elsewhere is no evidence against whoever has the same tool.
-fn shares_a_second(alarm: &Alarm, evidence: &Evidence, sighting: &Sighting, member: &Member) -> bool {
-    let speaks = |kind| evidence.bits_of(kind) > 0.0;
+/// Whether what speaks against a viewer beside its profile speaks against another member of the profile, too: a denial needs
+/// two kinds of evidence, and what a viewer brought along from elsewhere is no evidence against whoever has the same tool. Nor
+/// is what could not have been the second against the viewer.
+fn shares_a_second(alarm: &Alarm, scene: &Scene<'_>, evidence: &Evidence, member: &Member) -> bool {
+    let sighting = scene.sighting;
+    let speaks = |kind| evidence.bits_of(kind) > 0.0 && is_of_its_own(alarm, scene, kind);
     let Viewer { address, who } = member.viewer;
     let count = |counts: Option<&f64>| counts.copied().unwrap_or(0.0);
     speaks(Kind::Network)

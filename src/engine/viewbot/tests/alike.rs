@@ -398,3 +398,30 @@ fn a_crowd_that_bots_hide_in() {
     let (alone, beside_bots) = (waits(false), waits(true));
     assert!(beside_bots <= alone + 12, "{alone} wait, beside bots {beside_bots}");
 }
+
+/// One key in every copy of an app that few have: what brought so many of the app brought as many of the key. Whoever stole one has
+/// the program of others.
+#[test]
+fn a_small_app_with_a_paid_key_in_it() {
+    let crowd = |agent: &str| {
+        let mut world = warm();
+        // In five rooms: it takes eight for the key to be seen to be an app's.
+        for n in 0..60 {
+            let asked = asks(Room::Id(1_000 + u64::from(n) % 5), home(n), "fans/1");
+            world.ask(keyed(asked, "k_fans", "paid"));
+            world.wait(2_000);
+        }
+        go_on(&mut world);
+        come_to(
+            &mut world,
+            (100..700).map(|n| match n % 5 {
+                0 | 1 => keyed(asks(ROOM, home(n), agent), "k_fans", "paid"),
+                _ => asks(ROOM, home(n), AGENTS[n as usize % 9 % 5]),
+            }),
+        )
+    };
+    let (fans, thieves) = (crowd("fans/1"), crowd(AGENTS[0]));
+    assert_eq!(fans.denied, 0, "{fans:?}");
+    assert!(fans.waits > 0, "{fans:?}: nothing was held against them, so nothing is shown");
+    assert!(thieves.denied > 100, "of 240: {thieves:?}");
+}

@@ -287,7 +287,9 @@ impl Rooms {
         if seat_before.is_none() {
             state.viewers = state.viewers.saturating_add(1);
         }
-        let newcomer = Newcomer::of(sighting, met, (booked.is_stranger, repeats > 0), usual.known, now);
+        // Whoever waited as it was told, and asks again, is no company to itself.
+        let is_again = repeats > 0 || seat_before.is_some();
+        let newcomer = Newcomer::of(sighting, met, (booked.is_stranger, is_again), usual.known, now);
         let mut too_many = false;
         if (is_new || insists) && !is_pardoned {
             booked.is_counted = true;

@@ -425,3 +425,23 @@ fn a_small_app_with_a_paid_key_in_it() {
     assert!(fans.waits > 0, "{fans:?}: nothing was held against them, so nothing is shown");
     assert!(thieves.denied > 100, "of 240: {thieves:?}");
 }
+
+/// Whoever waited as it was told is no second viewer at its address.
+#[test]
+fn those_who_wait_and_ask_again() {
+    let keys = keys(300);
+    let crowd = |each: u32| {
+        let (mut world, mut denied) = (warm(), 0);
+        for _ in 0..4 {
+            let asking = (0..300u32)
+                .zip(&keys)
+                .map(|(n, key)| keyed(asks(ROOM, home(n / each), AGENTS[3]), key, "free"));
+            denied += come_to(&mut world, asking).denied;
+            world.wait(520_000);
+        }
+        denied
+    };
+    let (alone, in_company) = (crowd(1), crowd(3));
+    assert_eq!(alone, 0);
+    assert!(in_company > 100, "{in_company} of 1,200");
+}

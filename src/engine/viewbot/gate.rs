@@ -3,7 +3,8 @@
 //! **What it measures.** New viewers of a room above what it can expect, cumulated: a CUSUM (Page, Biometrika 1954).
 //! `S = max(0, S - max(floor, factor * mu) * dt) + 1` for each new viewer; the room is alarmed while `S` has been above `burst`
 //! and has not come back to 0. `mu` is the room's own rate of new viewers, over `baseline`, learned only from viewers that
-//! were admitted without suspicion.
+//! were admitted without suspicion. While the room is alarmed, `mu` does not rise above twice the floor before the excess has lasted
+//! for one `baseline`: what came in ten minutes would hide what comes in the hour after it.
 //!
 //! **Why.** A view-botter cannot add V viewers without V signatures: the excess of a room cannot be hidden, however it is
 //! spread over addresses, keys and user agents. It is the cheapest test that notices all of them, and the only one that runs
@@ -29,6 +30,10 @@ const QUIET_SECS: u32 = 600;
 /// And at least for so long, also where the gateway itself has just started: a busy room is calm by its own baseline after as
 /// long again, and what comes in its first minutes, as bots that are to be aged somewhere, is not usual at once.
 const QUIET_MIN_SECS: u32 = 200;
+
+/// Up to so many times the floor a room that is alarmed learns as any other: a stream that begins is looked at for minutes, and not
+/// until it has lasted.
+const LEARNED_IN_ALARM: f64 = 2.0;
 
 /// One room's gate. Milliseconds and seconds are since 1970.
 #[derive(Debug, Clone, Copy)]
@@ -107,6 +112,13 @@ impl Gate {
         let fade = faded(f64::from(now.saturating_sub(self.learned_at)), settings.baseline.as_secs_f64());
         self.learned = self.learned * fade + 1.0;
         self.learned_at = self.learned_at.max(now);
+    }
+
+    /// Whether it learns from a viewer of an alarmed room: a crowd that comes and goes is not what the room usually has, or whoever
+    /// comes after it would not be noticed.
+    pub(super) fn learns_in_alarm(&self, settings: &Settings, now: u32) -> bool {
+        let lasts = f64::from(now.saturating_sub(self.onset)) >= settings.baseline.as_secs_f64();
+        lasts || self.usual(settings, now) < LEARNED_IN_ALARM * floor(settings)
     }
 
     /// Forgets the excess.

@@ -553,7 +553,7 @@ impl Viewbot {
         now: Timestamp,
     ) {
         let Counted { sighting, booked, is_first, is_clean } = counted;
-        let now = secs(now);
+        let (time, now) = (now, secs(now));
         if !is_good {
             self.room(sighting.subject).take_back(sighting, booked);
             return;
@@ -564,7 +564,7 @@ impl Viewbot {
         // Nobody earns anything in a room that may be under attack: else view-bots would be known by having view-botted.
         let teaches = booked.is_quiet && self.people(sighting.viewer).admitted(sighting, now, *is_first);
         if booked.is_new {
-            self.room(sighting.subject).learn(sighting.subject, settings, now);
+            self.room(sighting.subject).learn(sighting.subject, settings, now, || self.is_cold(time));
         }
         let arrives = booked.is_new && booked.has_audience && booked.is_quiet;
         let has_company = booked.has_company.filter(|_| booked.is_quiet);

@@ -466,9 +466,18 @@ impl Rooms {
     }
 
     /// The room learns from a viewer that was admitted without suspicion.
-    pub(super) fn learn(&mut self, room: Subject, settings: &ViewbotSettings, now: u32) {
+    pub(super) fn learn(
+        &mut self,
+        room: Subject,
+        settings: &ViewbotSettings,
+        now: u32,
+        is_cold: impl FnOnce() -> bool,
+    ) {
         if let Some(state) = self.states.get_mut(&room) {
-            state.gate.learn(&settings.gate, now);
+            // What a gateway that has just started finds was there before.
+            if state.alarm.is_none() || state.gate.learns_in_alarm(&settings.gate, now) || is_cold() {
+                state.gate.learn(&settings.gate, now);
+            }
         }
     }
 

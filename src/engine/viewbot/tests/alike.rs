@@ -445,3 +445,21 @@ fn those_who_wait_and_ask_again() {
     assert_eq!(alone, 0);
     assert!(in_company > 100, "{in_company} of 1,200");
 }
+
+/// What came in minutes is not what the room usually has, or nobody would notice what comes after it.
+#[test]
+fn a_crowd_and_the_bots_that_come_after_it() {
+    let mut world = World::warm("enforce");
+    // Four in ten were here before.
+    let from = |n: u32| if n % 5 < 2 { honest(n) } else { honest(10_000 + n) };
+    let crowd = (0..1_500).map(|n| asks(ROOM, from(n), AGENTS[n as usize % 9 % 5]));
+    let crowd = come_to(&mut world, crowd);
+    assert_eq!((crowd.waits, crowd.denied), (0, 0));
+    world.wait(900_000);
+    let mut admitted = 0;
+    for bot in 0..200 {
+        admitted += u32::from(world.ask(asks(ROOM, bot_at(bot), "curl/8.0")).verdict() == Verdict::Allow);
+        world.wait(1_500);
+    }
+    assert!(admitted <= 30, "{admitted} of 200 got in");
+}

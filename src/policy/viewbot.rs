@@ -68,7 +68,7 @@ pub struct Gate {
     pub floor: Rate,
     /// Nor at so many times the room's own baseline; at least 1.
     pub factor: f64,
-    /// Over how long the baseline is formed.
+    /// Over how long the baseline is formed, and how long an alarm has to last to become usual.
     pub baseline: Duration,
 }
 

@@ -1,6 +1,7 @@
 //! H4, identity churn: one address that is many viewers, or many that are a few each.
 //!
-//! **What it measures.** How many viewers of the room the viewer's own address is, `m`. A client that repeats itself is one. And
+//! **What it measures.** How many viewers of the room the viewer's own address is, `m`. A client that repeats itself is one, and so
+//! is whoever waited and asks again. And
 //! of all addresses together: how many strangers, `c`, found another viewer of the room at theirs.
 //!
 //! **Formula.** bits = `log2(m / max(4, 2 * B * p_subnet))`: against twice what an ordinary crowd of this size brings from the whole

@@ -36,10 +36,14 @@ const OTHERS_MIN: f64 = 12.0;
 /// And fewer for each with the profile, either: else a farm could add a few others to say so.
 const OTHERS_FOR_EACH: f64 = 1.5;
 
+/// An address that has so much more than what is left of the viewer's own has another: a little less than what is left of one after
+/// half an hour.
+const OTHER: f64 = 0.1;
+
 /// How many minutes of the sum are kept to be shown.
 const CURVE_MINUTES: usize = 60;
 
-/// A newcomer, as the log keeps it: half a million of them, so what could lie between its fields is left out.
+/// A newcomer, as the log keeps it: hundreds of thousands of them, so what could lie between its fields is left out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Newcomer {
     pub(super) viewer: Viewer,
@@ -53,14 +57,15 @@ pub(super) struct Newcomer {
     pub(super) at: u32,
     /// Which share of newcomers was known in calm rooms when it came.
     usual_known: f32,
+    /// Which part of it was counted at its address before, and has not faded: of a client that repeats itself all, of one that
+    /// waited and asks again some, of a new one nothing.
+    counted: f32,
     /// Of its profile.
     sort: u8,
     has_key: bool,
     pub(super) is_stranger: bool,
     /// Whether being a stranger says anything of it.
     tells_age: bool,
-    /// It is a client that repeats itself, not another one: its address has no more viewers for it.
-    is_repeat: bool,
     is_hosting: bool,
     /// Many viewers had its address when it came.
     is_shared: bool,
@@ -72,7 +77,7 @@ impl Newcomer {
     pub(super) fn of(
         sighting: &Sighting,
         met: &Met,
-        (is_stranger, is_repeat): (bool, bool),
+        (is_stranger, counted): (bool, f64),
         usual_known: f64,
         at: u32,
     ) -> Self {
@@ -83,7 +88,6 @@ impl Newcomer {
             is_mobile,
             tells_age,
             is_shared,
-            is_repeat,
             viewer,
             fingerprint: profile.fingerprint,
             sort: profile.sort,
@@ -95,7 +99,18 @@ impl Newcomer {
             at,
             is_stranger,
             usual_known: usual_known as f32,
+            counted: counted as f32,
         }
+    }
+
+    /// How much its address counts for it.
+    fn at_address(&self) -> f64 {
+        1.0 - f64::from(self.counted)
+    }
+
+    /// Whether one at an address that has so much is not alone there: what is left of its own is no other.
+    fn has_company(&self, before: f64) -> bool {
+        self.counted < 1.0 && before - f64::from(self.counted) >= OTHER
     }
 
     /// What it came with.
@@ -150,6 +165,8 @@ pub(super) struct KeyCohort {
 pub(super) struct Alarm {
     pub(super) room: Room,
     pub(super) since: u32,
+    /// How many new viewers a second the room usually had then.
+    pub(super) usual_then: f64,
     pub(super) known: f64,
     pub(super) strangers: f64,
     /// Of those whose being known tells something: how many there are, how many are known, and how many would be if it were
@@ -191,10 +208,11 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    pub(super) fn new(room: Room, now: u32) -> Self {
+    pub(super) fn new(room: Room, usual_then: f64, now: u32) -> Self {
         Self {
             room,
             since: now,
+            usual_then,
             known: 0.0,
             strangers: 0.0,
             told: 0.0,
@@ -334,16 +352,16 @@ impl Alarm {
         }
         self.strangers += weight;
         let address = newcomer.viewer.address;
-        let is_new_address = if newcomer.is_repeat && self.addresses.contains_key(&address) {
-            false
-        } else {
-            !bump(&mut self.addresses, address, weight, most)
-        };
-        let finds_company = !is_new_address && !newcomer.is_repeat && !self.shared.contains_key(&address);
+        let before = self.addresses.get(&address).copied();
+        let of_address = weight * before.map_or(1.0, |_| newcomer.at_address());
+        let is_new_address = !bump(&mut self.addresses, address, of_address, most);
+        let finds_company = !self.shared.contains_key(&address)
+            && !is_new_address
+            && before.is_some_and(|before| newcomer.has_company(before));
         if is_new_address && newcomer.is_shared {
             bump(&mut self.shared, address, weight, most);
         } else if finds_company {
-            self.in_company += weight;
+            self.in_company += of_address;
         }
         bump(&mut self.fingerprints, fingerprint, weight, most);
         if is_new_address {
@@ -364,7 +382,7 @@ impl Alarm {
         if self.profiles.len() < most || self.profiles.contains_key(&newcomer.profile()) {
             let cohort = self.profiles.entry(newcomer.profile()).or_default();
             cohort.strangers += weight;
-            cohort.in_company += if finds_company { weight } else { 0.0 };
+            cohort.in_company += if finds_company { of_address } else { 0.0 };
             self.rarities.note(newcomer.profile());
             let member = Member { viewer: newcomer.viewer, is_hosting: newcomer.is_hosting };
             if cohort.members.len() < MEMBERS_MAX && !cohort.members.contains(&member) {
@@ -420,13 +438,14 @@ impl Alarm {
             }
         }
         let address = newcomer.viewer.address;
-        if let Some(viewers) = self.addresses.get_mut(&address).filter(|_| !newcomer.is_repeat) {
-            take(viewers);
-            if *viewers >= 0.5 {
-                if !self.shared.contains_key(&address) {
-                    take(&mut self.in_company);
+        if let Some(viewers) = self.addresses.get_mut(&address).filter(|_| newcomer.counted < 1.0) {
+            let of_address = newcomer.at_address();
+            *viewers = (*viewers - of_address).max(0.0);
+            if newcomer.has_company(*viewers) || *viewers >= 0.5 {
+                if newcomer.has_company(*viewers) && !self.shared.contains_key(&address) {
+                    self.in_company = (self.in_company - of_address).max(0.0);
                     if let Some(cohort) = self.profiles.get_mut(&newcomer.profile()) {
-                        take(&mut cohort.in_company);
+                        cohort.in_company = (cohort.in_company - of_address).max(0.0);
                     }
                 }
             } else {
@@ -491,7 +510,7 @@ mod tests {
             has_key: true,
             is_stranger: true,
             tells_age: true,
-            is_repeat: false,
+            counted: 0.0,
             is_hosting: true,
             is_shared: false,
             is_mobile: false,
@@ -500,7 +519,7 @@ mod tests {
 
     #[test]
     fn one_that_is_taken_back_takes_no_place_from_those_who_stay() {
-        let mut alarm = Alarm::new(Room::Id(7), 0);
+        let mut alarm = Alarm::new(Room::Id(7), 0.0, 0);
         let counted = |alarm: &Alarm| alarm.keys.get(&KeyNumber(4)).map(|key| (key.addresses, key.strangers));
         assert!(machine(1).profile().is_paid());
         (1..=4).for_each(|host| alarm.add(&machine(host), 0, true));

@@ -163,6 +163,11 @@ impl Evidence {
         self.findings.iter().filter(|finding| finding.kind == kind).map(Finding::bits).sum()
     }
 
+    /// Whether one kind says enough to be a second.
+    pub(super) fn may_be_second(&self, kind: Kind) -> bool {
+        self.findings.iter().any(|finding| finding.kind == kind && finding.centibits >= finding.second_from())
+    }
+
     /// All bits together.
     pub fn score(&self) -> f64 {
         self.findings.iter().map(Finding::bits).sum()

@@ -8,7 +8,10 @@
 //! **Why.** A stolen or bought key is shared by a farm, and one room sees it from everywhere at once.
 //!
 //! **Known false positives.** An app that has one key in every copy: a key that strangers used in eight calm rooms from eight
-//! subnets is an app's; it is part of the profile then, and no evidence. A customer's fleet of rented machines: it stands side by
+//! subnets is an app's; it is part of the profile then, and no evidence. Until then, where nearly all who came with the program
+//! have the key, and those who have the program have paid keys elsewhere, too, it is no second kind beside the program
+//! (`free_key::is_the_program`): they wait. A thief of such a customer's key who has the customer's
+//! own program waits, too, and is not denied. A customer's fleet of rented machines: it stands side by
 //! side in a subnet or two, and a key that is passed round does not. The addresses of one mobile subnet, where the table of
 //! networks says that it is one, are one: a telephone has many.
 //!

@@ -26,12 +26,13 @@ use super::sighting::Sighting;
 const OF_THE_PROGRAM: f64 = 0.75;
 
 /// Whether nearly all who came with the program of a viewer came with its key: then both are one fact. Of a key that is paid for only
-/// where in calm rooms, too, nearly all who have the program have a paid key: else a stolen one would be its thief's program's.
+/// where in calm rooms, too, nearly all who have the program have a paid key, or nobody has it: else a stolen key would be that of
+/// whatever program its thief has.
 pub(super) fn is_the_program(alarm: &Alarm, ordinary: &Ordinary, sighting: &Sighting) -> bool {
     let with_key = sighting.key.and_then(|key| alarm.keys.get(&key)).map_or(0.0, |cohort| cohort.strangers);
     let comes_with_one = || {
         let (of_profile, of_program) = ordinary.counts(sighting.profile);
-        of_program > 0.0 && of_profile >= OF_THE_PROGRAM * of_program
+        of_profile >= OF_THE_PROGRAM * of_program
     };
     with_key >= OF_THE_PROGRAM * alarm.of_profile(sighting.profile) && (sighting.is_free || comes_with_one())
 }

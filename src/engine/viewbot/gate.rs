@@ -3,8 +3,9 @@
 //! **What it measures.** New viewers of a room above what it can expect, cumulated: a CUSUM (Page, Biometrika 1954).
 //! `S = max(0, S - max(floor, factor * mu) * dt) + 1` for each new viewer; the room is alarmed while `S` has been above `burst`
 //! and has not come back to 0. `mu` is the room's own rate of new viewers, over `baseline`, learned only from viewers that
-//! were admitted without suspicion. While the room is alarmed, `mu` does not rise above twice the floor before the excess has lasted
-//! for one `baseline`: what came in ten minutes would hide what comes in the hour after it.
+//! were admitted without suspicion. While the room is alarmed, `mu` stays what it was, or rises to twice the floor at most, before the
+//! alarm has lasted for one `baseline`: a crowd that comes and goes would hide what comes in the hour after it. A gateway that knows
+//! too little to convict anybody learns all of it: what it finds was there before.
 //!
 //! **Why.** A view-botter cannot add V viewers without V signatures: the excess of a room cannot be hidden, however it is
 //! spread over addresses, keys and user agents. It is the cheapest test that notices all of them, and the only one that runs
@@ -18,7 +19,7 @@
 //! **Settings.** `[viewbot.gate] burst, floor, factor, baseline`. A room without a history is taken to have had ten quiet
 //! minutes before its first viewer, so that its first burst is not its baseline; but no longer than the gateway has been
 //! looking, and three at least: what is there when it starts was there before. `S` is capped at what drains at the floor
-//! within one `baseline`: an alarm does not outlast its cause by more.
+//! within one `baseline`: where nobody comes any more, an alarm does not outlast its cause by more.
 
 use crate::policy::viewbot::Gate as Settings;
 
@@ -31,8 +32,8 @@ const QUIET_SECS: u32 = 600;
 /// long again, and what comes in its first minutes, as bots that are to be aged somewhere, is not usual at once.
 const QUIET_MIN_SECS: u32 = 200;
 
-/// Up to so many times the floor a room that is alarmed learns as any other: a stream that begins is looked at for minutes, and not
-/// until it has lasted.
+/// Up to so many times the floor a room learns in an alarm, too: most streams that begin are calm again within minutes, and need not
+/// last for a baseline first.
 const LEARNED_IN_ALARM: f64 = 2.0;
 
 /// One room's gate. Milliseconds and seconds are since 1970.
@@ -114,11 +115,11 @@ impl Gate {
         self.learned_at = self.learned_at.max(now);
     }
 
-    /// Whether it learns from a viewer of an alarmed room: a crowd that comes and goes is not what the room usually has, or whoever
-    /// comes after it would not be noticed.
-    pub(super) fn learns_in_alarm(&self, settings: &Settings, now: u32) -> bool {
-        let lasts = f64::from(now.saturating_sub(self.onset)) >= settings.baseline.as_secs_f64();
-        lasts || self.usual(settings, now) < LEARNED_IN_ALARM * floor(settings)
+    /// Whether the room learns from a viewer while it is alarmed, since `since`, when it usually had `usual_then` a second: up to that,
+    /// or to [`LEARNED_IN_ALARM`], and all of what has lasted.
+    pub(super) fn learns_in_alarm(&self, settings: &Settings, since: u32, usual_then: f64, now: u32) -> bool {
+        let lasts = f64::from(now.saturating_sub(since)) >= settings.baseline.as_secs_f64();
+        lasts || self.usual(settings, now) < usual_then.max(LEARNED_IN_ALARM * floor(settings))
     }
 
     /// Forgets the excess.

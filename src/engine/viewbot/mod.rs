@@ -553,7 +553,7 @@ impl Viewbot {
         now: Timestamp,
     ) {
         let Counted { sighting, booked, is_first, is_clean } = counted;
-        let (time, now) = (now, secs(now));
+        let now_secs = secs(now);
         if !is_good {
             self.room(sighting.subject).take_back(sighting, booked);
             return;
@@ -562,9 +562,9 @@ impl Viewbot {
             return;
         }
         // Nobody earns anything in a room that may be under attack: else view-bots would be known by having view-botted.
-        let teaches = booked.is_quiet && self.people(sighting.viewer).admitted(sighting, now, *is_first);
+        let teaches = booked.is_quiet && self.people(sighting.viewer).admitted(sighting, now_secs, *is_first);
         if booked.is_new {
-            self.room(sighting.subject).learn(sighting.subject, settings, now, || self.is_cold(time));
+            self.room(sighting.subject).learn(sighting.subject, settings, now_secs, || self.is_cold(now));
         }
         let arrives = booked.is_new && booked.has_audience && booked.is_quiet;
         let has_company = booked.has_company.filter(|_| booked.is_quiet);
@@ -575,7 +575,7 @@ impl Viewbot {
                 self.usual_company.store(learning.usual_company().to_bits(), Ordering::Relaxed);
             }
             if arrives {
-                learning.arrival(!booked.is_stranger, now);
+                learning.arrival(!booked.is_stranger, now_secs);
                 self.usual_known.store(learning.usual_known().to_bits(), Ordering::Relaxed);
             }
             let published = if teaches { learning.stranger(sighting) } else { None };

@@ -4,8 +4,9 @@
 //! ring that all its rooms share, so that a room that is alarmed knows who came before the alarm, and a room that is not has
 //! cost nothing. Only an alarmed room has [cohorts](super::cohort).
 
+use super::arith::halved;
 use super::bounded::Bounded;
-use super::cohort::{Alarm, HALF_LIFE, Newcomer};
+use super::cohort::{Alarm, HALF_LIFE, HALF_LIFE_SECS, Newcomer};
 use super::gate::Gate;
 use super::lockstep::{self, Traces};
 use super::log::Log;
@@ -287,9 +288,15 @@ impl Rooms {
         if seat_before.is_none() {
             state.viewers = state.viewers.saturating_add(1);
         }
-        // Whoever waited as it was told, and asks again, is no company to itself.
-        let is_again = repeats > 0 || seat_before.is_some();
-        let newcomer = Newcomer::of(sighting, met, (booked.is_stranger, is_again), usual.known, now);
+        // Whoever waited as it was told, and asks again, is no company to itself: a part of it was counted in this excess.
+        let counted = match seat_before {
+            _ if repeats > 0 => 1.0,
+            Some(before) if before.newcomer_at >= onset => {
+                halved(f64::from(now.saturating_sub(before.newcomer_at)), HALF_LIFE_SECS)
+            }
+            _ => 0.0,
+        };
+        let newcomer = Newcomer::of(sighting, met, (booked.is_stranger, counted), usual.known, now);
         let mut too_many = false;
         if (is_new || insists) && !is_pardoned {
             booked.is_counted = true;
@@ -414,10 +421,11 @@ impl Rooms {
     fn alarm(&mut self, room: Subject, shown: Room, settings: &ViewbotSettings, now_ms: u64) {
         let now = (now_ms / 1_000) as u32;
         self.make_room_for_alarm(settings, now_ms);
-        let (logged, onset) =
-            self.states.get(&room).map_or((0, now), |state| (state.logged, state.gate.onset()));
+        let (logged, onset, usual_then) = self.states.get(&room).map_or((0, now, 0.0), |state| {
+            (state.logged, state.gate.onset(), state.gate.usual(&settings.gate, now))
+        });
         let newcomers = self.log.newcomers_since(logged, onset);
-        let mut alarm = Box::new(Alarm::new(shown, now));
+        let mut alarm = Box::new(Alarm::new(shown, usual_then, now));
         for newcomer in newcomers.iter().rev() {
             alarm.add(newcomer, now, true);
         }
@@ -474,8 +482,10 @@ impl Rooms {
         is_cold: impl FnOnce() -> bool,
     ) {
         if let Some(state) = self.states.get_mut(&room) {
-            // What a gateway that has just started finds was there before.
-            if state.alarm.is_none() || state.gate.learns_in_alarm(&settings.gate, now) || is_cold() {
+            let learns_in = |alarm: &Alarm| {
+                state.gate.learns_in_alarm(&settings.gate, alarm.since, alarm.usual_then, now) || is_cold()
+            };
+            if state.alarm.as_deref().is_none_or(learns_in) {
                 state.gate.learn(&settings.gate, now);
             }
         }
@@ -487,7 +497,9 @@ impl Rooms {
         // By one, and not to what it was before: others of the same viewer may have come since.
         if let Some(seat) = self.seats.get_mut(&key).filter(|seat| seat.room == booked.number) {
             seat.times = seat.times.saturating_sub(1);
-            if seat.times == 0 && booked.seat_before.is_none_or(|before| !before.is_admitted) {
+            // Whoever waited in it for longer than a window keeps it.
+            let is_of_now = |before: Seat| !before.is_admitted && before.window_at == seat.window_at;
+            if seat.times == 0 && booked.seat_before.is_none_or(is_of_now) {
                 self.seats.remove(&key);
             }
         }

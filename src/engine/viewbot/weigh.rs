@@ -247,7 +247,7 @@ fn is_of_its_own(alarm: &Alarm, scene: &Scene<'_>, kind: Kind) -> bool {
 /// is what could not have been the second against the viewer.
 fn shares_a_second(alarm: &Alarm, scene: &Scene<'_>, evidence: &Evidence, member: &Member) -> bool {
     let sighting = scene.sighting;
-    let speaks = |kind| evidence.bits_of(kind) > 0.0 && is_of_its_own(alarm, scene, kind);
+    let speaks = |kind| evidence.may_be_second(kind) && is_of_its_own(alarm, scene, kind);
     let Viewer { address, who } = member.viewer;
     let count = |counts: Option<&f64>| counts.copied().unwrap_or(0.0);
     speaks(Kind::Network)

@@ -406,7 +406,7 @@ pub static VIEWBOT_GATE: TableDoc = TableDoc {
             "baseline",
             "length of time",
             "`\"30m\"`",
-            "Over how long the baseline is formed.",
+            "Over how long the baseline is formed, and how long an alarm has to last to become usual.",
         ),
     ],
 };

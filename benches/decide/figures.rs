@@ -81,7 +81,7 @@ pub fn print_detection(wanted: &str) {
         let allocations = allocations.count_total as f64 / TIMED as f64;
         println!(
             "{name:<48} {instructions:>12} {allocations:>12.2} {decision} | {with_ending} {:>8}",
-            held.bytes_current >> 20
+            held.bytes_current / 1_000_000
         );
     }
 }

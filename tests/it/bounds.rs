@@ -22,7 +22,7 @@ const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 /// A spray may make the counts of quotas take so much more than those of an idle gateway.
 const COUNTS_MAX: u64 = 64 << 20;
 
-/// And what view-bot detection remembers, where it is on, so much: `engine/viewbot` says 350 MB when all of it is full.
+/// And what view-bot detection remembers, where it is on, so much: less than with all of its tables full (`engine/viewbot`).
 const DETECTION_MAX: u64 = 350_000_000;
 
 /// Beside the shipped policies: a room quota in force, a distinct one where those are known, and two customers.

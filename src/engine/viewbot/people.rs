@@ -226,8 +226,8 @@ impl People {
     pub(super) fn new(viewers: usize, seed: u64) -> Self {
         Self {
             long: Bounded::new(viewers, seed),
-            // Whoever is forgotten before coming again is entered anew into four tables: among more people than this these were nine
-            // of ten of the slowest decisions.
+            // Whoever is forgotten before coming again is entered anew into four tables: where that is everybody who came once, these
+            // are most of the slowest decisions.
             young: Bounded::new(viewers / 5 * 4, seed),
             places: Bounded::new(viewers / 2, seed),
             parties: Bounded::new(viewers / 2, seed),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::line::{Key, Line};
 use super::shared::{Asked, HeldKey, Places, Shared};
+use super::tally::Seat;
 use crate::base::net::parse_address;
 use crate::base::prefetch::prefetch;
 use crate::base::room::Room;
@@ -248,6 +249,14 @@ impl Record {
         }
     }
 
+    /// The account of the key, and its seat in the tally of accounts, where the line names one.
+    pub(super) fn account_seat(&self) -> Option<(&Seat, &str)> {
+        match &self.key {
+            SaidKey::Known(key) => Some((&key.seat, key.account())),
+            _ => None,
+        }
+    }
+
     /// The tier of the key; empty where the line names none.
     pub fn tier(&self) -> &str {
         match &self.key {
@@ -278,12 +287,16 @@ impl Record {
         prefetch(&self.asked);
         prefetch(&self.key);
         prefetch(&self.client);
+        prefetch(&self.room);
     }
 
     /// Asks for the memory of what it shares.
     pub(super) fn prefetch_shared(&self) {
         if let Some(asked) = &self.asked {
             prefetch(&**asked);
+            if let Ok(reading) = &asked.reading {
+                reading.prefetch();
+            }
         }
         if let SaidKey::Known(key) = &self.key {
             prefetch(&**key);
@@ -293,7 +306,7 @@ impl Record {
     /// Asks for the texts of what it shares.
     pub(super) fn prefetch_texts(&self) {
         if let Ok(reading) = self.request() {
-            reading.prefetch();
+            reading.prefetch_texts();
         }
         if let SaidKey::Known(key) = &self.key {
             key.prefetch();

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use foldhash::fast::FixedState;
 
+use super::tally::Seat;
 use crate::base::prefetch::{prefetch, prefetch_at};
 use crate::base::subject::{Scope, Subject};
 use crate::dialect::Fault;
@@ -103,6 +104,8 @@ impl Asked {
 pub(super) struct HeldKey {
     texts: Texts,
     subjects: (Subject, Subject),
+    /// Where its account is counted.
+    pub(super) seat: Seat,
 }
 
 impl HeldKey {
@@ -110,6 +113,7 @@ impl HeldKey {
         Self {
             texts: Texts::of((id, account, tier)),
             subjects: (Subject::text(Scope::Account, account), Subject::text(Scope::Key, id)),
+            seat: Seat::default(),
         }
     }
 

@@ -1,15 +1,17 @@
 //! Who was refused and why, counted by name. Names are capped: of very many, those that count most are kept, and the others
 //! are counted together, without their names.
 
-use std::borrow::Borrow;
+use std::cell::Cell;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use hashbrown::HashMap;
+use indexmap::{Equivalent, IndexMap};
 use smallvec::SmallVec;
 
 use super::course::Said;
 use super::record::Record;
 use crate::base::net::Prefix;
+use crate::base::prefetch::prefetch;
 use crate::base::room::Room;
 use crate::engine::decision::Verdict;
 use crate::policy::PolicySet;
@@ -83,15 +85,28 @@ fn because(why: &mut Why, rule: u16) {
 /// Rows by name.
 #[derive(Debug)]
 pub struct Ranking<K> {
-    rows: HashMap<K, Row, foldhash::fast::RandomState>,
+    rows: IndexMap<K, Row, foldhash::fast::RandomState>,
+    /// What [seats](Seat) in it begin with: of this ranking alone, and another one whenever names are dropped.
+    edition: u64,
     /// What was counted under names that were dropped, all together: a name that is kept may have a part of it, if it was
     /// dropped and came again.
     pub others: Row,
 }
 
+/// Where the row of one name stands in one ranking, until names are dropped there: whoever keeps it need not look the name up
+/// again. At first nowhere.
+#[derive(Debug, Default)]
+pub struct Seat(Cell<(u64, usize)>);
+
+/// An edition that no ranking had before.
+fn new_edition() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
 impl<K> Default for Ranking<K> {
     fn default() -> Self {
-        Self { rows: HashMap::default(), others: Row::default() }
+        Self { rows: IndexMap::default(), edition: new_edition(), others: Row::default() }
     }
 }
 
@@ -99,26 +114,55 @@ impl<K: Ord + Hash> Ranking<K> {
     /// The row of a name.
     pub fn row<Q>(&mut self, name: &Q) -> &mut Row
     where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     {
-        self.make_room(name);
-        self.rows.entry_ref(name).or_default()
+        let at = self.place(name);
+        &mut self.rows[at]
     }
 
-    fn make_room<Q>(&mut self, name: &Q)
+    /// The row of a name that has a seat of its own.
+    pub fn row_at<Q>(&mut self, seat: &Seat, name: &Q) -> &mut Row
     where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     {
-        if self.rows.len() < 2 * NAMES_MAX || self.rows.contains_key(name) {
-            return;
+        let (edition, at) = seat.0.get();
+        if edition != self.edition {
+            let at = self.place(name);
+            seat.0.set((self.edition, at));
+            return &mut self.rows[at];
         }
+        &mut self.rows[at]
+    }
+
+    /// Asks for the memory of a seat's row.
+    pub fn prefetch(&self, seat: &Seat) {
+        let (edition, at) = seat.0.get();
+        if let Some((_, row)) = self.rows.get_index(at).filter(|_| edition == self.edition) {
+            prefetch(row);
+        }
+    }
+
+    /// Where the row of a name stands, for which room is made where it has none.
+    fn place<Q>(&mut self, name: &Q) -> usize
+    where
+        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
+    {
+        if let Some(at) = self.rows.get_index_of(name) {
+            return at;
+        }
+        if self.rows.len() >= 2 * NAMES_MAX {
+            self.drop_least();
+        }
+        self.rows.insert_full(name.to_owned(), Row::default()).0
+    }
+
+    fn drop_least(&mut self) {
         // By weight and then by name: what is dropped must not hang on the order of a map.
-        let mut rows: Vec<(K, Row)> = self.rows.drain().collect();
+        let mut rows: Vec<(K, Row)> = self.rows.drain(..).collect();
         rows.sort_unstable_by(|a, b| b.1.weight().cmp(&a.1.weight()).then_with(|| a.0.cmp(&b.0)));
         rows.drain(NAMES_MAX..).for_each(|(_, row)| self.others.absorb(&row));
         self.rows.extend(rows);
+        self.edition = new_edition();
     }
 
     /// The names that `measure` finds something in, the largest first, then by name.
@@ -164,6 +208,7 @@ pub struct Tally {
     pub rules: Ranking<String>,
     /// By account; the empty name is requests without a known key.
     pub accounts: Ranking<String>,
+    without_account: Seat,
     /// By room; only refusals.
     pub rooms: Ranking<Room>,
     /// By address, of requests without a known key; only refusals.
@@ -182,13 +227,21 @@ pub fn rule_of<'s>(said: &'s Said<'_>, policy: &'s PolicySet) -> Option<&'s str>
 }
 
 impl Tally {
+    /// Asks for the memory that counting a record will need.
+    pub fn prefetch(&self, record: &Record) {
+        if let Some((seat, _)) = record.account_seat() {
+            self.accounts.prefetch(seat);
+        }
+    }
+
     /// Counts one record. `room` is the one that was decided about.
     pub fn count(&mut self, record: &Record, room: Option<Room>, said: &Said<'_>, policy: &PolicySet) {
         let verdict = said.verdict();
         let in_shadow = verdict == Verdict::Allow && said.shadow_verdict() != Verdict::Allow;
         self.total.asked += 1;
         self.total.count(verdict, in_shadow);
-        let account = self.accounts.row(record.account());
+        let (seat, account) = record.account_seat().unwrap_or((&self.without_account, ""));
+        let account = self.accounts.row_at(seat, account);
         account.asked += 1;
         account.count(verdict, in_shadow);
         if let (true, Said::Decision(decision)) = (in_shadow, said)
@@ -263,6 +316,34 @@ impl Difference {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// In another ranking it says nothing, nor where names were dropped since.
+    #[test]
+    fn a_seat_says_where_its_own_row_stands_and_no_other() {
+        let (mut one, mut other) = (Ranking::<String>::default(), Ranking::<String>::default());
+        let (seat, later) = (Seat::default(), Seat::default());
+        let asked = |ranking: &mut Ranking<String>, seat: &Seat, name: &str| {
+            ranking.prefetch(seat);
+            ranking.row_at(seat, name).asked += 1;
+        };
+        other.row("first").asked += 10;
+        for _ in 0..3 {
+            asked(&mut one, &seat, "often");
+            asked(&mut other, &later, "often");
+        }
+        // The seat of one in the other: it is looked up, and sits there from then on.
+        asked(&mut other, &seat, "often");
+        asked(&mut one, &seat, "often");
+        assert_eq!((one.row("often").asked, other.row("often").asked, other.row("first").asked), (4, 4, 10));
+        asked(&mut one, &later, "seldom");
+        for n in 0..2 * NAMES_MAX {
+            one.row(&format!("stranger {n}")).throttled += 1;
+        }
+        assert!(one.rows.get("often").is_none(), "the least are dropped");
+        asked(&mut one, &later, "seldom");
+        asked(&mut one, &seat, "often");
+        assert_eq!((one.row("often").asked, one.row("seldom").asked, one.others.asked), (1, 1, 5));
+    }
 
     #[test]
     fn of_very_many_names_those_that_count_most_are_kept_and_none_goes_uncounted() {

@@ -7,8 +7,8 @@ use std::slice;
 
 use prefetch_index::prefetch_index;
 
-/// Asks for the line that a value begins on, and for the one after its end where it is on another: all of a value of up to 128
-/// bytes, first and last line of a larger one.
+/// Asks for the line that a value begins on, and for the one on which its end lies, or what follows it: all of a value of up to
+/// 64 bytes. Of a longer one what lies between is asked for field by field.
 #[inline]
 pub fn prefetch<T>(value: &T) {
     prefetch_index(slice::from_ref(value), 0);

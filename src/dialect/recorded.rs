@@ -8,7 +8,7 @@ use super::request::Request;
 use crate::base::library::Library;
 use crate::base::net::canonical;
 use crate::base::operation::Operation;
-use crate::base::prefetch::prefetch_at;
+use crate::base::prefetch::{prefetch, prefetch_at};
 use crate::base::room::Room;
 use crate::base::secret::{KeyHash, SessionHash};
 use crate::base::subject::Subject;
@@ -155,8 +155,16 @@ impl Reading {
         self.room
     }
 
-    /// Asks for the memory of its texts.
+    /// Asks for its own memory.
     pub fn prefetch(&self) {
+        prefetch(&self.room);
+        prefetch(&self.target);
+        prefetch(&self.session);
+        prefetch(&self.library);
+    }
+
+    /// Asks for the memory of its texts.
+    pub fn prefetch_texts(&self) {
         prefetch_at(self.user_agent.as_bytes(), 0);
         if let Some(device) = &self.device {
             prefetch_at(device.as_bytes(), 0);

@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use super::decision::{Reason, Refusal, Shadow, Standing};
 use super::record::{Left, Record, RecordKey};
 use super::shard::{LookUp, Shard};
-use super::table::{hash_of, hash_of_subject};
+use super::table::{Place, hash_of, hash_of_subject};
 use super::usage::Usage;
 use super::viewbot::Counted;
 use crate::base::subject::Subject;
@@ -270,7 +270,7 @@ impl Book {
             let hash = hash_of(&self.hasher, key);
             let shard = self.shards[usize::from(planned.shard)].0.get_mut();
             shard.unwrap_or_else(PoisonError::into_inner).prefetch_index(hash);
-            (planned.shard, hash)
+            (planned.shard, hash, None)
         };
         Foreseen(plan.entries().iter().map(hash).collect())
     }
@@ -287,10 +287,20 @@ impl Book {
     }
 
     /// Asks for the records.
-    pub(super) fn foresee_records(&mut self, foreseen: &Foreseen) {
-        for (shard, hash) in &foreseen.0 {
+    pub(super) fn foresee_records(&mut self, foreseen: &mut Foreseen) {
+        for (shard, hash, place) in &mut foreseen.0 {
             let shard = self.shards[usize::from(*shard)].0.get_mut();
-            shard.unwrap_or_else(PoisonError::into_inner).prefetch(*hash);
+            *place = shard.unwrap_or_else(PoisonError::into_inner).prefetch(*hash);
+        }
+    }
+
+    /// Asks for what they keep elsewhere.
+    pub(super) fn foresee_behind(&mut self, foreseen: &Foreseen) {
+        for (shard, _, place) in &foreseen.0 {
+            let shard = self.shards[usize::from(*shard)].0.get_mut();
+            if let Some(place) = place {
+                shard.unwrap_or_else(PoisonError::into_inner).prefetch_behind(*place);
+            }
         }
     }
 
@@ -471,9 +481,9 @@ fn shard_of(subject: Subject) -> u16 {
     (subject.bucket() % SHARDS as u64) as u16
 }
 
-/// The shards and the hashes of records.
+/// The shards and the hashes of records, and where they are likely to lie, once that is known.
 #[derive(Debug)]
-pub(super) struct Foreseen(SmallVec<[(u16, u32); USUAL_COUNTERS]>);
+pub(super) struct Foreseen(SmallVec<[(u16, u32, Option<Place>); USUAL_COUNTERS]>);
 
 /// The records of a plan.
 type LookUps = SmallVec<[LookUp; USUAL_COUNTERS]>;

@@ -42,8 +42,8 @@ impl Foresight<'_, '_> {
 
 impl Engine {
     /// Looks ahead to one request: asks for the places where it is said where its counts lie. Once these have come,
-    /// [`foresee_entries`](Self::foresee_entries) asks for what they lead to, and its turn is
-    /// [`assess_foreseen`](Self::assess_foreseen).
+    /// [`foresee_entries`](Self::foresee_entries) asks for what they lead to, [`foresee_behind`](Self::foresee_behind) for what
+    /// stands behind that, and its turn is [`assess_foreseen`](Self::assess_foreseen).
     pub fn foresee<'p, 'f>(
         &mut self,
         policy: &'p PolicySet,
@@ -65,10 +65,18 @@ impl Engine {
     }
 
     /// The second look.
-    pub fn foresee_entries(&mut self, foresight: &Foresight<'_, '_>) {
-        self.book.foresee_records(&foresight.counts);
-        if let Some(foreseen) = &foresight.viewbot {
+    pub fn foresee_entries(&mut self, foresight: &mut Foresight<'_, '_>) {
+        self.book.foresee_records(&mut foresight.counts);
+        if let Some(foreseen) = &mut foresight.viewbot {
             self.viewbot.foresee_entries(foreseen);
+        }
+    }
+
+    /// The third look: at what those entries lead to.
+    pub fn foresee_behind(&mut self, foresight: &Foresight<'_, '_>) {
+        self.book.foresee_behind(&foresight.counts);
+        if let Some(foreseen) = &foresight.viewbot {
+            self.viewbot.foresee_behind(foreseen);
         }
     }
 

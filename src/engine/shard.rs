@@ -70,10 +70,16 @@ impl Shard {
         self.records.prefetch_index(hash);
     }
 
-    /// Asks for the record that has that hash.
+    /// Asks for the record that has that hash, and says where it lies.
     #[inline]
-    pub(super) fn prefetch(&self, hash: u32) {
-        self.records.prefetch(hash);
+    pub(super) fn prefetch(&self, hash: u32) -> Option<Place> {
+        self.records.prefetch(hash)
+    }
+
+    /// Asks for what the record that lies there keeps elsewhere.
+    #[inline]
+    pub(super) fn prefetch_behind(&self, place: Place) {
+        self.records.prefetch_behind(place);
     }
 
     fn get(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&Record> {

@@ -9,7 +9,7 @@ use std::slice;
 
 use foldhash::fast::SeedableRandomState;
 
-use crate::base::prefetch::prefetch_at;
+use crate::base::prefetch::{prefetch, prefetch_at};
 
 use super::index::HashIndex;
 use super::record::{Record, RecordKey};
@@ -81,11 +81,19 @@ impl Table {
         self.index.prefetch(hash);
     }
 
-    /// Asks for the record that has that hash.
+    /// Asks for the record that has that hash, and says where it lies.
     #[inline]
-    pub(super) fn prefetch(&self, hash: u32) {
-        if let Some(slot) = self.index.find(hash, |_| true).and_then(|at| self.row.get(at)) {
-            prefetch_at(slice::from_ref(slot), 0);
+    pub(super) fn prefetch(&self, hash: u32) -> Option<Place> {
+        let place = self.likely_place(hash)?;
+        prefetch_at(slice::from_ref(self.row.get(place.0 as usize)?), 0);
+        Some(place)
+    }
+
+    /// Asks for what the record that lies there keeps elsewhere.
+    #[inline]
+    pub(super) fn prefetch_behind(&self, place: Place) {
+        if let Some(Slot { record: Record::Seen(seen), .. }) = self.row.get(place.0 as usize) {
+            prefetch(&**seen);
         }
     }
 

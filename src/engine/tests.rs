@@ -615,8 +615,9 @@ fn what_was_foreseen_is_assessed_as_it_stands_when_its_turn_comes() {
     let room = |name: &str| Facts { room: Some(Room::parse(name).unwrap()), ..facts(v4(1), key_of(1)) };
     let (named, other, number) = (room("@name"), room("@other"), Room::Id(5));
     let mut foreseen = [&named, &other].map(|facts| engine.foresee(&policy, facts, START));
-    for foresight in &foreseen {
+    for foresight in &mut foreseen {
         engine.foresee_entries(foresight);
+        engine.foresee_behind(foresight);
     }
     let before = engine.assess(&policy, &named, START);
     let (_, receipt) = engine.decide(&policy, engine.assess(&policy, &named, START), START);

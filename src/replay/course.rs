@@ -132,9 +132,14 @@ impl<'p> Course<'p> {
                 Ok(facts) => Foreseen::Asks(self.engine.foresee(self.policy, &facts, self.now)),
             });
         }
-        for foreseen in &foreseen {
+        for foreseen in &mut foreseen {
             if let Foreseen::Asks(foresight) = foreseen {
                 self.engine.foresee_entries(foresight);
+            }
+        }
+        for foreseen in &foreseen {
+            if let Foreseen::Asks(foresight) = foreseen {
+                self.engine.foresee_behind(foresight);
             }
         }
         foreseen

@@ -47,7 +47,9 @@ proptest! {
                 }
             }
             table.prefetch_index(hash);
-            table.prefetch(hash);
+            if let Some(place) = table.prefetch(hash) {
+                table.prefetch_behind(place);
+            }
             prop_assert_eq!(table.len(), model.len());
             let count = |record: &Record| record.used(limit, START)[0].0;
             let held: BTreeMap<_, _> = table.iter().map(|(key, record)| (key, count(record))).collect();

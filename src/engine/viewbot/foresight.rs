@@ -1,7 +1,7 @@
 //! Looking ahead: asking for the memory that weighing a request begins with.
 //!
 //! Two steps of the same two looks: at the indexes of who comes and of the room, and, once these have come, at the entries that
-//! they lead to. A replay is alone with its engine and takes no lock for either; a gateway's threads are not.
+//! they lead to; a replay has time for a third, at what the room's entry leads to. It is alone with its engine and takes no lock for either; a gateway's threads are not.
 
 use super::sighting::Sighting;
 use super::{Viewbot, locked, owned, people, people_shard, room_shard, rooms};
@@ -25,10 +25,16 @@ impl Viewbot {
     }
 
     /// Asks for the entries that it leads to.
-    pub(in crate::engine) fn foresee_entries(&mut self, foreseen: &Foreseen) {
-        let ((people, viewer), (rooms, seat)) = (foreseen.people, foreseen.rooms);
+    pub(in crate::engine) fn foresee_entries(&mut self, foreseen: &mut Foreseen) {
+        let ((people, viewer), (rooms, seat)) = (foreseen.people, &mut foreseen.rooms);
         owned(&mut self.people[usize::from(people)]).prefetch_entries(viewer);
-        owned(&mut self.rooms[usize::from(rooms)]).prefetch_entries(seat);
+        owned(&mut self.rooms[usize::from(*rooms)]).prefetch_entries(seat);
+    }
+
+    /// Asks for what the room's entry leads to.
+    pub(in crate::engine) fn foresee_behind(&mut self, foreseen: &Foreseen) {
+        let (rooms, seat) = foreseen.rooms;
+        owned(&mut self.rooms[usize::from(rooms)]).prefetch_behind(seat);
     }
 
     /// [`foresee`](Self::foresee) while others may look, too.
@@ -42,8 +48,8 @@ impl Viewbot {
 
     /// [`foresee_entries`](Self::foresee_entries) while others may look, too.
     pub(in crate::engine) fn look_at_entries(&self, foreseen: &Foreseen) {
-        let ((people, viewer), (rooms, seat)) = (foreseen.people, foreseen.rooms);
+        let ((people, viewer), (rooms, mut seat)) = (foreseen.people, foreseen.rooms);
         locked(&self.people[usize::from(people)]).prefetch_entries(viewer);
-        locked(&self.rooms[usize::from(rooms)]).prefetch_entries(seat);
+        locked(&self.rooms[usize::from(rooms)]).prefetch_entries(&mut seat);
     }
 }

@@ -7,6 +7,7 @@
 use super::cohort::{HALF_LIFE, Newcomer};
 use super::lockstep;
 use super::sighting::Viewer;
+use crate::base::prefetch::prefetch;
 use crate::engine::row::Row;
 
 /// An alarm takes in at most so many who came before it.
@@ -64,6 +65,13 @@ impl Log {
 
     fn link(&self, number: u64) -> Option<&Link> {
         if self.is_kept(number) { self.links.get(self.place(number)) } else { None }
+    }
+
+    /// Asks for the memory of an entry.
+    pub(super) fn prefetch(&self, number: u64) {
+        if let Some(link) = self.link(number) {
+            prefetch(link);
+        }
     }
 
     /// What one entry says counts no more.

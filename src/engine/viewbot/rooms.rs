@@ -13,6 +13,7 @@ use super::log::Log;
 use super::people::Met;
 use super::repeats::{AGAIN, INSISTS, LOOP, Repeaters, TOOLS_MAX, WINDOW_SECS};
 use super::sighting::{Sighting, Viewer};
+use crate::base::prefetch::prefetch;
 use crate::base::room::Room;
 use crate::base::subject::Subject;
 use crate::policy::viewbot::ViewbotSettings;
@@ -112,10 +113,11 @@ pub(super) struct Booked {
     pub(super) has_company: Option<bool>,
 }
 
-/// The hashes of what a request will be looked up under.
+/// The hashes of what a request will be looked up under; and where its room is likely to lie, once that is known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Foreseen {
     state: u32,
+    state_at: Option<u32>,
     seat: u32,
 }
 
@@ -147,13 +149,24 @@ impl Rooms {
 
     /// Asks for the memory that taking in a request begins with.
     pub(super) fn prefetch(&self, room: Subject, seat: (u32, Viewer)) -> Foreseen {
-        Foreseen { state: self.states.prefetch(&room), seat: self.seats.prefetch(&seat) }
+        Foreseen { state: self.states.prefetch(&room), state_at: None, seat: self.seats.prefetch(&seat) }
     }
 
     /// Asks for the entries that those lead to.
-    pub(super) fn prefetch_entries(&self, foreseen: Foreseen) {
-        self.states.prefetch_entry(foreseen.state);
+    pub(super) fn prefetch_entries(&self, foreseen: &mut Foreseen) {
+        if let Some(at) = self.states.prefetch_entry(foreseen.state) {
+            // It is as long as two lines, and may lie on three.
+            prefetch(&self.states.at(at).traces);
+            foreseen.state_at = Some(at as u32);
+        }
         self.seats.prefetch_entry(foreseen.seat);
+    }
+
+    /// Asks for what the room's entry leads to: who came last.
+    pub(super) fn prefetch_behind(&self, foreseen: Foreseen) {
+        if let Some(at) = foreseen.state_at {
+            self.log.prefetch(self.states.at(at as usize).logged);
+        }
     }
 
     /// Whoever came before an alarm that was raised just now, with its excess: what they did here is to earn them nothing.

@@ -609,7 +609,8 @@ fn looking_ahead_changes_no_decision() {
                     let (asked, now) = (asked(next), world.now);
                     let facts = World::facts(&asked);
                     let mut foresight = world.engine.foresee(&world.policy, &facts, now);
-                    world.engine.foresee_entries(&foresight);
+                    world.engine.foresee_entries(&mut foresight);
+                    world.engine.foresee_behind(&foresight);
                     if next == n && n % 16 == 5 {
                         let foreseen = world.engine.assess_foreseen(&world.policy, &mut foresight, now);
                         let assessed = world.engine.assess(&world.policy, &facts, now);

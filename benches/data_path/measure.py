@@ -11,7 +11,7 @@ import work
 from proxies import Kind, program
 from rounds import Comparison, compare, memory_each
 
-PARTS = ("small", "large", "refusals", "many-keys", "two-workers", "counts", "memory")
+PARTS = ("small", "large", "refusals", "beside-served", "many-keys", "two-workers", "counts", "memory")
 
 NGINX, NGINX_FULL = Kind("nginx", "plain"), Kind("nginx", "full")
 HAPROXY, HAPROXY_FULL = Kind("haproxy", "plain"), Kind("haproxy", "full")
@@ -23,6 +23,15 @@ CHECKING = (NGINX_FULL, HAPROXY_FULL, SHIPPED)
 
 # A refusal needs a spent limit: few keys, so that nginx, whose limits fill up again all the time, admits few of them.
 REFUSED_KEYS = 100
+
+# What a refusal is worth beside what it refuses. A generator's good answer is of some 43 KB.
+BESIDE_SERVED = (
+    replace(SHIPPED, body=work.LARGE, case="served, 43 KB"),
+    replace(SHIPPED, case="served, 2 KiB"),
+    replace(SHIPPED, keys=REFUSED_KEYS, refuse=True, case="over its quota"),
+    replace(SHIPPED, keys=REFUSED_KEYS, shed=True, case="no capacity, 100 keys"),
+    replace(SHIPPED, shed=True, case="no capacity, 10,000 keys"),
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ def comparisons(effort: Effort) -> dict[str, Comparison]:
         "small": Comparison("answers of 2 KiB", (*SIX, FLOOR)),
         "large": Comparison("answers of 43 KB", each((*SIX, FLOOR), body=work.LARGE)),
         "refusals": Comparison("refusals", each(CHECKING, keys=REFUSED_KEYS, refuse=True), warm_up=2_000),
+        "beside-served": Comparison("refusals beside a served request", BESIDE_SERVED, warm_up=20_000),
         "many-keys": Comparison(f"{many:,} keys and addresses", each(CHECKING, keys=many), warm_up=many),
         "two-workers": Comparison("two workers", each(SIX, workers=2)),
     }

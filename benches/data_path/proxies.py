@@ -48,6 +48,7 @@ class Kind:
     refuse: bool = False
     shed: bool = False  # the generator has its hands full: everybody is turned away for want of capacity
     workers: int = 1
+    case: str = ""  # what a row of it is called, where one comparison holds several of the same program
 
     @property
     def status(self) -> int:
@@ -58,11 +59,11 @@ class Kind:
     def others(self) -> int:
         """How many answers may be others: what is admitted before a limit refuses, or waits before it is known that it waits in
         vain."""
-        return self.keys * 3 if self.refuse else 32 if self.shed else 0
+        return self.keys * 3 if self.refuse else 128 if self.shed else 0
 
     @property
     def name(self) -> str:
-        return f"{self.program} {self.variant}"
+        return self.case or f"{self.program} {self.variant}"
 
     def start(self, folder: Path, upstream: work.Upstream, wrapper: list | None = None, cores: str | None = None,
               environment: dict | None = None) -> Proxy:

@@ -55,7 +55,7 @@ def line(name: str, row: dict) -> str:
         figure(row, "ratio", ".2f"), half, figure(row, "microseconds", ".1f"),
         figure(row, "instructions", ",.0f"), figure(row, "allocations", ".1f"), figure(row, "io_calls", ".2f"),
     )
-    return f"| {SHOWN[name]} | " + " | ".join(cells) + " |"
+    return f"| {SHOWN.get(name, name)} | " + " | ".join(cells) + " |"
 
 
 def figure(row: dict, name: str, form: str) -> str:
@@ -109,7 +109,7 @@ def plot(found: dict) -> str:
     across = SCALE_WIDTH / max(most, 1.0)
     parts, y = [], 46
     for title, first, rows in groups:
-        parts.append(words(12, y + 16, f"{title}: CPU per request, as a ratio to {SHOWN[first]}", weight="600"))
+        parts.append(words(12, y + 16, f"{title}: CPU per request, as a ratio to {SHOWN.get(first, first)}", weight="600"))
         y += TITLE - 8
         for name, row in rows:
             parts.append(bar(y, name, row, across))
@@ -139,9 +139,9 @@ def plot(found: dict) -> str:
 def bar(y: int, name: str, row: dict, across: float) -> str:
     width, middle = row["ratio"] * across, y + BAR / 2
     low, high = LABELS + row["low"] * across, LABELS + row["high"] * across
-    colour = COLOURS[name.split()[0]]
+    colour = COLOURS.get(name.split()[0], COLOURS["signgate"])
     return (
-        words(LABELS - 8, y + 14, SHOWN[name], anchor="end")
+        words(LABELS - 8, y + 14, SHOWN.get(name, name), anchor="end")
         + f'<rect x="{LABELS}" y="{y}" width="{width:.1f}" height="{BAR}" rx="2" fill="{colour}"/>'
         + f'<line x1="{low:.1f}" y1="{middle}" x2="{high:.1f}" y2="{middle}" stroke="#222" stroke-width="2"/>'
         + words(max(LABELS + width, high) + 8, y + 14, f"{row['ratio']:.2f}")

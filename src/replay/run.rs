@@ -64,7 +64,9 @@ pub fn run(
             break;
         }
         let mut foreseen = course.foresee(&records);
-        records.iter().for_each(|record| outcome.tally.prefetch(record));
+        for record in &records {
+            outcome.tally.prefetch(record);
+        }
         let mut foreseen_by_other = other.as_mut().map(|other| other.foresee(&records));
         for (place, (record, foreseen)) in records.iter().zip(&mut foreseen).enumerate() {
             if course.follow(record) {

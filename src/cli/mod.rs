@@ -16,6 +16,7 @@ pub mod record;
 pub mod reload;
 pub mod replay;
 pub mod rollback;
+mod same_file;
 pub mod score;
 pub mod serve;
 pub mod simulate;

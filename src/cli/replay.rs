@@ -19,6 +19,7 @@ use anyhow::{Context, bail};
 
 use super::check::Format;
 use super::progress::Progress;
+use super::same_file::refuse_to_write_over;
 use crate::base::time::Clock;
 use crate::control::place::LoadError;
 use crate::control::reload::PolicyPlace;
@@ -57,6 +58,9 @@ pub struct ReplayArgs {
 
 /// Replays.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    if let Some(decisions) = &args.decisions {
+        refuse_to_write_over(&args.input, decisions)?;
+    }
     let policy = load(&args.policies)?;
     let against = args.against.as_deref().map(load).transpose()?;
     let on_broken = if args.strict { OnBroken::Stop } else { OnBroken::Skip };

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use super::same_file::is_same_file;
 use crate::base::rate::parse_length;
 use crate::base::time::Timestamp;
 use crate::policy::diagnostic::{closest, quoted};
@@ -102,7 +103,7 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     }
     let settings = settings(args)?;
     if let Some(networks) = &args.networks
-        && is_same_file(&args.out, networks)
+        && (args.out == *networks || is_same_file(&args.out, networks))
     {
         bail!(
             "`--out` and `--networks` are both `{}`: choose two files; nothing was written",
@@ -153,13 +154,6 @@ fn settings(args: &SimulateArgs) -> anyhow::Result<Settings> {
         start_ms: args.start.as_millis(),
         ..usual
     })
-}
-
-/// Whether two paths lead to one file, or are both stdout.
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    let same = |of: fn(&Path) -> io::Result<PathBuf>| matches!((of(one), of(other)), (Ok(one), Ok(other)) if one == other);
-    // The one where neither is there yet, the other through links.
-    one == other || same(|path| std::path::absolute(path)) || same(Path::canonicalize)
 }
 
 /// Whether a file may be written over: one that is not there, that is empty, that is no file but a device or a pipe, or that

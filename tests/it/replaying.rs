@@ -314,6 +314,9 @@ fn signgate(directory: &std::path::Path, arguments: &[&str]) -> (i32, String, St
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
 
+/// The least that is a record.
+const ASKED: &str = r#"{"time":1800000000000,"client":"203.0.113.7","key":null,"method":"GET","target":"/webcast/fetch?room_id=7","user_agent":"x"}"#;
+
 #[test]
 fn a_file_without_a_record_is_no_traffic() {
     let directory = tempfile::tempdir().unwrap();
@@ -327,8 +330,40 @@ fn a_file_without_a_record_is_no_traffic() {
     assert_eq!((code, out.as_str()), (2, ""), "{said}");
     assert!(said.contains("error: not one line of the input is a record"), "{said}");
     assert_eq!(replay("").0, 0, "a record that was just set aside is empty");
-    let line = r#"{"time":1800000000000,"client":"203.0.113.7","key":null,"method":"GET","target":"/webcast/fetch?room_id=7","user_agent":"x"}"#;
-    assert_eq!(replay(&format!("one\n{line}\n")).0, 0, "what is one is decided");
+    assert_eq!(replay(&format!("one\n{ASKED}\n")).0, 0, "what is one is decided");
+}
+
+/// However the file is named, and whichever of the inputs it is.
+#[test]
+fn decisions_are_not_written_over_the_traffic() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::create_dir(at("policies")).unwrap();
+    std::fs::write(at("policies/10.toml"), FEW).unwrap();
+    std::fs::write(at("a.jsonl"), format!("{ASKED}\n")).unwrap();
+    std::fs::write(at("b.jsonl"), format!("{ASKED}\n")).unwrap();
+    std::os::unix::fs::symlink("b.jsonl", at("soft")).unwrap();
+    std::fs::hard_link(at("b.jsonl"), at("hard")).unwrap();
+    for decisions in ["b.jsonl", "./b.jsonl", "soft", "hard"] {
+        let (code, out, said) = signgate(
+            directory.path(),
+            &["replay", "--input", "a.jsonl", "--input", "b.jsonl", "--decisions", decisions],
+        );
+        assert_eq!((code, out.as_str()), (2, ""), "{said}");
+        let told = format!("`--decisions {decisions}` is the same file as `--input b.jsonl`");
+        assert!(said.contains(&told) && said.contains("name another file"), "{said}");
+        assert_eq!(std::fs::read_to_string(at("b.jsonl")).unwrap(), format!("{ASKED}\n"));
+    }
+    let stdin = Command::new(env!("CARGO_BIN_EXE_signgate"))
+        .args(["replay", "--input", "-", "--decisions", "b.jsonl"])
+        .current_dir(directory.path())
+        .stdin(std::fs::File::open(at("b.jsonl")).unwrap())
+        .output();
+    assert_eq!(stdin.unwrap().status.code(), Some(2));
+    assert_eq!(std::fs::read_to_string(at("b.jsonl")).unwrap(), format!("{ASKED}\n"));
+    let other = ["replay", "--input", "a.jsonl", "--decisions", "c.jsonl"];
+    assert_eq!(signgate(directory.path(), &other).0, 0);
+    assert_eq!(signgate(directory.path(), &other).0, 0, "decisions of before are written over");
 }
 
 /// Orders are followed, a reload is told: a record of a gateway whose operator was busy.

@@ -9,13 +9,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use ipnet::IpNet;
-use percent_encoding::percent_decode;
 use serde::Deserialize;
 
 use super::operate::{GatewayArgs, deployment};
 use crate::base::id::AccountId;
 use crate::base::room::Room;
 use crate::config::RecordTo;
+use crate::dialect::mention::mentions;
 use crate::engine::order::Order;
 use crate::replay::report::Count;
 use crate::telemetry::access_log::{Edit, Rewritten, record_files, rewrite};
@@ -209,7 +209,8 @@ impl Named {
 
     fn is_about(&self, wanted: Room) -> bool {
         let said = [&self.room, &self.answer_room].into_iter().flatten().any(|text| room(text) == Ok(wanted));
-        said || self.target.as_deref().is_some_and(|target| names(target, wanted))
+        // One that the gateway refused has no other trace of its room.
+        said || self.target.as_deref().is_some_and(|target| mentions(target, wanted))
     }
 
     fn comes_from(&self, net: IpNet) -> bool {
@@ -222,23 +223,6 @@ impl Named {
             Some(length) => IpNet::new(client, length).is_ok_and(|cut| net.contains(&cut)),
         }
     }
-}
-
-/// Whether a target names a room, however it is escaped: one that the gateway refused has no other trace of it.
-fn names(target: &str, wanted: Room) -> bool {
-    let decoded = percent_decode(percent_decode(target.as_bytes()).collect::<Vec<u8>>().as_slice())
-        .decode_utf8_lossy()
-        .to_lowercase();
-    let word = match wanted {
-        Room::Id(id) => id.to_string(),
-        Room::Anchor(name) => name.as_str().to_owned(),
-    };
-    let part_of_a_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
-    decoded.match_indices(&word).any(|(at, found)| {
-        let before = decoded[..at].chars().next_back();
-        let after = decoded[at + found.len()..].chars().next();
-        !before.is_some_and(part_of_a_word) && !after.is_some_and(part_of_a_word)
-    })
 }
 
 #[cfg(test)]
@@ -284,6 +268,11 @@ mod tests {
             let holds =
                 [line, refused, cut, ban, lift, pardon, banned].map(|line| args.holds(line.as_bytes()));
             assert_eq!(holds, expected, "{args:?}");
+        }
+        // Words of every target are no streamers' names.
+        let usual = r#"{"time":1,"client":"203.0.113.7","key":null,"target":"/webcast/fetch?client=ttlive-node&platform=web&room_id=71","room":"71"}"#;
+        for about in ["@webcast", "@fetch", "@web", "@node"] {
+            assert!(!args(None, Some(about), None).holds(usual.as_bytes()), "{about}");
         }
         assert!(args(Some("studio"), None, None).holds(b"{\"account\":\"studio\", torn"));
         assert!(!args(Some("studio"), None, None).holds(b"{ torn"));

@@ -14,6 +14,7 @@ pub mod fault;
 pub mod forward;
 pub mod head;
 pub mod limits;
+pub mod mention;
 pub mod ratelimit;
 pub mod recorded;
 pub mod refusal;

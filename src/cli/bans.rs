@@ -1,6 +1,5 @@
 //! `signgate bans`: who is denied by a running gateway, why and until when; and the operator's word in it.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
@@ -9,6 +8,7 @@ use url::form_urlencoded::Serializer;
 
 use super::columns::columns;
 use super::operate::{Answered, GatewayArgs};
+use super::stdout::{Results, print};
 
 /// What is to be done.
 #[derive(Debug, Subcommand)]
@@ -131,24 +131,31 @@ pub struct PromoteArgs {
 
 /// Asks, and prints what came of it.
 pub fn run(verb: &BansVerb) -> anyhow::Result<ExitCode> {
-    match verb {
+    let mut told = Results::default();
+    let done = match verb {
         BansVerb::List(args) => list(args),
-        BansVerb::Add(args) => add(args),
-        BansVerb::Lift(args) => match &args.proxy {
-            Some(proxy) => Ok(lifted(&args.gateway.ask("POST", &target("/bans/lift", &[("proxy", proxy)]))?)),
-            None => each(&args.ids, |id| {
-                Ok(lifted(&args.gateway.ask("POST", &target("/bans/lift", &[("id", id)]))?))
-            }),
-        },
+        BansVerb::Add(args) => add(args, &mut told),
+        BansVerb::Lift(args) => {
+            let mut lift = |by: &str, whom: &str| {
+                Ok(lifted(&args.gateway.ask("POST", &target("/bans/lift", &[(by, whom)]))?, &mut told))
+            };
+            match &args.proxy {
+                Some(proxy) => lift("proxy", proxy),
+                None => each(&args.ids, |id| lift("id", id)),
+            }
+        }
         BansVerb::Promote(args) => each(&args.ids, |id| {
             let answered = args.gateway.ask("POST", &target("/bans/promote", &[("id", id)]))?;
             if let Some(code) = refused(&answered) {
                 return Ok(code);
             }
-            print_banned("promoted to", &answered.body);
+            tell_banned("promoted to", &answered.body, &mut told);
             Ok(ExitCode::SUCCESS)
         }),
-    }
+    };
+    let code = done?;
+    told.finish()?;
+    Ok(code)
 }
 
 /// A path with fields in its query.
@@ -193,8 +200,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         Format::Json => serde_json::to_string_pretty(body)? + "\n",
         Format::Table => table(body),
     };
-    // Whoever reads it may stop early.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    print(&text)?;
     let none = body["bans"].as_array().is_none_or(Vec::is_empty);
     if args.format == Format::Table && none {
         eprintln!("no bans stand; view-bot detection is in mode `{}`", plain(&body["mode"]));
@@ -231,7 +237,7 @@ fn plain(value: &Value) -> String {
     text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }
 
-fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
+fn add(args: &AddArgs, told: &mut Results) -> anyhow::Result<ExitCode> {
     let TargetArgs { prefix, asn, account, key, room } = &args.target;
     let kinds = [("prefix", prefix), ("asn", asn), ("account", account), ("key", key), ("room", room)];
     let mut fields: Vec<(&str, &str)> =
@@ -242,7 +248,7 @@ fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
     if let Some(code) = refused(&answered) {
         return Ok(code);
     }
-    print_banned("banned as", &answered.body);
+    tell_banned("banned as", &answered.body, told);
     if let Some(replaced) = answered.body["replaced"].as_str() {
         eprintln!("in place of {replaced}");
     }
@@ -252,21 +258,23 @@ fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_banned(how: &str, body: &Value) {
+fn tell_banned(how: &str, body: &Value, told: &mut Results) {
     let ban = &body["ban"];
-    println!("{} {how} {} until {}", plain(&ban["whom"]), plain(&ban["id"]), plain(&ban["until"]));
+    let (whom, id, until) = (plain(&ban["whom"]), plain(&ban["id"]), plain(&ban["until"]));
+    told.print(&format!("{whom} {how} {id} until {until}\n"));
     if let Some(kept) = body["kept"].as_str() {
         eprintln!("{kept}");
     }
 }
 
-fn lifted(answered: &Answered) -> ExitCode {
+fn lifted(answered: &Answered, told: &mut Results) -> ExitCode {
     if let Some(code) = refused(answered) {
         return code;
     }
     let bans = answered.body["bans"].as_array().map_or(&[][..], Vec::as_slice);
     for ban in bans {
-        println!("lifted {}: {}, {}", plain(&ban["id"]), plain(&ban["kind"]), plain(&ban["whom"]));
+        let (id, kind, whom) = (plain(&ban["id"]), plain(&ban["kind"]), plain(&ban["whom"]));
+        told.print(&format!("lifted {id}: {kind}, {whom}\n"));
     }
     if bans.iter().any(|ban| ban["origin"] != "operator") {
         let minutes = answered.body["probation_secs"].as_u64().unwrap_or_default() / 60;

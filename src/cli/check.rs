@@ -100,18 +100,18 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         (None, None, None) => PolicyPlace::Directory(DIRECTORY_DEFAULT.into()),
         (None, None, Some(file)) => {
             let name = file.display().to_string();
-            output.diagnostics(&of_file);
+            output.diagnostics(&of_file)?;
             eprintln!(
                 "note: the policies were not checked: `{name}` does not tell where they are; name their directory"
             );
-            output.summary(&name, None, &of_file);
+            output.summary(&name, None, &of_file)?;
             return Ok(args.stopped());
         }
     };
     let sources = match place.sources() {
         Ok(sources) => sources,
         Err(error) => {
-            output.diagnostics(&of_file);
+            output.diagnostics(&of_file)?;
             return Err(error.into());
         }
     };
@@ -124,10 +124,10 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     if args.deny_warnings {
         diagnostics.iter_mut().for_each(Diagnostic::deny);
     }
-    output.diagnostics(&diagnostics);
+    output.diagnostics(&diagnostics)?;
     let good = set.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
     let Some(set) = good else {
-        output.summary(&place.name(), None, &diagnostics);
+        output.summary(&place.name(), None, &diagnostics)?;
         return Ok(args.stopped());
     };
     let mut code = u8::from(!diagnostics.is_empty());
@@ -135,12 +135,12 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         let (before_sources, before) = load_before(against, now)?;
         let before = Side { set: &before, sources: &before_sources };
         let after = Side { set: &set, sources: &sources };
-        output.changes(against, (before.set.digest(), set.digest()), &diff(before, after));
+        output.changes(against, (before.set.digest(), set.digest()), &diff(before, after))?;
     }
     if let Some(request) = &args.explain {
         code = u8::from(!explain::run(&mut output, request, &args.request, (&set, &sources), now)?);
     }
-    output.summary(&place.name(), Some(&set), &diagnostics);
+    output.summary(&place.name(), Some(&set), &diagnostics)?;
     Ok(ExitCode::from(code))
 }
 

@@ -190,14 +190,14 @@ impl Explainer<'_> {
             record: Some(&record),
             ending: feed.ending(),
         };
-        Ok(match (request, facts) {
+        match (request, facts) {
             _ if record.by_gateway => {
                 self.at_the_door(&about, record.rule(), "the gateway refused it by itself")
             }
             (Err(fault), _) => self.at_the_door(&about, fault.label(), &fault.to_string()),
             (Ok(_), Some(facts)) => self.explained(&about, &course, &facts),
             (Ok(_), None) => self.at_the_door(&about, record.rule(), "the record names no client"),
-        })
+        }
     }
 
     /// A request that somebody asks about, after all of the input or at a time within it.
@@ -271,14 +271,14 @@ impl Explainer<'_> {
             ending: None,
         };
         let network = self.policy.networks().lookup(said.client);
-        Ok(match &read() {
+        match &read() {
             Err(fault) => self.at_the_door(&about, fault.label(), &fault.to_string()),
             Ok(request) => {
                 let facts = request.facts_recorded(&recorded, network.map(|network| network.asn));
                 (about.room, about.library) = (facts.room, facts.library.name.to_string());
                 self.explained(&about, &course, &facts)
             }
-        })
+        }
     }
 
     fn key<'a>(&'a self, id: &'a str) -> anyhow::Result<RecordedKey<'a>> {
@@ -295,7 +295,12 @@ impl Explainer<'_> {
         Ok(RecordedKey::Known { id, account: account.id.as_str(), tier, subjects: None })
     }
 
-    fn explained(&self, about: &About<'_>, course: &Course<'_>, facts: &Facts<'_>) -> ExitCode {
+    fn explained(
+        &self,
+        about: &About<'_>,
+        course: &Course<'_>,
+        facts: &Facts<'_>,
+    ) -> anyhow::Result<ExitCode> {
         let explained = course.engine().explain(self.policy, facts, course.now());
         self.output.result(
             || {
@@ -308,12 +313,12 @@ impl Explainer<'_> {
                     + &explained.tree(self.policy).to_string()
                     + &about.closing()
             },
-        );
-        ExitCode::from(u8::from(explained.decision.refusal.is_some()))
+        )?;
+        Ok(ExitCode::from(u8::from(explained.decision.refusal.is_some())))
     }
 
     /// Row 1: what no policy was asked about.
-    fn at_the_door(&self, about: &About<'_>, label: &str, why: &str) -> ExitCode {
+    fn at_the_door(&self, about: &About<'_>, label: &str, why: &str) -> anyhow::Result<ExitCode> {
         self.output.result(
             || {
                 let checks = json!([{ "row": 1, "check": "request", "outcome": "refuses", "reasons": [why] }]);
@@ -327,8 +332,8 @@ impl Explainer<'_> {
                 );
                 about.heading("nobody was looked up") + &tree + &about.closing()
             },
-        );
-        ExitCode::from(1)
+        )?;
+        Ok(ExitCode::from(1))
     }
 }
 

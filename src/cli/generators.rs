@@ -1,6 +1,6 @@
 //! `signgate generators`: which a running gateway asks, which are on trial, and the operator's word in it.
 
-use std::io::Write as _;
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::bans::target;
 use super::operate::{Answered, GatewayArgs};
+use super::stdout::print;
 
 /// What is to be done.
 #[derive(Debug, Subcommand)]
@@ -58,7 +59,7 @@ fn order(args: &OneArgs, path: &str) -> anyhow::Result<ExitCode> {
         return Ok(code);
     }
     let text = |name: &str| answered.body[name].as_str().unwrap_or_default().to_owned();
-    println!("{} was {} and is {}", args.name, text("before"), text("duty"));
+    print(&format!("{} was {} and is {}\n", args.name, text("before"), text("duty")))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -75,12 +76,13 @@ fn list(answered: &Answered) -> anyhow::Result<ExitCode> {
     if let Some(code) = refused(answered) {
         return Ok(code);
     }
-    let mut out = std::io::stdout().lock();
-    writeln!(
+    let mut out = String::new();
+    // Writing into a text does not fail.
+    let _ = writeln!(
         out,
         "{:<20} {:<9} {:<12} {:<8} {:>9}  {:<24} why not, canary of",
         "name", "kind", "duty", "healthy", "in flight", "since"
-    )?;
+    );
     for one in answered.body["generators"].as_array().into_iter().flatten() {
         let text = |name: &str| one[name].as_str().unwrap_or_default();
         let of = match (&one["canary_of"], &one["canary_share"]) {
@@ -100,7 +102,8 @@ fn list(answered: &Answered) -> anyhow::Result<ExitCode> {
             format!("{}/{}", one["in_flight"], one["in_flight_max"]),
             text("since")
         );
-        writeln!(out, "{}", line.trim_end())?;
+        let _ = writeln!(out, "{}", line.trim_end());
     }
+    print(&out)?;
     Ok(ExitCode::SUCCESS)
 }

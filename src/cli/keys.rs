@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use super::columns::columns;
 use super::keys_file::{self, Edit, NewKey};
 use super::random;
+use super::stdout::{hand_over, print};
 use crate::base::id::AccountId;
 use crate::base::rate::{LengthText, parse_length};
 use crate::base::room::Room;
@@ -129,7 +130,9 @@ pub fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
     eprintln!("{said} `{}`", directory.join(&edit.file).display());
     if let Some(secret) = secret {
         eprintln!("this is the only time that the key is shown; the files hold its hash alone:");
-        println!("{}", secret.reveal());
+        hand_over(&format!("{}\n", secret.reveal())).context(
+            "cannot write the key to stdout: nobody has it; `signgate keys disable` switches it off, then make another",
+        )?;
     }
     still_good(&directory, now)
 }
@@ -155,10 +158,7 @@ fn list(sources: &Sources, now: Timestamp) -> anyhow::Result<()> {
         }
         [key.id.to_string(), key.account.to_string(), state, key.place.clone()]
     });
-    let text = columns(["KEY", "ACCOUNT", "STATE", "WHERE"].map(str::to_owned), rows.collect());
-    // Closing the pipe early (`| head`) is no failure.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    Ok(())
+    print(&columns(["KEY", "ACCOUNT", "STATE", "WHERE"].map(str::to_owned), rows.collect()))
 }
 
 fn parse_when(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {

@@ -20,6 +20,7 @@ mod same_file;
 pub mod score;
 pub mod serve;
 pub mod simulate;
+mod stdout;
 pub mod token;
 
 use std::process::ExitCode;
@@ -43,17 +44,17 @@ struct Cli {
 /// How each verb ends: 0 yes, 1 a well-formed no, 2 could not do it, and what that is for it.
 mod exit_codes {
     pub(super) const SERVE: &str = "Exit codes: 0 stopped as it was told, 1 where the deployment file or the policies have errors, 2 where it could not start";
-    pub(super) const CHECK: &str = "Exit codes: 0 clean (with --explain: admitted), 1 with diagnostics, warnings alone too (with --explain: refused), 2 where something could not be read (with --explain: or there are errors)";
-    pub(super) const RELOAD: &str = "Exit codes: 0 where the policies are in force, warnings or not, 1 where they were refused, 2 where the gateway could not be asked";
-    pub(super) const ROLLBACK: &str = "Exit codes: 0 where an earlier policy is in force, 1 where there is none or it was refused, 2 where the gateway could not be asked";
-    pub(super) const ASK: &str = "Exit codes: 0 done, 1 where the gateway says no (there is no such one, or it cannot be), 2 where it could not be asked";
+    pub(super) const CHECK: &str = "Exit codes: 0 clean (with --explain: admitted), 1 with diagnostics, warnings alone too (with --explain: refused), 2 where something could not be read or written (with --explain: or there are errors)";
+    pub(super) const RELOAD: &str = "Exit codes: 0 where the policies are in force, warnings or not, 1 where they were refused, 2 where the gateway could not be asked, or what it said not be written";
+    pub(super) const ROLLBACK: &str = "Exit codes: 0 where an earlier policy is in force, 1 where there is none or it was refused, 2 where the gateway could not be asked, or what it said not be written";
+    pub(super) const ASK: &str = "Exit codes: 0 done, 1 where the gateway says no (there is no such one, or it cannot be), 2 where it could not be asked, or what it said not be written";
     pub(super) const REPLAY: &str = "Exit codes: 0 done, whatever was decided, 2 where something could not be read or written or holds no record";
     pub(super) const EXPLAIN: &str =
         "Exit codes: 0 admitted, 1 refused, 2 where it cannot be told: no such request, nothing to read";
     pub(super) const KEYS: &str = "Exit codes: 0 done, 1 where it cannot be done or the policies have errors, 2 where something could not be read or written";
     pub(super) const SIMULATE: &str =
         "Exit codes: 0 written, 2 where it could not be, or where a file is there that is not its own";
-    pub(super) const SCORE: &str = "Exit codes: 0 judged, however it came out, 2 where something could not be read, or the decisions are not about the traffic";
+    pub(super) const SCORE: &str = "Exit codes: 0 judged, however it came out, 2 where something could not be read or written, or the decisions are not about the traffic";
     pub(super) const PURGE: &str = "Exit codes: 0 done, also where nothing was to be taken out, 2 where a file could not be read or written, or the gateway not be asked";
 }
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::bans::{refused, target};
 use super::operate::GatewayArgs;
+use super::stdout::print;
 
 /// What is pardoned.
 #[derive(Debug, clap::Args)]
@@ -26,8 +27,9 @@ pub fn run(args: &PardonArgs) -> anyhow::Result<ExitCode> {
         return Ok(code);
     }
     let text = |name: &str| answered.body[name].as_str().unwrap_or_default().to_owned();
-    println!("room {} is pardoned until {}", text("room"), text("until"));
+    let printed = print(&format!("room {} is pardoned until {}\n", text("room"), text("until")));
     let dropped = answered.body["bans_dropped"].as_u64().unwrap_or_default();
     eprintln!("{dropped} bans that went back to it are dropped; bans of your own stay");
+    printed?;
     Ok(ExitCode::SUCCESS)
 }

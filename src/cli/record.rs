@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::operate::{GatewayArgs, deployment};
+use super::stdout::Results;
 use crate::base::id::AccountId;
 use crate::base::room::Room;
 use crate::config::RecordTo;
@@ -101,16 +102,17 @@ pub fn run(verb: &RecordVerb) -> anyhow::Result<ExitCode> {
     let rewritable = |file: &&PathBuf| **file != path || args.stopped || args.dry_run;
     let mut total = Rewritten::default();
     let mut code = ExitCode::SUCCESS;
+    let mut told = Results::default();
     for file in files.iter().filter(rewritable) {
         match purge(file, args) {
             Ok(done) => {
-                println!(
-                    "{}: {} lines {}, {} stay",
+                told.print(&format!(
+                    "{}: {} lines {}, {} stay\n",
                     file.display(),
                     Count(done.removed),
                     if args.dry_run { "would be removed" } else { "removed" },
                     Count(done.kept)
-                );
+                ));
                 total.removed += done.removed;
                 total.kept += done.kept;
             }
@@ -120,15 +122,16 @@ pub fn run(verb: &RecordVerb) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    println!(
-        "{} lines in all {}, {} stay",
+    told.print(&format!(
+        "{} lines in all {}, {} stay\n",
         Count(total.removed),
         if args.dry_run { "would be removed" } else { "removed" },
         Count(total.kept)
-    );
+    ));
     eprintln!(
         "note: what was copied elsewhere (backups, logs that were shipped, what `replay` wrote) was not touched"
     );
+    told.finish()?;
     Ok(code)
 }
 

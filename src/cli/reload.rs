@@ -1,10 +1,12 @@
 //! `signgate reload`: has the running gateway read its policies again, and says what changed.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use serde_json::Value;
 
 use super::operate::{Answered, GatewayArgs};
+use super::stdout::print;
 
 /// What is asked for.
 #[derive(Debug, clap::Args)]
@@ -19,19 +21,19 @@ pub struct ReloadArgs {
 /// Asks, and prints what came of it.
 pub fn run(args: &ReloadArgs) -> anyhow::Result<ExitCode> {
     let target = if args.confirm_shrink { "/policies/reload?confirm=shrink" } else { "/policies/reload" };
-    Ok(tell(&args.gateway.ask("POST", target)?))
+    tell(&args.gateway.ask("POST", target)?)
 }
 
 /// What changed on stdout; a refusal, warnings and counters that start anew on stderr. Exit code 0 where a set is in force
 /// as asked, 1 where it was refused, 2 where the gateway would not or could not.
-pub(super) fn tell(answered: &Answered) -> ExitCode {
+pub(super) fn tell(answered: &Answered) -> anyhow::Result<ExitCode> {
     let Answered { status, body } = answered;
     if *status != 200 {
         let message = body["message"].as_str().unwrap_or("the gateway gave no reason");
         let marked =
             if message.starts_with("error") || message.starts_with("warning") { "" } else { "error: " };
         eprintln!("{marked}{message}");
-        return ExitCode::from(if matches!(status, 404 | 409 | 422) { 1 } else { 2 });
+        return Ok(ExitCode::from(if matches!(status, 404 | 409 | 422) { 1 } else { 2 }));
     }
     let texts = |name: &str| body[name].as_array().into_iter().flatten().filter_map(Value::as_str);
     if let Some(warnings) = body["warnings"].as_str() {
@@ -40,16 +42,20 @@ pub(super) fn tell(answered: &Answered) -> ExitCode {
     for lost in texts("counters_that_start_anew") {
         eprintln!("warning: {lost}");
     }
+    let mut told = String::new();
+    // Writing into a text does not fail.
     for change in texts("changes") {
-        println!("{change}");
+        let _ = writeln!(told, "{change}");
     }
     let policy = &body["policy"];
-    println!(
+    let _ = writeln!(
+        told,
         "policy {} is {}, generation {}, since {}",
         policy["digest"].as_str().unwrap_or_default(),
         if body["result"] == "unchanged" { "unchanged" } else { "in force" },
         policy["generation"],
         policy["since"].as_str().unwrap_or_default()
     );
-    ExitCode::SUCCESS
+    print(&told)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -11,7 +11,7 @@
 //! with `--strict`.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,6 +20,7 @@ use anyhow::{Context, bail};
 use super::check::Format;
 use super::progress::Progress;
 use super::same_file::refuse_to_write_over;
+use super::stdout::print;
 use crate::base::time::Clock;
 use crate::control::place::LoadError;
 use crate::control::reload::PolicyPlace;
@@ -27,7 +28,7 @@ use crate::engine::order;
 use crate::policy::PolicySet;
 use crate::replay::feed::{Feed, Noticed, OnBroken};
 use crate::replay::report::{Count, Report};
-use crate::replay::run::{self, Outcome};
+use crate::replay::run::{self, Outcome, ReplayError};
 
 /// What is replayed, and against what.
 #[derive(Debug, clap::Args)]
@@ -81,7 +82,13 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         progress.tell(count, "records", feed.progress());
     });
     progress.done();
-    let outcome = done?;
+    let outcome = match done {
+        // A reader that has seen enough, such as `head`.
+        Err(ReplayError::Decisions(error)) if error.kind() == ErrorKind::BrokenPipe => {
+            return Ok(ExitCode::SUCCESS);
+        }
+        done => done?,
+    };
     let elapsed = progress.elapsed();
     tell(&feed, &outcome, &policy);
     if outcome.tally.total.asked == 0 && feed.noticed.broken > 0 && feed.noticed.events.is_empty() {
@@ -103,8 +110,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     if args.decisions.as_deref() == Some(Path::new("-")) {
         eprint!("{text}");
     } else {
-        // Closing the pipe early (`| head`) is no failure.
-        let _ = std::io::stdout().lock().write_all(text.as_bytes());
+        print(&text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,11 @@
 //! `signgate rollback`: brings an earlier policy back in the running gateway.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use super::operate::GatewayArgs;
 use super::reload::tell;
+use super::stdout::print;
 
 /// What is brought back.
 #[derive(Debug, clap::Args)]
@@ -34,23 +36,26 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
     if answered.status == 200 && answered.body["result"] != "unchanged" {
         eprintln!("the files on disk are passed over until a policy file changes, or `signgate reload`");
     }
-    Ok(tell(&answered))
+    tell(&answered)
 }
 
 fn list(gateway: &GatewayArgs) -> anyhow::Result<ExitCode> {
     let answered = gateway.ask("GET", "/policies")?;
     if answered.status != 200 {
-        return Ok(tell(&answered));
+        return tell(&answered);
     }
+    let mut list = String::new();
     for set in answered.body["kept"].as_array().into_iter().flatten() {
         let text = |name: &str| set[name].as_str().unwrap_or_default().to_owned();
         let mark = if set["in_force"] == true { "  in force" } else { "" };
-        println!("{}  {}{mark}", text("digest"), text("since"));
+        // Writing into a text does not fail.
+        let _ = writeln!(list, "{}  {}{mark}", text("digest"), text("since"));
     }
     if answered.body["rolled_back"] == true {
         eprintln!(
             "rolled back: the files on disk are passed over until a policy file changes, or `signgate reload`"
         );
     }
+    print(&list)?;
     Ok(ExitCode::SUCCESS)
 }

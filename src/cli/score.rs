@@ -1,5 +1,6 @@
 //! `signgate score`: labelled traffic and what was decided of it, judged.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 
 use super::check::Format;
+use super::stdout::print;
 use crate::score::{Score, Which, score, text};
 
 /// What is judged.
@@ -41,17 +43,21 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     for (traffic, decisions) in args.traffic.iter().zip(&args.decisions) {
         scores.push((name(decisions), one(traffic, decisions, which)?));
     }
-    match args.format {
-        Format::Text => print!("{}", text(&scores)),
+    let told = match args.format {
+        Format::Text => text(&scores),
         Format::Json => {
+            let mut lines = String::new();
             for ((name, score), traffic) in scores.iter().zip(&args.traffic) {
                 let mut object = serde_json::to_value(score)?;
                 object["decisions"] = name.as_str().into();
                 object["traffic"] = traffic.display().to_string().into();
-                println!("{object}");
+                // Writing into a text does not fail.
+                let _ = writeln!(lines, "{object}");
             }
+            lines
         }
-    }
+    };
+    print(&told)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::same_file::is_same_file;
+use super::stdout::{despite_closed_pipe, print};
 use crate::base::rate::parse_length;
 use crate::base::time::Timestamp;
 use crate::policy::diagnostic::{closest, quoted};
@@ -98,7 +99,7 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 /// Writes the traffic.
 pub fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     if args.list {
-        print!("{}", list());
+        print(&list())?;
         return Ok(ExitCode::SUCCESS);
     }
     let settings = settings(args)?;
@@ -119,7 +120,8 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
             may_write_over(path, "the table of `signgate simulate --networks`", is_our_table)?;
         }
         let mut out = create(path)?;
-        write_networks(&mut out).and_then(|()| out.flush()).with_context(|| cannot_write(path))?;
+        let written = write_networks(&mut out).and_then(|()| out.flush());
+        despite_closed_pipe(written).with_context(|| cannot_write(path))?;
     }
     let mut out = create(&args.out)?;
     match write(settings, &mut out) {

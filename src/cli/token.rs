@@ -1,12 +1,12 @@
 //! `signgate token`: tokens for the admin listener. Nothing is asked of a running gateway, and no file is touched.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use super::random;
+use super::stdout::hand_over;
 use crate::base::id::is_name;
 use crate::base::secret::{KeyHash, key_text};
 use crate::policy::diagnostic::quoted;
@@ -57,8 +57,7 @@ pub fn run(verb: &TokenVerb) -> anyhow::Result<ExitCode> {
     let hash = KeyHash::of(token.reveal().as_bytes());
     eprintln!("this is the only time that the token is shown; into the deployment file goes its hash:\n");
     eprintln!("[[admin.token]]\nname = \"{name}\"\nhash = \"{hash}\"\nrole = \"{role}\"\n");
-    let mut out = std::io::stdout().lock();
-    let written = writeln!(out, "{}", token.reveal()).and_then(|()| out.flush());
-    written.context("cannot write the token to stdout: nobody has it, make another")?;
+    hand_over(&format!("{}\n", token.reveal()))
+        .context("cannot write the token to stdout: nobody has it, make another")?;
     Ok(ExitCode::SUCCESS)
 }

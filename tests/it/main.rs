@@ -27,6 +27,7 @@ mod moods;
 mod purging;
 mod reload;
 mod replaying;
+mod results;
 mod rules;
 mod scenarios;
 mod secrets;

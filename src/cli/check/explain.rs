@@ -90,7 +90,7 @@ pub(super) fn run(
     let read = match read() {
         Ok(read) => read,
         Err(fault) => {
-            refused_at_the_door(output, method, client, fault);
+            refused_at_the_door(output, method, client, fault)?;
             return Ok(false);
         }
     };
@@ -132,12 +132,12 @@ pub(super) fn run(
                 explained.tree(set),
             )
         },
-    );
+    )?;
     Ok(refusal.is_none())
 }
 
 /// Row 1: what cannot be read is not decided.
-fn refused_at_the_door(output: &Output, method: &str, client: IpAddr, fault: Fault) {
+fn refused_at_the_door(output: &Output, method: &str, client: IpAddr, fault: Fault) -> anyhow::Result<()> {
     output.result(
         || {
             json!({
@@ -156,7 +156,7 @@ fn refused_at_the_door(output: &Output, method: &str, client: IpAddr, fault: Fau
                 fault.status()
             )
         },
-    );
+    )
 }
 
 /// The hash of the key of that id: a policy holds no key's text.

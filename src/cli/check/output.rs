@@ -1,11 +1,11 @@
 //! What `check` prints: for a person, or one JSON object a line.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::cli::stdout::print;
 use crate::policy::diagnostic::render;
 use crate::policy::diff::{Change, Weight};
 use crate::policy::set::Digest;
@@ -38,34 +38,43 @@ impl Output {
     }
 
     /// A line of JSON where JSON is asked for, else the text.
-    pub(in crate::cli) fn result(&self, json: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
+    pub(in crate::cli) fn result(
+        &self,
+        json: impl FnOnce() -> Value,
+        text: impl FnOnce() -> String,
+    ) -> anyhow::Result<()> {
         let line = match self.format {
             Format::Json => json().to_string(),
             Format::Text => text(),
         };
-        // Closing the pipe early (`| head`) is no failure.
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
+        print(&(line + "\n"))
     }
 
-    pub(super) fn diagnostics(&self, diagnostics: &[Diagnostic]) {
+    pub(super) fn diagnostics(&self, diagnostics: &[Diagnostic]) -> anyhow::Result<()> {
         match self.format {
             Format::Text => eprint!("{}", render(diagnostics)),
             Format::Json => {
                 for one in diagnostics {
-                    self.result(|| diagnostic(one), String::new);
+                    self.result(|| diagnostic(one), String::new)?;
                 }
             }
         }
+        Ok(())
     }
 
     /// Groups, the most dangerous first. `policies`: of `against`, and of what is checked.
-    pub(super) fn changes(&mut self, against: &Path, policies: (Digest, Digest), changes: &[Change]) {
+    pub(super) fn changes(
+        &mut self,
+        against: &Path,
+        policies: (Digest, Digest),
+        changes: &[Change],
+    ) -> anyhow::Result<()> {
         self.compared = Some(Compared { changes: changes.len(), against: policies.0 });
         if self.format == Format::Json {
             for one in changes {
-                self.result(|| change(one), String::new);
+                self.result(|| change(one), String::new)?;
             }
-            return;
+            return Ok(());
         }
         let mut text = String::new();
         let mut last: Option<Weight> = None;
@@ -92,15 +101,20 @@ impl Output {
                 ),
             };
         }
-        self.result(|| Value::Null, || text.trim_end().to_owned());
+        self.result(|| Value::Null, || text.trim_end().to_owned())
     }
 
     /// The last word: how large the set is, and whether a gateway would take it.
-    pub(super) fn summary(&self, name: &str, set: Option<&PolicySet>, diagnostics: &[Diagnostic]) {
+    pub(super) fn summary(
+        &self,
+        name: &str,
+        set: Option<&PolicySet>,
+        diagnostics: &[Diagnostic],
+    ) -> anyhow::Result<()> {
         let errors = diagnostics.iter().filter(|one| one.is_error()).count();
         let warnings = diagnostics.len() - errors;
         if self.format == Format::Json {
-            self.result(
+            return self.result(
                 || {
                     json!({
                         "type": "summary",
@@ -119,7 +133,6 @@ impl Output {
                 },
                 String::new,
             );
-            return;
         }
         if let Some(set) = set {
             // A gateway takes warnings, and a check does not pass them: both are said.
@@ -138,6 +151,7 @@ impl Output {
                 set.digest()
             );
         }
+        Ok(())
     }
 }
 

@@ -27,12 +27,12 @@ pub(super) fn run(output: &Output, scenarios: &Path, checked: &Path) -> anyhow::
         let policy = load_place(&place).with_context(|| format!("scenario `{name}`"))?;
         let played = scenario::play(&policy, &directory).with_context(|| format!("scenario `{name}`"))?;
         good &= played.misses.is_empty();
-        tell(output, &name, &played);
+        tell(output, &name, &played)?;
     }
     Ok(good)
 }
 
-fn tell(output: &Output, name: &str, played: &Played) {
+fn tell(output: &Output, name: &str, played: &Played) -> anyhow::Result<()> {
     let Played { requests, refused, misses } = played;
     output.result(
         || {
@@ -58,7 +58,7 @@ fn tell(output: &Output, name: &str, played: &Played) {
             }
             text
         },
-    );
+    )
 }
 
 /// The folders that hold traffic, by name; `directory` itself, where it is a scenario.

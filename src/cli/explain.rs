@@ -169,6 +169,14 @@ impl Explainer<'_> {
         };
         progress.done();
         let Some(record) = found else { return Err(not_found(wanted, before)) };
+        if let Some(order) = &record.order {
+            bail!(
+                "line {} is an operator's order of {}, {}: it is no request",
+                record.place.line + 1,
+                record.time,
+                quoted(&format!("{} {order}", order.word()))
+            );
+        }
         if !record.policy().is_empty() && record.policy() != self.policy.digest().to_string() {
             eprintln!(
                 "warning: it was decided by policy {}, and is explained by policy {}",

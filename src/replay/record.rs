@@ -176,6 +176,8 @@ impl Record {
 
     /// Takes in the line of an operator's order.
     pub(super) fn fill_order(&mut self, line: &Line<'_>, order: Order, place: Place) {
+        // A request that it held before may have set anything.
+        *self = Self { text: std::mem::take(&mut self.text), ..Self::default() };
         self.begin(line, place);
         self.order = Some(Box::new(order));
     }

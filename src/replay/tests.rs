@@ -8,10 +8,14 @@ use super::course::Course;
 use super::decided;
 use super::feed::{Feed, Noticed, OnBroken};
 use super::input::InputError;
+use super::line::Line;
+use super::record::{Place, Record, shared_texts};
 use super::report::Report;
 use super::run::{self, Outcome, ReplayError};
+use super::shared::Shared;
 use crate::base::time::Timestamp;
 use crate::dialect::Request;
+use crate::engine::order::Order;
 use crate::policy::{PolicySet, Sources, compile};
 
 const BASE: &str = r#"
@@ -412,6 +416,32 @@ fn an_operators_orders_are_followed() {
     let broken = order(1_000, "ban", "planet mars");
     let replayed = replay(&policy(""), &[broken, asked(0)]);
     assert_eq!((replayed.noticed.broken, replayed.outcome.tally.total.asked), (1, 1));
+}
+
+/// A record is used again for another line, and of an order nothing but the order is asked.
+#[test]
+fn an_order_holds_nothing_of_the_request_before_it() {
+    let request = with(
+        asked(0),
+        &json!({
+            "key": { "id": "k", "account": "a", "tier": "t" }, "verdict": "deny", "by": "gateway", "rule": "bad_path",
+            "turned_away": true, "outcome": "good", "room": "7", "session": "s", "request_id": "r", "policy": "p",
+            "url": "https://h/p",
+        }),
+    );
+    let (request, order) = (request.to_string(), json!({ "time": START + 1, "seq": 3 }).to_string());
+    let [request, order]: [Line<'_>; 2] = [&request, &order].map(|line| serde_json::from_str(line).unwrap());
+    let pardon = || Order::parse("pardon", "@streamer 1h").unwrap();
+    let place = Place { file: 1, line: 2 };
+    let (mut used, mut shared) = (Record::default(), Shared::default());
+    let (asked, key) = shared_texts(&request);
+    let places = shared.places(asked, key);
+    used.fill(&request, Place::default(), (&mut shared, places), true).unwrap();
+    used.wanted = true;
+    used.fill_order(&order, pardon(), place);
+    let mut fresh = Record::default();
+    fresh.fill_order(&order, pardon(), place);
+    assert_eq!(format!("{used:?}"), format!("{fresh:?}"));
 }
 
 const PATHS: [&str; 3] = ["/webcast/fetch", "/webcast/sign_url", "/webcast/room_id/"];

@@ -439,6 +439,24 @@ fn a_record_with_a_ban_a_pardon_and_a_reload_replays_to_the_same_verdicts() {
     assert!(out.contains("0 newly refused (0.00 %), 1 newly freed"), "{out}");
 }
 
+/// Only a request can be explained; whatever else the line holds is told.
+#[test]
+fn a_line_that_is_no_request_is_told_for_what_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("policies")).unwrap();
+    std::fs::write(directory.path().join("policies/10.toml"), FEW).unwrap();
+    let own = r#"{"time":1800000000001,"key":null,"by":"gateway","rule":"bare_lf","verdict":"deny","outcome":"invalid"}"#;
+    let ban = r#"{"time":1800000000002,"event":"ban","order":"prefix 203.0.113.7 1900000000000 rented"}"#;
+    std::fs::write(directory.path().join("a.jsonl"), [ASKED, own, ban].join("\n")).unwrap();
+    let explain = |line: &str| signgate(directory.path(), &["explain", "--input", "a.jsonl", "--line", line]);
+    assert_eq!(explain("1").0, 0);
+    let (code, out, said) = explain("3");
+    assert_eq!((code, out.as_str()), (2, ""), "{said}");
+    let told = "error: line 3 is an operator's order of 2027-01-15T08:00:00.002Z, `ban prefix 203.0.113.7 1900000000000 rented`: \
+                it is no request";
+    assert!(said.contains(told), "{said}");
+}
+
 const FEW: &str = r#"
 format = 1
 [tier.anonymous]

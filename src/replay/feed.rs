@@ -6,9 +6,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Number;
+
 use super::ending::Ending;
 use super::input::{BytesRead, FILES_MAX, InputError, LINE_BYTES_MAX, Read1, Source};
-use super::line::Line;
+use super::line::{Line, newer_format};
 use super::order::{Order, WINDOW};
 use super::record::{Place, Record, shared_texts};
 use super::scan::{Known, scan};
@@ -387,10 +389,13 @@ impl Scratch {
             if text.trim_ascii().is_empty() {
                 return Ok(Fields::Blank);
             }
-            *line = serde_json::from_str(text).map_err(|error| worded(&error))?;
+            *line = serde_json::from_str(text).map_err(|error| match newer_format(text) {
+                Some(format) => Untaken::Newer(format),
+                None => Untaken::Broken(worded(&error)),
+            })?;
         }
         if let Some(format) = line.format.filter(|format| *format > RECORD_FORMAT.into()) {
-            return Err(Untaken::Newer(format));
+            return Err(Untaken::Newer(format.into()));
         }
         let (asked, key) = shared_texts(line);
         Ok(Fields::Line(self.shared.places(asked, key)))
@@ -408,7 +413,7 @@ struct Taken {
 /// Why a line was not taken.
 enum Untaken {
     /// It is of a later version.
-    Newer(u64),
+    Newer(Number),
     /// It is no record.
     Broken(String),
 }

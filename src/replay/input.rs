@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
+use serde_json::Number;
 
 use crate::base::time::Timestamp;
 
@@ -56,7 +57,7 @@ pub enum InputError {
         /// File and line.
         place: String,
         /// Its format.
-        format: u64,
+        format: Number,
     },
     /// A broken line, where none is allowed.
     #[error("{place}: {why}")]

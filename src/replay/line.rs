@@ -5,8 +5,10 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde_json::Number;
 
 use crate::base::time::Timestamp;
+use crate::telemetry::access_log::RECORD_FORMAT;
 
 /// At most so many headers of a line are taken.
 pub(super) const HEADERS_MAX: usize = 64;
@@ -71,6 +73,17 @@ pub(super) struct Line<'a> {
     pub rule: Option<Text<'a>>,
     #[serde(default)]
     pub share: Option<f64>,
+}
+
+/// The format of a line that does not parse as a whole, where it is later than those that are known: a later version may mean
+/// something else by every other name.
+pub(super) fn newer_format(text: &str) -> Option<Number> {
+    #[derive(Deserialize)]
+    struct Alone {
+        format: Number,
+    }
+    let Alone { format } = serde_json::from_str(text).ok()?;
+    format.as_f64().is_some_and(|number| number > RECORD_FORMAT.into()).then_some(format)
 }
 
 /// A text, borrowed from the line where nothing in it is escaped.

@@ -301,10 +301,32 @@ fn broken_lines_are_told_by_number_and_passed_over() {
 #[test]
 fn records_of_a_newer_format_are_refused() {
     let files = Files::new();
-    let path = files.of("a.jsonl", &[asked(0), with(asked(1), &json!({ "format": 2 }))]);
-    let Err(error) = replay_files(&policy(""), None, 1, &[path], OnBroken::Skip) else { panic!("taken") };
-    let told = error.to_string();
-    assert!(told.contains("a.jsonl:2: this record has format 2"), "{told}");
+    let told = |line: &str| {
+        let path = files.of_bytes("a.jsonl", format!("{}\n{line}\n", asked(0)).as_bytes());
+        replay_files(&policy(""), None, 1, &[path], OnBroken::Skip).err().map(|error| error.to_string())
+    };
+    // Its other fields, too, may be of other types than they were, and the number of any size.
+    for (format, line) in [
+        ("2", with(asked(1), &json!({ "format": 2 })).to_string()),
+        (
+            "2",
+            r#"{"format":2,"time":1,"client":{"address":"203.0.113.7"},"method":"GET","target":"/"}"#.into(),
+        ),
+        ("2", r#"{"time":{"at":1},"format":2}"#.into()),
+        ("2", r#"{"format":2}"#.into()),
+        ("1.5", r#"{"format":1.5,"time":1}"#.into()),
+        (
+            "4.2949673e+21",
+            with(asked(1), &json!({ "format": 4_294_967_300_000_000_000_000_f64 })).to_string(),
+        ),
+        ("4.2949673e+21", r#"{"time":1,"format":4294967300000000000000}"#.into()),
+    ] {
+        let told = told(&line).unwrap_or_else(|| panic!("taken: {line}"));
+        assert!(told.contains(&format!("a.jsonl:2: this record has format {format}, ")), "{told}");
+    }
+    for line in [r#"{"format":1,"time":{}}"#, r#"{"format":"2","time":1}"#, r#"{"format":2,"time":1"#, "2"] {
+        assert_eq!(told(line), None, "broken, and nothing newer: {line}");
+    }
 }
 
 #[test]

@@ -227,7 +227,9 @@ fn judge(trace: &Path, policy: &PolicySet, which: Which) -> anyhow::Result<Score
     let mut feed = Feed::open(&[trace], OnBroken::Stop)?;
     let mut decisions = Vec::new();
     run::run(&mut feed, policy, None, 0, Some(&mut decisions), |_, _| {})?;
-    Ok(score(BufReader::new(File::open(trace)?), decisions.as_slice(), which)?)
+    // All of it was written by the simulation.
+    let nothing_is_passed_over = |_: &[u8]| false;
+    Ok(score(BufReader::new(File::open(trace)?), decisions.as_slice(), which, nothing_is_passed_over)?.score)
 }
 
 /// Becomes true at the first Ctrl-C. The second ends the program, as ever.

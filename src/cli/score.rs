@@ -1,7 +1,6 @@
 //! `signgate score`: labelled traffic and what was decided of it, judged.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,15 +9,18 @@ use anyhow::{Context, bail};
 
 use super::check::Format;
 use super::stdout::print;
-use crate::score::{Score, Which, score, text};
+use crate::replay::feed::passes_over;
+use crate::replay::input;
+use crate::replay::report::Count;
+use crate::score::{Score, Scored, Which, score, text};
 
 /// What is judged.
 #[derive(Debug, clap::Args)]
 pub struct ScoreArgs {
-    /// Labelled traffic, as `signgate simulate` writes it. Several times for several, each with its `--decisions`
+    /// Labelled traffic, as `signgate simulate` writes it, plain or packed with gzip or zstd. Several times for several, each with its `--decisions`
     #[arg(long, value_name = "FILE", required = true)]
     traffic: Vec<PathBuf>,
-    /// What was decided of it, as `signgate replay --decisions` writes it; in the order of `--traffic`
+    /// What was decided of it alone, as `signgate replay --decisions` writes it; in the order of `--traffic`
     #[arg(long, value_name = "FILE", required = true)]
     decisions: Vec<PathBuf>,
     /// Judge what would have been decided with every shadow rule enforced
@@ -62,11 +64,26 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn one(traffic: &Path, decisions: &Path, which: Which) -> anyhow::Result<Score> {
-    let open = |path: &Path| {
-        File::open(path).map(BufReader::new).with_context(|| format!("cannot read `{}`", path.display()))
-    };
-    score(open(traffic)?, open(decisions)?, which)
-        .with_context(|| format!("cannot score `{}` by `{}`", traffic.display(), decisions.display()))
+    let open = |path: &Path| input::open(path).map(BufReader::new);
+    let scored = score(open(traffic)?, open(decisions)?, which, passes_over)
+        .with_context(|| format!("cannot score `{}` by `{}`", traffic.display(), decisions.display()))?;
+    let Scored { score, unlabelled, passed_over } = scored;
+    if unlabelled > 0 {
+        eprintln!(
+            "warning: {} of the {} records in `{}` have no label and are not judged",
+            Count(unlabelled),
+            Count(unlabelled + score.records),
+            traffic.display()
+        );
+    }
+    if passed_over > 0 {
+        eprintln!(
+            "warning: {} lines of `{}` are no records and were passed over, as by the replay",
+            Count(passed_over),
+            traffic.display()
+        );
+    }
+    Ok(score)
 }
 
 /// The decisions' file without its folder and ending: one trace may be judged under several policies.

@@ -125,16 +125,7 @@ impl Source {
     /// Opens a file; `-` is stdin. What is packed is told by its first bytes, not by its name. Also its size, where it has one.
     pub(super) fn open(path: &Path, count: &BytesRead) -> Result<(Self, Option<u64>), InputError> {
         let failed = |source| InputError::Open { path: path.to_owned(), source };
-        let (raw, size): (Box<dyn Read>, _) = if path == Path::new("-") {
-            (Box::new(io::stdin()), None)
-        } else {
-            let file = File::open(path).map_err(failed)?;
-            let metadata = file.metadata().map_err(failed)?;
-            if metadata.is_dir() {
-                return Err(failed(io::ErrorKind::IsADirectory.into()));
-            }
-            (Box::new(file), metadata.is_file().then_some(metadata.len()))
-        };
+        let (raw, size) = raw(path).map_err(failed)?;
         Ok((Self::of(path, raw, count)?, size))
     }
 
@@ -272,6 +263,25 @@ pub fn each_line(path: &Path, mut visit: impl FnMut(&[u8])) -> Result<(), InputE
             Read1::Line | Read1::TooLong => visit(source.line()),
         }
     }
+}
+
+/// What a file holds, plain or packed, for those who read it in another way than line by line.
+pub fn open(path: &Path) -> Result<Box<dyn Read>, InputError> {
+    let opened = raw(path).and_then(|(raw, _)| unpacked(raw));
+    opened.map_err(|source| InputError::Open { path: path.to_owned(), source })
+}
+
+/// What lies on disk; also its size, where it has one.
+fn raw(path: &Path) -> io::Result<(Box<dyn Read>, Option<u64>)> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok((Box::new(file), metadata.is_file().then_some(metadata.len())))
 }
 
 fn unpacked(mut reader: impl Read + 'static) -> io::Result<Box<dyn Read>> {

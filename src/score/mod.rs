@@ -14,7 +14,7 @@ mod tally;
 mod tests;
 mod verdicts;
 
-pub use read::{Labelled, ScoreError, score};
+pub use read::{Labelled, ScoreError, Scored, score};
 pub use table::text;
 pub use tally::{Attack, Benign, Persona, Precision, Preparing, RoomScore, Score, Share, Tally};
 pub use verdicts::{Said, Verdicts, Which};

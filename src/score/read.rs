@@ -47,6 +47,17 @@ pub enum ScoreError {
     /// The decisions are about records of other times.
     #[error("the decisions are about records of other times than the traffic's: were they made of it?")]
     OtherTimes,
+    /// The decisions are about several files, and lines are counted in each.
+    #[error(
+        "line {line} of the decisions is about another file than the first (`{file}`): replay each file by itself, and score it with \
+         its own decisions"
+    )]
+    SeveralFiles {
+        /// The first line that is, from 1.
+        line: u64,
+        /// What it is about.
+        file: String,
+    },
     /// The traffic says nothing of who is who.
     #[error("no line of the traffic has a `label`: `signgate simulate` writes such traffic")]
     Unlabelled,
@@ -58,11 +69,17 @@ pub(super) struct Lines<R> {
     what: &'static str,
     buffer: Vec<u8>,
     number: u64,
+    cuts: bool,
 }
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(from: R, what: &'static str) -> Self {
-        Self { from, what, buffer: Vec::new(), number: 0 }
+        Self { from, what, buffer: Vec::new(), number: 0, cuts: false }
+    }
+
+    /// The same, of which lines that are too long are read up to there.
+    fn cutting(from: R, what: &'static str) -> Self {
+        Self { cuts: true, ..Self::new(from, what) }
     }
 
     /// The next line that is not empty, with its number from 0.
@@ -75,7 +92,11 @@ impl<R: BufRead> Lines<R> {
             match read.map_err(|error| ScoreError::Read(self.what, error))? {
                 0 => return Ok(None),
                 length if length as u64 == LINE_BYTES_MAX && !self.buffer.ends_with(b"\n") => {
-                    return Err(ScoreError::TooLong(self.what, number + 1));
+                    if !self.cuts {
+                        return Err(ScoreError::TooLong(self.what, number + 1));
+                    }
+                    let rest = self.from.skip_until(b'\n');
+                    rest.map_err(|error| ScoreError::Read(self.what, error))?;
                 }
                 _ => {}
             }
@@ -138,28 +159,57 @@ fn millis<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     }
 }
 
-/// Scores the decisions about a trace.
-pub fn score(traffic: impl BufRead, decisions: impl BufRead, which: Which) -> Result<Score, ScoreError> {
+/// A score, and what of the traffic is not in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scored {
+    /// Of what is labelled.
+    pub score: Score,
+    /// Requests that were decided and say not who asked.
+    pub unlabelled: u64,
+    /// Lines that are no records, as which a replay passes them over.
+    pub passed_over: u64,
+}
+
+/// Scores the decisions about a trace. `passes_over` tells of a line of which nothing was decided whether that is because it is
+/// no record.
+pub fn score(
+    traffic: impl BufRead,
+    decisions: impl BufRead,
+    which: Which,
+    passes_over: impl Fn(&[u8]) -> bool,
+) -> Result<Scored, ScoreError> {
     let verdicts = Verdicts::read(decisions, which)?;
-    let mut lines = Lines::new(traffic, "traffic");
+    let mut lines = Lines::cutting(traffic, "traffic");
+    let (mut unlabelled, mut passed_over) = (0, 0);
     let mut tally = Tally::default();
     // Each decision belongs to a line, and each labelled line has one: that tells traces of different lengths. Those of one
     // length are told by their times, where the decisions hold them.
     let (mut met, mut times) = (0, Times::default());
     while let Some((number, text)) = lines.next()? {
-        met += u64::from(verdicts.get(number as usize).is_some());
+        let said = verdicts.get(number as usize);
+        let decided = u64::from(said.is_some());
+        met += decided;
+        if said.is_none() && passes_over(text) {
+            passed_over += 1;
+            continue;
+        }
         // A line without a client, such as an event, has no label either.
         let line: Labelled<'_> = match serde_json::from_slice(text) {
             Ok(line) => line,
-            Err(_) if is_unlabelled(text) => continue,
+            Err(_) if is_unlabelled(text) => {
+                unlabelled += decided;
+                continue;
+            }
             Err(error) => return Err(lines.broken(number, &error)),
         };
-        if verdicts.get(number as usize).is_some() {
+        if said.is_some() {
             times.add(number, line.time);
         }
-        let Some(label) = &line.label else { continue };
-        let said = verdicts.get(number as usize).ok_or(ScoreError::Undecided(number + 1))?;
-        tally.add(&line, label, said);
+        let Some(label) = &line.label else {
+            unlabelled += decided;
+            continue;
+        };
+        tally.add(&line, label, said.ok_or(ScoreError::Undecided(number + 1))?);
     }
     if met < verdicts.known() {
         return Err(ScoreError::Surplus { decided: verdicts.known() - met, lines: lines.number });
@@ -168,7 +218,8 @@ pub fn score(traffic: impl BufRead, decisions: impl BufRead, which: Which) -> Re
     if verdicts.times().count == verdicts.known() && times.count == met && times != *verdicts.times() {
         return Err(ScoreError::OtherTimes);
     }
-    tally.finish().ok_or(ScoreError::Unlabelled)
+    let score = tally.finish().ok_or(ScoreError::Unlabelled)?;
+    Ok(Scored { score, unlabelled, passed_over })
 }
 
 fn is_unlabelled(text: &[u8]) -> bool {

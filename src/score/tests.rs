@@ -45,6 +45,17 @@ fn decisions() -> String {
     lines.rev().collect::<Vec<_>>().join("\n")
 }
 
+fn score(traffic: &[u8], decisions: &[u8], which: Which) -> Result<Score, ScoreError> {
+    whole_score(traffic, decisions, which).map(|scored| scored.score)
+}
+
+/// A line that is no JSON is no record.
+fn whole_score(traffic: &[u8], decisions: &[u8], which: Which) -> Result<Scored, ScoreError> {
+    super::score(traffic, decisions, which, |line| {
+        serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err()
+    })
+}
+
 fn scored(which: Which) -> Score {
     score(traffic().as_bytes(), decisions().as_bytes(), which).unwrap()
 }
@@ -116,10 +127,40 @@ fn what_does_not_belong_together_is_told() {
     let short: Vec<String> = decisions().lines().skip(3).map(ToOwned::to_owned).collect();
     assert!(told(&traffic(), &short.join("\n")).starts_with("nothing was decided of line 13"));
     assert!(told(r#"{"time":1,"client":"192.0.2.1"}"#, "").contains("`label`"));
-    assert!(told("{", "").starts_with("line 1 of the traffic: "));
+    assert!(told("{", "").contains("`label`"), "what is no record says nothing");
+    assert!(told("{", r#"{"line":0,"verdict":"allow"}"#).starts_with("line 1 of the traffic: "));
     assert!(told(&traffic(), "\n[]").starts_with("line 2 of the decisions: "));
     assert!(told(&traffic(), r#"{"line":99999999999,"verdict":"allow"}"#).starts_with("there are more than"));
-    assert!(told(&"x".repeat(2 << 20), "").contains("is longer than"));
+    assert!(told("", &"x".repeat(2 << 20)).contains("is longer than"));
+}
+
+/// Lines are counted in each file: those of several cannot be told apart in one trace.
+#[test]
+fn decisions_about_several_files_are_not_scored() {
+    let of = |file: &str| decisions().replace("{\"line\"", &format!("{{\"file\":\"{file}\",\"line\"")) + "\n";
+    let scored = |decisions: &str| score(traffic().as_bytes(), decisions.as_bytes(), Which::Enforced);
+    assert_eq!(scored(&of("a")).unwrap(), self::scored(Which::Enforced));
+    for (first, second) in [(of("a"), of("b")), (decisions() + "\n", of("b"))] {
+        let error = scored(&(first + &second)).unwrap_err().to_string();
+        let told = "line 15 of the decisions is about another file than the first (`b`): replay each file by itself, ";
+        assert!(error.starts_with(told), "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_judged_is_counted() {
+    let scored = |traffic: &str, decisions: &str| {
+        let scored = whole_score(traffic.as_bytes(), decisions.as_bytes(), Which::Enforced).unwrap();
+        assert_eq!(scored.score, self::scored(Which::Enforced));
+        (scored.unlabelled, scored.passed_over)
+    };
+    assert_eq!(scored(&traffic(), &decisions()), (0, 0), "an event is no request");
+    // A request without a label; one that the gateway refused by itself; what is no record, once of any length.
+    let long = "x".repeat(3 << 20);
+    let more = ["{\"time\":1,\"client\":\"192.0.2.1\"}", "{\"time\":1}", "torn", &long].join("\n");
+    let decided = "\n{\"line\":15,\"verdict\":\"deny\"}\n{\"line\":16,\"verdict\":\"deny\"}\n";
+    let traffic = format!("{}\n{more}\n\n", traffic());
+    assert_eq!(scored(&traffic, &(decisions() + decided)), (2, 2));
 }
 
 #[test]

@@ -36,6 +36,8 @@ struct Decision {
     time: Option<u64>,
     verdict: Said,
     shadow: Option<Said>,
+    /// Of several the one in which the line is counted.
+    file: Option<String>,
 }
 
 /// All decisions of a trace.
@@ -70,13 +72,18 @@ impl Times {
 const UNKNOWN: u8 = 3;
 
 impl Verdicts {
-    /// Reads decisions in any order; of two about one line the later holds.
+    /// Reads decisions about one file in any order; of two about one line the later holds.
     pub fn read(decisions: impl BufRead, which: Which) -> Result<Self, ScoreError> {
         let mut verdicts = Self::default();
         let mut lines = Lines::new(decisions, "decisions");
+        let mut first_file = None;
         while let Some((number, text)) = lines.next()? {
             let decision: Decision =
                 serde_json::from_slice(text).map_err(|error| lines.broken(number, &error))?;
+            if *first_file.get_or_insert_with(|| decision.file.clone()) != decision.file {
+                let file = decision.file.unwrap_or_default();
+                return Err(ScoreError::SeveralFiles { line: number + 1, file });
+            }
             let said = match which {
                 Which::Enforced => decision.verdict,
                 Which::Shadow => decision.shadow.unwrap_or(decision.verdict),

@@ -157,6 +157,20 @@ fn simulate_replay_and_score_fit_together() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("of other times"), "{refused:?}");
     assert_eq!(score["attack"]["signatures"], 1_600);
+    // Packed, with a line that is no record in it, and with requests that nobody labelled.
+    let unlabelled = r#"{"time":1800000000000,"client":"203.0.113.7","key":null,"method":"GET","target":"/webcast/fetch?room_id=7","user_agent":"x"}"#;
+    let more = format!("{traffic}torn\n{unlabelled}\n{unlabelled}\n");
+    std::fs::write(at.join("more.zst"), zstd::encode_all(more.as_bytes(), 1).unwrap()).unwrap();
+    signgate(at, &["replay", "--policies", "p", "--input", "more.zst", "--decisions", "m.jsonl"]);
+    let more =
+        signgate(at, &["score", "--traffic", "more.zst", "--decisions", "m.jsonl", "--format", "json"]);
+    let said = String::from_utf8(more.stderr).unwrap();
+    let told =
+        format!("warning: 2 of the {} records in `more.zst` have no label", traffic.lines().count() + 2);
+    assert!(said.replace(',', "").contains(&told), "{said}");
+    assert!(said.contains("warning: 1 lines of `more.zst` are no records and were passed over"), "{said}");
+    let more: serde_json::Value = serde_json::from_slice(&more.stdout).unwrap();
+    assert_eq!(more["attack"], score["attack"]);
     // Sixty addresses, one a minute each, for five minutes.
     let leaked = score["attack"]["leaked"].as_u64().unwrap();
     assert!((240..=360).contains(&leaked), "{leaked}");
@@ -213,7 +227,7 @@ fn what_cannot_be_simulated_is_told() {
     );
     assert!(
         told(&["score", "--traffic", "/no/such", "--decisions", "/no/such"])
-            .contains("cannot read `/no/such`")
+            .contains("cannot open `/no/such`")
     );
 }
 

@@ -76,8 +76,8 @@ pub struct Noticed {
 pub struct Feed {
     sources: Vec<Option<Source>>,
     names: Vec<PathBuf>,
-    /// What was read of the lines that come next, each with its time, where it has a record with that.
-    fresh: VecDeque<(Timestamp, Option<Box<Record>>)>,
+    /// What was read of the lines that come next, each with its time where it has one, and its record where it has that.
+    fresh: VecDeque<(Option<Timestamp>, Option<Box<Record>>)>,
     /// Why reading ended behind those.
     failed: Option<InputError>,
     order: Order,
@@ -266,7 +266,9 @@ impl Feed {
         let (Some((time, record)), Some(source)) = (self.fresh.pop_front(), &mut self.sources[file]) else {
             return Ok(());
         };
-        source.reached = source.reached.max(time);
+        if let Some(time) = time {
+            source.follow(time, self.window);
+        }
         if let Some(record) = record {
             self.order.push(record);
         }
@@ -327,12 +329,12 @@ impl Feed {
         read: Result<Fields, Untaken>,
         place: Place,
         (path, bytes): (&Path, &[u8]),
-    ) -> Result<(Timestamp, Option<Box<Record>>), InputError> {
+    ) -> Result<(Option<Timestamp>, Option<Box<Record>>), InputError> {
         self.noticed.lines += 1;
         let mut record = self.spare.pop().unwrap_or_default();
         let with_names = self.wanted.is_some();
         let taken = read.and_then(|read| match read {
-            Fields::Blank => Ok(Taken { time: Timestamp::EPOCH, is_held: false }),
+            Fields::Blank => Ok(Taken { time: None, is_held: false }),
             Fields::Line(places) => {
                 self.noticed.take_in(line, &mut record, place, (&mut self.scratch.shared, places), with_names)
             }
@@ -365,7 +367,7 @@ impl Feed {
                 if self.noticed.complaints.len() < COMPLAINTS_MAX {
                     self.noticed.complaints.push((named(), why));
                 }
-                Ok((Timestamp::EPOCH, None))
+                Ok((None, None))
             }
         }
     }
@@ -418,8 +420,8 @@ impl Scratch {
 
 /// What became of a line that could be read.
 struct Taken {
-    /// Its time; the start of time where it is empty.
-    time: Timestamp,
+    /// Its time; `None` where it is empty.
+    time: Option<Timestamp>,
     /// Whether there is a record of it to be held: a request, or an order.
     is_held: bool,
 }
@@ -449,16 +451,17 @@ impl Noticed {
         with_names: bool,
     ) -> Result<Taken, Untaken> {
         let time = line.time.0;
+        let taken = |is_held| Ok(Taken { time: Some(time), is_held });
         if let Some(event) = &line.event {
             note(&mut self.events, event, 1);
             let Some(order) = line.order.as_deref() else {
                 self.note_reload(event, line.policy.as_deref(), time);
-                return Ok(Taken { time, is_held: false });
+                return taken(false);
             };
             let order = order::Order::parse(event, order)
                 .ok_or_else(|| "`order` is no order of an operator".to_owned())?;
             record.fill_order(line, order, place);
-            return Ok(Taken { time, is_held: true });
+            return taken(true);
         }
         record.fill(line, place, shared, with_names).map_err(|why| why.to_string())?;
         if let Some(policy) = &line.policy {
@@ -473,7 +476,7 @@ impl Noticed {
         }
         self.cut_addresses += u64::from(line.client_prefix.is_some());
         self.sampled += u64::from(line.share.is_some());
-        Ok(Taken { time, is_held: true })
+        taken(true)
     }
 
     /// Counts what the policy of the last record decided without a break.

@@ -9,6 +9,7 @@ use std::io::{self, BufReader, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
 use serde_json::Number;
@@ -108,6 +109,8 @@ pub(super) struct Source {
     lines: u64,
     /// The latest time read so far: what decides which file is read next.
     pub(super) reached: Timestamp,
+    /// The time of the last line, where it alone leaps ahead; else the start of time.
+    leap: Timestamp,
 }
 
 /// What reading a line came to.
@@ -141,7 +144,32 @@ impl Source {
             line: 0..0,
             lines: 0,
             reached: Timestamp::EPOCH,
+            leap: Timestamp::EPOCH,
         })
+    }
+
+    /// Follows the time of the next line. One that leaps ahead by more than the window is followed once the line after it is
+    /// about as late, or later: a single line of a wrong clock would have all that come after it taken for late ones.
+    #[inline]
+    pub(super) fn follow(&mut self, time: Timestamp, window: Duration) {
+        if time.since(self.reached) <= window {
+            self.reached = self.reached.max(time);
+            self.leap = Timestamp::EPOCH;
+        } else {
+            self.follow_leap(time, window);
+        }
+    }
+
+    #[cold]
+    fn follow_leap(&mut self, time: Timestamp, window: Duration) {
+        let leap = std::mem::replace(&mut self.leap, time);
+        if leap > Timestamp::EPOCH && leap.since(time) <= window {
+            self.reached = leap;
+            // It leaps from there, or does not.
+            if time.since(leap) <= window {
+                (self.reached, self.leap) = (leap.max(time), Timestamp::EPOCH);
+            }
+        }
     }
 
     /// Reads the next line.
@@ -381,7 +409,59 @@ mod tests {
         assert!(lines(b"", 1).is_empty());
     }
 
+    const WINDOW: Duration = Duration::from_secs(120);
+
+    /// How far each line lets a source have come, in seconds.
+    fn reached(seconds: &[u64]) -> Vec<u64> {
+        let mut source = source(b"", 1);
+        let mut follow = |second: &u64| {
+            source.follow(Timestamp::from_secs(*second), WINDOW);
+            source.reached.as_millis() / 1000
+        };
+        seconds.iter().map(&mut follow).collect()
+    }
+
+    #[test]
+    fn one_line_that_leaps_ahead_is_not_followed_until_the_next_confirms_it() {
+        const DAY: u64 = 86_400;
+        assert_eq!(reached(&[DAY, DAY + 1, DAY + 2]), [0, DAY + 1, DAY + 2], "a first line leaps, too");
+        // A wrong clock: before the others, among them, twice but not in a row.
+        let far = 100 * DAY;
+        assert_eq!(reached(&[far, DAY, DAY + 1, DAY + 2]), [0, 0, DAY + 1, DAY + 2]);
+        assert_eq!(reached(&[10, 11, far, 12, far, 13]), [10, 11, 11, 12, 12, 13]);
+        // An ordinary gap, also where the lines behind it are not in order.
+        assert_eq!(reached(&[10, DAY, DAY + 50, DAY + 60]), [10, 10, DAY + 50, DAY + 60]);
+        assert_eq!(reached(&[10, DAY, DAY - 50, DAY + 60]), [10, 10, DAY, DAY + 60]);
+        assert_eq!(reached(&[10, far, DAY, DAY + 1]), [10, 10, 10, DAY + 1], "a gap behind a wrong clock");
+        // Less than a line in two minutes.
+        assert_eq!(reached(&[500, 1_000, 1_500, 2_000, 2_001]), [0, 500, 1_000, 1_500, 2_001]);
+    }
+
     proptest! {
+        /// Whoever is in order but for single lines of wrong clocks is followed up to the line before at least.
+        #[test]
+        fn wrong_clocks_lead_nobody_astray(
+            steps in proptest::collection::vec((1u64..1_000, any::<bool>()), 1..60),
+        ) {
+            let (mut source, mut now, mut before) = (source(b"", 1), 1_000_000, 0);
+            for (step, wrong) in steps {
+                if wrong {
+                    source.follow(Timestamp::from_secs(now + 1_000_000_000), WINDOW);
+                    // What stands between two wrong ones confirms neither.
+                    prop_assert!(source.reached <= Timestamp::from_secs(now));
+                }
+                now += step;
+                source.follow(Timestamp::from_secs(now), WINDOW);
+                prop_assert!(source.reached <= Timestamp::from_secs(now));
+                if wrong {
+                    before = 0;
+                } else {
+                    prop_assert!(source.reached >= Timestamp::from_secs(before));
+                    before = now;
+                }
+            }
+        }
+
         #[test]
         fn packed_or_not_the_lines_are_the_same(
             text in proptest::collection::vec("[a-z]{0,9}", 0..40), end in any::<bool>(), at_a_time in 1usize..50,

@@ -145,9 +145,39 @@ fn lines_are_decided_in_the_order_of_time_and_seq() {
 #[test]
 fn what_stands_further_than_two_minutes_from_its_place_is_decided_late_and_counted() {
     let policy = quota("proxy", "minute = 1");
-    let replayed = replay(&policy, &[asked(0), asked(130_000), asked(260_000), asked(1)]);
+    let replayed = replay(&policy, &[asked(0), asked(130_000), asked(260_000), asked(260_000), asked(1)]);
     assert_eq!(replayed.too_late, 1);
-    assert_eq!(replayed.verdicts(), "aaat", "a late line is decided at the time that has been reached");
+    assert_eq!(replayed.verdicts(), "aaatt", "a late line is decided at the time that has been reached");
+}
+
+/// A line of a clock that is far ahead is decided last, and those behind it in their order.
+#[test]
+fn a_line_of_the_far_future_makes_no_other_late() {
+    let policy = quota("proxy", "minute = 1");
+    let far = || with(asked(0), &json!({ "time": "2096-01-01T00:00:00Z" }));
+    // First, in the middle, twice, and as the last line; of the others every second one stands a minute from its place.
+    let ordinary = |n: u64| asked(n * 1_000 + if n.is_multiple_of(2) { 60_000 } else { 0 });
+    for places in [&[0][..], &[150], &[100, 150], &[300]] {
+        let mut lines: Vec<Value> = (0..300).map(ordinary).collect();
+        for place in places {
+            lines.insert(*place, far());
+        }
+        let replayed = replay(&policy, &lines);
+        assert_eq!(replayed.too_late, 0, "{places:?}");
+        let times: Vec<_> = replayed.decisions().iter().map(|line| line["time"].as_u64()).collect();
+        assert!(times.is_sorted(), "{places:?}: {times:?}");
+    }
+    // Of several files each by itself.
+    let files = Files::new();
+    let own = |odd: u64| (0..300).filter(move |n| n % 2 == odd).map(|n| asked(n * 1_000)).collect::<Vec<_>>();
+    let (mut one, other) = (own(0), own(1));
+    one.insert(70, far());
+    one.push(far());
+    let inputs = [files.of("a", &one), files.of("b", &other)];
+    let replayed = replay_files(&policy, None, 1, &inputs, OnBroken::Stop).unwrap();
+    assert_eq!((replayed.too_late, replayed.outcome.tally.total.asked), (0, 302));
+    let times: Vec<_> = replayed.decisions().iter().map(|line| line["time"].as_u64()).collect();
+    assert!(times.is_sorted(), "{times:?}");
 }
 
 #[test]

@@ -55,7 +55,7 @@ mod exit_codes {
     pub(super) const SIMULATE: &str =
         "Exit codes: 0 written, 2 where it could not be, or where a file is there that is not its own";
     pub(super) const SCORE: &str = "Exit codes: 0 judged, however it came out, 2 where something could not be read or written, or the decisions are not about the traffic";
-    pub(super) const PURGE: &str = "Exit codes: 0 done, also where nothing was to be taken out, 2 where a file could not be read or written, or the gateway not be asked";
+    pub(super) const PURGE: &str = "Exit codes: 0 done, also where nothing was to be taken out, 2 where there is no record, a file could not be read or written, or the gateway not be asked";
 }
 
 #[derive(Debug, Subcommand)]

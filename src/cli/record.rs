@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use clap::builder::NonEmptyStringValueParser;
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -40,7 +41,7 @@ pub enum RecordVerb {
 #[group(id = "what", required = true, multiple = true, args = ["account", "room", "address"])]
 pub struct PurgeArgs {
     /// Requests with a key of this account
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     account: Option<String>,
     /// Requests for this room: its number, or @ and the streamer's unique id (requests that named the other one stay)
     #[arg(long, value_name = "ROOM", value_parser = room)]
@@ -99,6 +100,9 @@ pub fn run(verb: &RecordVerb) -> anyhow::Result<ExitCode> {
     }
     let files = record_files(&path)
         .with_context(|| format!("cannot look for the access record `{}`", path.display()))?;
+    if files.is_empty() {
+        bail!("there is no access record at `{}`", path.display());
+    }
     let rewritable = |file: &&PathBuf| **file != path || args.stopped || args.dry_run;
     let mut total = Rewritten::default();
     let mut code = ExitCode::SUCCESS;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use signgate::base::secret::KeyHash;
 
 use crate::gateway::{Gateway, OPEN, Setup};
 use crate::generator::Generator;
@@ -77,6 +78,43 @@ fn an_address_and_a_room_go_while_the_gateway_writes_on() {
 }
 
 #[test]
+fn an_account_goes_while_the_gateway_writes_on() {
+    const ACCOUNTS: [(&str, &str); 2] = [("one", "sg_key_one"), ("other", "sg_key_other")];
+    let accounts = ACCOUNTS.map(|(account, key)| {
+        let hash = KeyHash::of(key.as_bytes());
+        format!(
+            "[[account]]\nid = \"{account}\"\ntier = \"community\"\n\
+             [[key]]\nid = \"k_{account}\"\nhash = \"{hash}\"\naccount = \"{account}\"\n"
+        )
+    });
+    let generator = Generator::good();
+    let gateway =
+        Setup::new(OPEN).policy("50-accounts.toml", &accounts.concat()).generator(generator.address).start();
+    let ask_all = || {
+        for (_, key) in ACCOUNTS {
+            let shown = format!("X-Api-Key: {key}");
+            assert_eq!(gateway.get("/webcast/fetch?room_id=7300000000000000001", &[&shown]).status, 200);
+        }
+    };
+    let directory = gateway.directory().to_owned();
+    let count = || {
+        let lines = lines(&directory);
+        ACCOUNTS.map(|(account, _)| lines.iter().filter(|line| line["key"]["account"] == account).count())
+    };
+    ask_all();
+    ask_all();
+    let (code, told, said) = purge(&directory, &["--account", "one"]);
+    assert_eq!(code, 0, "{told}{said}");
+    assert!(told.contains("2 lines in all removed"), "{told}");
+    assert_eq!(count(), [0, 2]);
+    // The gateway goes on in a new file, and nothing of it is lost.
+    ask_all();
+    gateway.wait_until("a record of who comes again", |_| count() == [1, 3]);
+    assert_eq!(purge(&directory, &["--account", "one"]).0, 0);
+    assert_eq!(count(), [0, 3]);
+}
+
+#[test]
 fn without_a_gateway_somebody_has_to_say_so() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
@@ -98,4 +136,11 @@ fn without_a_gateway_somebody_has_to_say_so() {
     let left = lines(directory.path());
     assert_eq!((left.len(), &left[0]["key"]["account"]), (1, &Value::from("other")));
     assert_eq!(purge(directory.path(), &["--stopped"]).0, 2, "nothing is purged by mistake");
+    assert_eq!(purge(directory.path(), &["--account", "", "--stopped"]).0, 2, "nobody's account is none");
+    for more in ["--stopped", "--dry-run"] {
+        let (code, told, said) =
+            purge(directory.path(), &["--account", "one", "--path", "data/nope.jsonl", more]);
+        assert_eq!((code, told.as_str()), (2, ""), "{said}");
+        assert!(said.contains("error: there is no access record at `data/nope.jsonl`"), "{said}");
+    }
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::check::output::{Format, Output};
 use super::progress::Progress;
 use super::replay::load_place;
+use super::same_file::refuse_twice;
 use crate::base::room::Room;
 use crate::base::time::{Clock, Timestamp};
 use crate::config::{self, ConfigError, Flags};
@@ -117,6 +118,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
             bail!("there is no access record at `{}`", path.display());
         }
     }
+    refuse_twice(&input)?;
     let explainer = Explainer { policy: &policy, output: Output::new(args.format) };
     match wanted {
         Some(wanted) => explainer.of_record(&input, &wanted),

@@ -19,7 +19,7 @@ use anyhow::{Context, bail};
 
 use super::check::Format;
 use super::progress::Progress;
-use super::same_file::refuse_to_write_over;
+use super::same_file::{refuse_to_write_over, refuse_twice};
 use super::stdout::print;
 use crate::base::time::Clock;
 use crate::control::place::LoadError;
@@ -59,6 +59,7 @@ pub struct ReplayArgs {
 
 /// Replays.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    refuse_twice(&args.input)?;
     if let Some(decisions) = &args.decisions {
         refuse_to_write_over(&args.input, decisions)?;
     }

@@ -1,5 +1,6 @@
 //! Whether two paths lead to one file: what is read is not written over, and not read twice.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
@@ -39,18 +40,41 @@ fn place(path: &Path) -> Option<PathBuf> {
     Some(folder.canonicalize().ok()?.join(path.file_name()?))
 }
 
+/// What is looked at of an input: `-` may be a file, too.
+fn input(path: &Path) -> &Path {
+    if path == Path::new("-") { Path::new("/dev/stdin") } else { path }
+}
+
+/// Refuses an input that is named twice: its records would count twice, or be split between two readers of stdin.
+pub(super) fn refuse_twice(inputs: &[PathBuf]) -> anyhow::Result<()> {
+    let mut files = BTreeMap::new();
+    let mut has_stdin = false;
+    for path in inputs {
+        let is_stdin = path == Path::new("-");
+        if is_stdin && std::mem::replace(&mut has_stdin, true) {
+            bail!("`--input -` is there twice, and stdin can be read only once: name it once");
+        }
+        let Some(file) = FileId::of(input(path)) else { continue };
+        if let Some(first) = files.insert(file, path) {
+            bail!(
+                "`--input {}` is the same file as `--input {}`, and its records would count twice: name it once",
+                path.display(),
+                first.display()
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Refuses decisions that would be written over the traffic that they are about, before anything is opened for writing.
 pub(super) fn refuse_to_write_over(inputs: &[PathBuf], decisions: &Path) -> anyhow::Result<()> {
-    // Of a file that is stdin only what was read is left.
-    let of_stdin = Path::new("/dev/stdin");
-    let looked_at = |input: &Path| if input == Path::new("-") { of_stdin } else { input }.to_owned();
-    match inputs.iter().find(|input| is_same_file(&looked_at(input), decisions)) {
+    match inputs.iter().find(|path| is_same_file(input(path), decisions)) {
         None => Ok(()),
-        Some(input) => bail!(
+        Some(path) => bail!(
             "`--decisions {}` is the same file as `--input {}`, which would be lost: name another file for the decisions; nothing \
              was written",
             decisions.display(),
-            input.display()
+            path.display()
         ),
     }
 }
@@ -88,6 +112,17 @@ mod tests {
         }
         assert!(is_same_file(&at("none"), &at("d/../here/none")), "neither is there yet");
         assert!(!is_same_file(&at("none"), &at("d/none")) && !is_same_file(&at("no/x"), &at("no/x/y")));
+        let twice = |names: &[&str]| {
+            let paths: Vec<PathBuf> =
+                names.iter().map(|name| if *name == "-" { "-".into() } else { at(name) }).collect();
+            refuse_twice(&paths).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert_eq!(twice(&["one", "other", "-", "none", "none"]), "");
+        assert!(twice(&["-", "one", "-"]).starts_with("`--input -` is there twice"));
+        for name in ["one", "soft", "hard", "here/one"] {
+            let told = twice(&["one", "other", name]);
+            assert!(told.contains(&format!("{}` is the same file as", at(name).display())), "{told}");
+        }
         for device in ["/dev/null", "-"] {
             assert!(!is_same_file(Path::new(device), Path::new(device)), "{device}");
         }

@@ -319,9 +319,7 @@ const ASKED: &str = r#"{"time":1800000000000,"client":"203.0.113.7","key":null,"
 
 #[test]
 fn a_file_without_a_record_is_no_traffic() {
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::create_dir(directory.path().join("policies")).unwrap();
-    std::fs::write(directory.path().join("policies/10.toml"), FEW).unwrap();
+    let directory = laboratory();
     let replay = |text: &str| {
         std::fs::write(directory.path().join("in.txt"), text).unwrap();
         signgate(directory.path(), &["replay", "--input", "in.txt"])
@@ -336,11 +334,8 @@ fn a_file_without_a_record_is_no_traffic() {
 /// However the file is named, and whichever of the inputs it is.
 #[test]
 fn decisions_are_not_written_over_the_traffic() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = laboratory();
     let at = |name: &str| directory.path().join(name);
-    std::fs::create_dir(at("policies")).unwrap();
-    std::fs::write(at("policies/10.toml"), FEW).unwrap();
-    std::fs::write(at("a.jsonl"), format!("{ASKED}\n")).unwrap();
     std::fs::write(at("b.jsonl"), format!("{ASKED}\n")).unwrap();
     std::os::unix::fs::symlink("b.jsonl", at("soft")).unwrap();
     std::fs::hard_link(at("b.jsonl"), at("hard")).unwrap();
@@ -439,12 +434,39 @@ fn a_record_with_a_ban_a_pardon_and_a_reload_replays_to_the_same_verdicts() {
     assert!(out.contains("0 newly refused (0.00 %), 1 newly freed"), "{out}");
 }
 
-/// Only a request can be explained; whatever else the line holds is told.
+/// Its lines would count twice, or, of stdin, be split between two readers.
 #[test]
-fn a_line_that_is_no_request_is_told_for_what_it_is() {
+fn no_input_is_named_twice() {
+    let directory = laboratory();
+    std::fs::hard_link(directory.path().join("a.jsonl"), directory.path().join("hard")).unwrap();
+    for verb in ["replay", "explain"] {
+        for (one, other, told) in [
+            ("-", "-", "`--input -` is there twice"),
+            ("a.jsonl", "a.jsonl", "the same file as `--input a.jsonl`"),
+            ("a.jsonl", "hard", "`--input hard` is the same file as `--input a.jsonl`"),
+        ] {
+            let mut arguments = vec![verb, "--input", one, "--input", other];
+            arguments.extend((verb == "explain").then_some("GET /webcast/fetch?room_id=1"));
+            let (code, out, said) = signgate(directory.path(), &arguments);
+            assert_eq!((code, out.as_str()), (2, ""), "{said}");
+            assert!(said.contains(told), "{said}");
+        }
+    }
+}
+
+/// A policy, and a record in `a.jsonl`.
+fn laboratory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir(directory.path().join("policies")).unwrap();
     std::fs::write(directory.path().join("policies/10.toml"), FEW).unwrap();
+    std::fs::write(directory.path().join("a.jsonl"), format!("{ASKED}\n")).unwrap();
+    directory
+}
+
+/// Only a request can be explained; whatever else the line holds is told.
+#[test]
+fn a_line_that_is_no_request_is_told_for_what_it_is() {
+    let directory = laboratory();
     let own = r#"{"time":1800000000001,"key":null,"by":"gateway","rule":"bare_lf","verdict":"deny","outcome":"invalid"}"#;
     let ban = r#"{"time":1800000000002,"event":"ban","order":"prefix 203.0.113.7 1900000000000 rented"}"#;
     std::fs::write(directory.path().join("a.jsonl"), [ASKED, own, ban].join("\n")).unwrap();

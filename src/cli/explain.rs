@@ -4,17 +4,19 @@
 //! asks it, which books nothing. Exit codes: 0 where the request is admitted, 1 where it is refused, 2 where it cannot be
 //! found or read.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 
 use super::check::output::{Format, Output};
 use super::progress::Progress;
-use super::replay::load_place;
+use super::replay::{load_place, tell, tell_tiers};
 use super::same_file::refuse_twice;
 use crate::base::room::Room;
 use crate::base::time::{Clock, Timestamp};
@@ -30,6 +32,7 @@ use crate::replay::course::Course;
 use crate::replay::ending::Ending;
 use crate::replay::feed::{Feed, OnBroken, Wanted};
 use crate::replay::record::Record;
+use crate::replay::run::note_tier;
 use crate::telemetry::access_log::record_files;
 
 /// Which request, and after what.
@@ -39,7 +42,7 @@ pub struct ExplainArgs {
     #[arg(value_name = "REQUEST", required_unless_present_any = ["request_id", "line"], conflicts_with_all = ["request_id", "line"])]
     request: Option<String>,
     /// The request that was answered with this `X-Request-ID`
-    #[arg(long, value_name = "ID", conflicts_with = "line")]
+    #[arg(long, value_name = "ID", conflicts_with = "line", value_parser = NonEmptyStringValueParser::new())]
     request_id: Option<String>,
     /// The record in this line of the first input, counted from 1
     #[arg(long, value_name = "N", requires = "input")]
@@ -68,7 +71,7 @@ struct SaidArgs {
     #[arg(long, value_name = "ADDR", requires = "request", default_value = "192.0.2.1", value_parser = config::flags::client)]
     client: IpAddr,
     /// With REQUEST: ask with the key of this public id; its text is not needed
-    #[arg(long, value_name = "ID", requires = "request")]
+    #[arg(long, value_name = "ID", requires = "request", value_parser = NonEmptyStringValueParser::new())]
     key_id: Option<String>,
     /// With REQUEST: the `User-Agent` header
     #[arg(long, value_name = "TEXT", requires = "request")]
@@ -119,7 +122,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         }
     }
     refuse_twice(&input)?;
-    let explainer = Explainer { policy: &policy, output: Output::new(args.format) };
+    let explainer = Explainer { policy: &policy, place: place.name(), output: Output::new(args.format) };
     match wanted {
         Some(wanted) => explainer.of_record(&input, &wanted),
         None => explainer.of_request(args, &input),
@@ -128,6 +131,8 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 
 struct Explainer<'p> {
     policy: &'p PolicySet,
+    /// Where it stands.
+    place: String,
     output: Output,
 }
 
@@ -153,6 +158,7 @@ impl Explainer<'_> {
         let mut course = Course::new(self.policy, 0);
         let mut progress = Progress::new();
         let mut before = 0;
+        let mut unknown_tiers = BTreeSet::new();
         let found = loop {
             let Some(record) = feed.next_record()? else { break None };
             if record.wanted {
@@ -163,6 +169,7 @@ impl Explainer<'_> {
                 continue;
             }
             course.decide(&record);
+            note_tier(&mut unknown_tiers, &record, self.policy);
             feed.give_back(record);
             before += 1;
             if before % 4096 == 0 {
@@ -170,13 +177,20 @@ impl Explainer<'_> {
             }
         };
         progress.done();
-        let Some(record) = found else { return Err(not_found(wanted, before)) };
+        self.tell(&mut feed, &unknown_tiers);
+        let Some(record) = found else { return Err(not_found(wanted, before, feed.unmet())) };
         if let Some(order) = &record.order {
             bail!(
                 "line {} is an operator's order of {}, {}: it is no request",
                 record.place.line + 1,
                 record.time,
                 quoted(&format!("{} {order}", order.word()))
+            );
+        }
+        if !record.tier().is_empty() && self.policy.tier_named(record.tier()).is_none() {
+            eprintln!(
+                "warning: its tier {} is not in the policy: it is explained as a free one",
+                quoted(record.tier())
             );
         }
         if !record.policy().is_empty() && record.policy() != self.policy.digest().to_string() {
@@ -225,8 +239,11 @@ impl Explainer<'_> {
         let mut feed = Feed::open(input, OnBroken::Skip)?;
         let mut progress = Progress::new();
         let mut before = 0;
+        let mut holds_later = false;
+        let mut unknown_tiers = BTreeSet::new();
         while let Some(record) = feed.next_record()? {
             if said.time.is_some_and(|until| record.time > until) {
+                holds_later = true;
                 break;
             }
             if course.follow(&record) {
@@ -234,6 +251,7 @@ impl Explainer<'_> {
                 continue;
             }
             course.decide(&record);
+            note_tier(&mut unknown_tiers, &record, self.policy);
             feed.give_back(record);
             before += 1;
             if before % 4096 == 0 {
@@ -241,6 +259,10 @@ impl Explainer<'_> {
             }
         }
         progress.done();
+        self.tell(&mut feed, &unknown_tiers);
+        if feed.noticed.is_nothing_but_broken(before + u64::from(holds_later)) {
+            bail!("not one line of the input is a record: nothing can be explained after it");
+        }
         let reached = if before > 0 { course.now() } else { Clock::system().now() };
         let at = said.time.unwrap_or(reached);
         course.advance(at);
@@ -289,6 +311,13 @@ impl Explainer<'_> {
                 self.explained(&about, &course, &facts)
             }
         }
+    }
+
+    /// What should be known of the traffic before, as a replay of it tells.
+    fn tell(&self, feed: &mut Feed, unknown_tiers: &BTreeSet<String>) {
+        feed.noticed.settle_policy();
+        tell(feed, self.policy);
+        tell_tiers(unknown_tiers, &self.place);
     }
 
     fn key<'a>(&'a self, id: &'a str) -> anyhow::Result<RecordedKey<'a>> {
@@ -402,9 +431,12 @@ impl About<'_> {
     }
 }
 
-fn not_found(wanted: &Wanted, records: u64) -> anyhow::Error {
+fn not_found(wanted: &Wanted, records: u64, unmet: Option<&str>) -> anyhow::Error {
     match wanted {
-        Wanted::Line(line) => anyhow::anyhow!("line {} holds no record", line + 1),
+        Wanted::Line(line) => {
+            let why = unmet.unwrap_or("the first input ends before it");
+            anyhow::anyhow!("line {} holds no record: {why}", line + 1)
+        }
         Wanted::RequestId(id) => anyhow::anyhow!(
             "request {} is not among {records} records: a request is recorded within half a second of its answer, and removed \
              when the record has been kept long enough",

@@ -10,6 +10,7 @@
 //! Exit codes: 0 done, 2 where something could not be read or written, not one line is a record, or a broken line was met
 //! with `--strict`.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ use crate::engine::order;
 use crate::policy::PolicySet;
 use crate::replay::feed::{Feed, Noticed, OnBroken};
 use crate::replay::report::{Count, Report};
-use crate::replay::run::{self, Outcome, ReplayError};
+use crate::replay::run::{self, ReplayError};
 
 /// What is replayed, and against what.
 #[derive(Debug, clap::Args)]
@@ -91,8 +92,12 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         done => done?,
     };
     let elapsed = progress.elapsed();
-    tell(&feed, &outcome, &policy);
-    if outcome.tally.total.asked == 0 && feed.noticed.broken > 0 && feed.noticed.events.is_empty() {
+    tell(&feed, &policy);
+    tell_tiers(&outcome.unknown_tiers, &args.policies.display().to_string());
+    if let Some(against) = &args.against {
+        tell_tiers(&outcome.unknown_tiers_against, &against.display().to_string());
+    }
+    if feed.noticed.is_nothing_but_broken(outcome.tally.total.asked) {
         bail!("not one line of the input is a record: nothing was decided");
     }
     let rate = outcome.tally.total.asked as f64 / elapsed.as_secs_f64().max(0.001);
@@ -138,18 +143,24 @@ fn printable(word: &str) -> String {
     word.chars().filter(|c| !c.is_control()).collect()
 }
 
-/// What a person should know before believing the numbers.
-fn tell(feed: &Feed, outcome: &Outcome, policy: &PolicySet) {
+/// Which tiers the policies of a directory lack.
+pub(super) fn tell_tiers(unknown: &BTreeSet<String>, directory: &str) {
+    for tier in unknown {
+        let tier: String = printable(tier).chars().take(64).collect();
+        eprintln!(
+            "warning: tier `{tier}` is not in the policy of `{directory}`; its accounts count as free ones"
+        );
+    }
+}
+
+/// What a person should know of the input before believing what follows from it.
+pub(super) fn tell(feed: &Feed, policy: &PolicySet) {
     let Noticed { broken, complaints, events, policies, cut_addresses, sampled, .. } = &feed.noticed;
     for (place, why) in complaints {
         eprintln!("warning: {place} is no record and was passed over: {why}");
     }
     if *broken > complaints.len() as u64 {
         eprintln!("warning: {} more lines are no records", Count(broken - complaints.len() as u64));
-    }
-    for tier in &outcome.unknown_tiers {
-        let tier: String = printable(tier).chars().take(64).collect();
-        eprintln!("warning: tier `{tier}` is not in the policy; its accounts count as free ones");
     }
     if feed.too_late() > 0 {
         eprintln!(

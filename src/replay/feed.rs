@@ -17,6 +17,7 @@ use super::scan::{Known, scan};
 use super::shared::{Places, Shared};
 use crate::base::time::Timestamp;
 use crate::engine::order;
+use crate::policy::diagnostic::quoted;
 use crate::telemetry::access_log::RECORD_FORMAT;
 
 /// So many broken lines are told one by one; the others are counted.
@@ -89,6 +90,8 @@ pub struct Feed {
     scratch: Scratch,
     on_broken: OnBroken,
     wanted: Option<Wanted>,
+    /// Why the line that is looked for is no record.
+    unmet: Option<String>,
     ending: Option<Ending>,
     window: Duration,
     bytes: BytesRead,
@@ -152,6 +155,7 @@ impl Feed {
             scratch: Scratch::default(),
             on_broken,
             wanted: None,
+            unmet: None,
             ending: None,
             window: WINDOW,
             bytes: BytesRead::default(),
@@ -168,6 +172,11 @@ impl Feed {
     /// Marks one record as [wanted](Record::wanted).
     pub fn look_for(&mut self, wanted: Wanted) {
         self.wanted = Some(wanted);
+    }
+
+    /// Why the line that is looked for is no record, once it has been read.
+    pub fn unmet(&self) -> Option<&str> {
+        self.unmet.as_deref()
     }
 
     /// How the [wanted](Record::wanted) record says that its request ended, once it has been read.
@@ -340,9 +349,17 @@ impl Feed {
             }
         });
         let named = || format!("{}:{}", path.display(), place.line + 1);
+        let is_wanted_line =
+            matches!(self.wanted, Some(Wanted::Line(number)) if place == Place { file: 0, line: number });
         match taken {
             Ok(Taken { time, is_held }) => {
                 if !is_held {
+                    if is_wanted_line {
+                        self.unmet = Some(match &line.event {
+                            Some(event) => format!("it is the event {}", quoted(event)),
+                            None => "it is empty".to_owned(),
+                        });
+                    }
                     self.give_back(record);
                     return Ok((time, None));
                 }
@@ -350,7 +367,7 @@ impl Feed {
                     None => false,
                     // Written in either case: people copy ids from tickets.
                     Some(Wanted::RequestId(id)) => record.request_id().eq_ignore_ascii_case(id),
-                    Some(Wanted::Line(number)) => place.file == 0 && place.line == *number,
+                    Some(Wanted::Line(_)) => is_wanted_line,
                 };
                 if record.wanted {
                     self.ending = Some(Ending::read(bytes));
@@ -362,6 +379,9 @@ impl Feed {
                 self.give_back(record);
                 if self.on_broken == OnBroken::Stop {
                     return Err(InputError::Broken { place: named(), why });
+                }
+                if is_wanted_line {
+                    self.unmet = Some(why.clone());
                 }
                 self.noticed.broken += 1;
                 if self.noticed.complaints.len() < COMPLAINTS_MAX {
@@ -479,8 +499,13 @@ impl Noticed {
         taken(true)
     }
 
-    /// Counts what the policy of the last record decided without a break.
-    fn settle_policy(&mut self) {
+    /// Whether there were lines, and none of them was of use; an empty input is no such one.
+    pub fn is_nothing_but_broken(&self, records: u64) -> bool {
+        records == 0 && self.broken > 0 && self.events.is_empty()
+    }
+
+    /// Counts what the policy of the last record decided without a break; for those who stop before the end.
+    pub fn settle_policy(&mut self) {
         let count = std::mem::take(&mut self.same_policy);
         if count > 0 {
             note(&mut self.policies, &self.policy, count);

@@ -196,7 +196,8 @@ impl Report<'_> {
 
     /// For a program: one object.
     pub fn json(&self) -> Value {
-        let Outcome { tally, difference, span, unknown_tiers, unlike_recorded } = self.outcome;
+        let Outcome { tally, difference, span, unknown_tiers, unknown_tiers_against, unlike_recorded } =
+            self.outcome;
         let total = &tally.total;
         let rules = |measure: fn(&Row) -> u64| -> Vec<Value> {
             let rows = tally.rules.largest(measure).into_iter().take(self.rows_max);
@@ -214,6 +215,7 @@ impl Report<'_> {
             "shadow_would_refuse": total.in_shadow,
             "unlike_recorded": unlike_recorded,
             "unknown_tiers": unknown_tiers,
+            "unknown_tiers_against": difference.is_some().then_some(unknown_tiers_against),
             "rules": rules(Row::refused),
             "shadow_rules": rules(|row| row.in_shadow),
             "accounts": self.rows(&tally.accounts, &tally.words, "account", |name| name_or_null(name)),

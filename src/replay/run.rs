@@ -7,6 +7,7 @@ use super::course::Course;
 use super::decided;
 use super::feed::Feed;
 use super::input::InputError;
+use super::record::Record;
 use super::tally::{Difference, Tally};
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
@@ -36,8 +37,18 @@ pub struct Outcome {
     pub span: Option<(Timestamp, Timestamp)>,
     /// Tiers of records that the policy lacks: they counted as free ones.
     pub unknown_tiers: BTreeSet<String>,
+    /// The same of the other policy, where one was asked.
+    pub unknown_tiers_against: BTreeSet<String>,
     /// Records whose verdict is not the one that they hold.
     pub unlike_recorded: u64,
+}
+
+/// Notes the tier of a record where a policy lacks it, and there are not too many.
+pub fn note_tier(unknown: &mut BTreeSet<String>, record: &Record, policy: &PolicySet) {
+    let tier = record.tier();
+    if !tier.is_empty() && policy.tier_named(tier).is_none() && unknown.len() < TIERS_MAX {
+        unknown.insert(tier.to_owned());
+    }
 }
 
 /// Replays everything that `feed` holds. `policy` is asked, and `against`, where it is given, too. `decisions` gets one line for each
@@ -83,14 +94,9 @@ pub fn run(
             {
                 let before = other.decide_foreseen(record, &mut foreseen[place]);
                 difference.count(record, (&said, policy), (&before, other.policy));
+                note_tier(&mut outcome.unknown_tiers_against, record, other.policy);
             }
-            let tier = record.tier();
-            if !tier.is_empty()
-                && policy.tier_named(tier).is_none()
-                && outcome.unknown_tiers.len() < TIERS_MAX
-            {
-                outcome.unknown_tiers.insert(tier.to_owned());
-            }
+            note_tier(&mut outcome.unknown_tiers, record, policy);
             outcome.unlike_recorded +=
                 u64::from(record.verdict.is_some_and(|verdict| verdict != said.verdict()));
             let first = outcome.span.map_or(record.time, |(first, _)| first);

@@ -419,6 +419,22 @@ fn the_difference_of_two_policies_by_account() {
     assert_eq!(difference["accounts"][0]["refused_by"], json!({ "q": 2 }));
     assert_eq!(difference["accounts"][1]["freed_from"], json!({ "b": 1 }));
     assert_eq!(difference["accounts"][1]["newly_freed_share"], 0.5);
+    let short = report.json();
+    // The tiers that each of the two lacks.
+    assert_eq!((&short["unknown_tiers"], &short["unknown_tiers_against"]), (&json!([]), &json!([])));
+    let gold = policy("[tier.gold]\nclass = \"paid\"\n");
+    let line = with(asked(0), &json!({ "key": { "id": "k", "account": "a", "tier": "gold" } }));
+    let path = [files.of("b", &[line])];
+    for (policy, against, lack) in
+        [(&gold, Some(&loose), ([].as_slice(), Some(["gold"].as_slice()))), (&loose, None, (&["gold"], None))]
+    {
+        let replayed = replay_files(policy, against, 1, &path, OnBroken::Stop).unwrap();
+        let json = Report { outcome: &replayed.outcome, policy, rows_max: 1 }.json();
+        assert_eq!(
+            (&json["unknown_tiers"], &json["unknown_tiers_against"]),
+            (&json!(lack.0), &json!(lack.1))
+        );
+    }
 }
 
 #[test]

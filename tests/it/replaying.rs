@@ -454,6 +454,82 @@ fn no_input_is_named_twice() {
     }
 }
 
+#[test]
+fn tiers_that_a_policy_lacks_are_told_with_where_they_are_missing() {
+    let directory = laboratory();
+    std::fs::create_dir(directory.path().join("new")).unwrap();
+    let more = "[tier.gold]\nclass = \"paid\"\n[tier.silver]\nclass = \"free\"\n";
+    std::fs::write(directory.path().join("new/10.toml"), format!("{FEW}{more}")).unwrap();
+    let by = |tier: &str| ASKED.replace("null", &format!(r#"{{"id":"k","account":"a","tier":"{tier}"}}"#));
+    std::fs::write(directory.path().join("a.jsonl"), [by("gold"), by("tin")].join("\n")).unwrap();
+    let (code, out, said) = signgate(
+        directory.path(),
+        &["replay", "--input", "a.jsonl", "--policies", "new", "--against", "policies"],
+    );
+    assert_eq!(code, 0, "{out}{said}");
+    let told = |tier: &str, directory: &str| {
+        said.contains(&format!("warning: tier `{tier}` is not in the policy of `{directory}`;"))
+    };
+    assert_eq!(
+        [told("gold", "new"), told("gold", "policies"), told("tin", "new"), told("tin", "policies")],
+        [false, true, true, true],
+        "{said}"
+    );
+    // An explanation tells it, too, and of the explained record by itself.
+    let (_, _, said) = signgate(
+        directory.path(),
+        &["explain", "--input", "a.jsonl", "--line", "2", "--policies", "policies"],
+    );
+    assert!(said.contains("warning: tier `gold` is not in the policy of `policies`"), "{said}");
+    assert!(
+        said.contains("warning: its tier `tin` is not in the policy: it is explained as a free one"),
+        "{said}"
+    );
+}
+
+/// What a replay would warn of an explanation warns of, too.
+#[test]
+fn an_explanation_tells_what_its_traffic_is_worth() {
+    let directory = laboratory();
+    let write = |lines: &[&str]| std::fs::write(directory.path().join("a.jsonl"), lines.join("\n")).unwrap();
+    let after = |more: &[&str]| {
+        let arguments = ["explain", "GET /webcast/fetch?room_id=1", "--input", "a.jsonl"];
+        signgate(directory.path(), &[&arguments, more].concat())
+    };
+    let reload = r#"{"time":1800000000000,"event":"reload","policy":"0fa10203040506ff"}"#;
+    write(&["torn", ASKED, reload]);
+    let (code, _, said) = after(&[]);
+    assert_eq!(code, 0, "{said}");
+    for part in [
+        "warning: a.jsonl:1 is no record and was passed over",
+        "1 events `reload` in the record; not followed",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let early = after(&["--time", "2020-01-01T00:00:00Z"]);
+    assert_eq!(early.0, 0, "there is a record, if a later one: {}", early.2);
+    write(&["time,client", "1,203.0.113.7"]);
+    let (code, out, said) = after(&[]);
+    assert_eq!((code, out.as_str()), (2, ""), "{said}");
+    assert!(said.contains("error: not one line of the input is a record"), "{said}");
+    let long = "x".repeat(70_000);
+    write(&["torn", ASKED, "", reload, &long]);
+    for (line, why) in [
+        ("1", "line 1 holds no record: expected ident, at column 2"),
+        ("3", "line 3 holds no record: it is empty"),
+        ("4", "line 4 holds no record: it is the event `reload`"),
+        ("5", "line 5 holds no record: a line of more than 65536 bytes"),
+        ("6", "line 6 holds no record: the first input ends before it"),
+    ] {
+        let (code, _, said) = signgate(directory.path(), &["explain", "--input", "a.jsonl", "--line", line]);
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+    let (code, _, said) = signgate(directory.path(), &["explain", "--input", "a.jsonl", "--request-id", ""]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("a value is required for '--request-id <ID>'"), "{said}");
+}
+
 /// A policy, and a record in `a.jsonl`.
 fn laboratory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();

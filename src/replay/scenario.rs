@@ -1,7 +1,8 @@
 //! A scenario: a small stretch of traffic, and what is expected to be decided of it.
 //!
 //! `traffic.jsonl` is what `replay` reads. `expected.jsonl` holds one object for each of its lines that matters: `line` (from 0), and any
-//! of `verdict`, `shadow`, `rule` (`null` where it is admitted); other fields are for the reader. A line that is not named
+//! of `verdict`, `shadow`, `rule` (`null` where it is admitted), one at least; other fields are for the reader, and are not called
+//! nearly as these. A line that is not named
 //! must be admitted, so that nothing is refused by the way.
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::course::{Course, Said};
 use super::feed::{Feed, OnBroken};
@@ -18,6 +20,7 @@ use super::record::Record;
 use super::tally::rule_of;
 use crate::engine::decision::Verdict;
 use crate::policy::PolicySet;
+use crate::policy::diagnostic::{closest, quoted};
 
 /// What is expected is read up to so many bytes.
 const EXPECTED_BYTES_MAX: u64 = 64 << 20;
@@ -35,6 +38,31 @@ struct Expected {
     shadow: Option<String>,
     #[serde(default)]
     rule: Rule,
+    #[serde(flatten)]
+    other: BTreeMap<String, Value>,
+}
+
+const FIELDS: [&str; 4] = ["line", "verdict", "shadow", "rule"];
+
+impl Expected {
+    /// Why it is not taken: what is misspelled would expect nothing.
+    fn misspelled(&self) -> Option<String> {
+        for name in self.other.keys() {
+            if let Some(meant) = closest(name, FIELDS) {
+                return Some(format!("unknown field {}; a similar one is `{meant}`", quoted(name)));
+            }
+        }
+        if self.verdict.is_some() || self.shadow.is_some() || self.rule != Rule::Any {
+            return None;
+        }
+        let names: Vec<_> = self.other.keys().map(|name| quoted(name)).collect();
+        let unknown = if names.is_empty() {
+            String::new()
+        } else {
+            format!(", and of {} nothing is known", names.join(", "))
+        };
+        Some(format!("it expects nothing: one of `verdict`, `shadow` and `rule` must be there{unknown}"))
+    }
 }
 
 /// Which rule is expected to decide.
@@ -166,6 +194,9 @@ fn read(path: &Path) -> Result<BTreeMap<u64, Expected>, ScenarioError> {
         let one: Expected = serde_json::from_str(line).map_err(|error| {
             wrong(error.to_string().split(" at line ").next().unwrap_or_default().to_owned())
         })?;
+        if let Some(why) = one.misspelled() {
+            return Err(wrong(why));
+        }
         for word in [&one.verdict, &one.shadow].into_iter().flatten() {
             if !Verdict::ALL.iter().any(|verdict| verdict.word() == word) {
                 return Err(wrong("a verdict is `allow`, `throttle` or `deny`".into()));

@@ -102,4 +102,25 @@ fn a_difference_is_told_and_a_scenario_without_a_policy_is_for_the_directory_tha
     let (code, _, said) = expected("{\"line\":1,\"verdict\":\"refuse\"}\n");
     assert_eq!(code, 2);
     assert!(said.contains("expected.jsonl:1: a verdict is `allow`, `throttle` or `deny`"), "{said}");
+    // What is misspelled expects nothing, and would agree with everything.
+    for (line, why) in [
+        (
+            r#"{"line":2,"verdct":"throttle","rul":"one"}"#,
+            "expected.jsonl:1: unknown field `rul`; a similar one is `rule`",
+        ),
+        (
+            r#"{"line":2,"verdict":"throttle","Rules":"other"}"#,
+            "expected.jsonl:1: unknown field `Rules`; a similar one is `rule`",
+        ),
+        (
+            r#"{"line":2,"why":"x","outcome":"deny"}"#,
+            "it expects nothing: one of `verdict`, `shadow` and `rule` must be there, and of `outcome`, `why` nothing is known",
+        ),
+        (r#"{"line":2}"#, "it expects nothing: one of `verdict`, `shadow` and `rule` must be there\n"),
+    ] {
+        let (code, _, said) = expected(line);
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+    assert_eq!(expected(r#"{"line":2,"rule":"one","why":"it is the second"}"#).0, 0);
 }

@@ -7,8 +7,8 @@
 //! changed, replay with the new policies `--against` the former ones (`signgate rollback --list` knows where they are).
 //! What an operator ordered (a ban, a lift, a promotion, a pardon) is followed, by both policies.
 //!
-//! Exit codes: 0 done, 2 where something could not be read or written, not one line is a record, or a broken line was met
-//! with `--strict`.
+//! Exit codes: 0 done, 2 where something could not be read or written, there are lines and not one is a record, or a broken line
+//! was met with `--strict`. What was read before it could not be read on is decided and reported all the same.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -29,7 +29,7 @@ use crate::engine::order;
 use crate::policy::PolicySet;
 use crate::replay::feed::{Feed, Noticed, OnBroken};
 use crate::replay::report::{Count, Report};
-use crate::replay::run::{self, ReplayError};
+use crate::replay::run::{self, Outcome, ReplayError};
 
 /// What is replayed, and against what.
 #[derive(Debug, clap::Args)]
@@ -80,16 +80,21 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let seed = u64::from_le_bytes(super::random()?);
     let mut progress = Progress::new();
     let into = decisions.as_mut().map(|file| file.as_mut() as &mut dyn Write);
-    let done = run::run(&mut feed, &policy, against.as_ref(), seed, into, |feed, count| {
+    let mut outcome = Outcome::default();
+    let policies = (&policy, against.as_ref());
+    let done = run::run_into(&mut outcome, &mut feed, policies, seed, into, |feed, count| {
         progress.tell(count, "records", feed.progress());
     });
     progress.done();
-    let outcome = match done {
+    let stopped = match done {
+        Ok(()) => None,
         // A reader that has seen enough, such as `head`.
         Err(ReplayError::Decisions(error)) if error.kind() == ErrorKind::BrokenPipe => {
             return Ok(ExitCode::SUCCESS);
         }
-        done => done?,
+        Err(error @ ReplayError::Decisions(_)) => return Err(error.into()),
+        // What was read is decided, and its decisions are written: it is told before the error.
+        Err(ReplayError::Input(error)) => Some(error),
     };
     let elapsed = progress.elapsed();
     tell(&feed, &policy);
@@ -97,8 +102,15 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     if let Some(against) = &args.against {
         tell_tiers(&outcome.unknown_tiers_against, &against.display().to_string());
     }
-    if feed.noticed.is_nothing_but_broken(outcome.tally.total.asked) {
-        bail!("not one line of the input is a record: nothing was decided");
+    match stopped {
+        Some(error) if outcome.tally.total.asked == 0 => return Err(error.into()),
+        Some(_) => {
+            eprintln!("warning: the input was not read to its end: the report is of what stands before");
+        }
+        None if feed.noticed.is_nothing_but_broken(outcome.tally.total.asked) => {
+            bail!("not one line of the input is a record: nothing was decided");
+        }
+        _ => {}
     }
     let rate = outcome.tally.total.asked as f64 / elapsed.as_secs_f64().max(0.001);
     #[expect(clippy::cast_sign_loss, reason = "a count over a time is not negative")]
@@ -118,7 +130,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     } else {
         print(&text)?;
     }
-    Ok(ExitCode::SUCCESS)
+    stopped.map_or(Ok(ExitCode::SUCCESS), |error| Err(error.into()))
 }
 
 /// Reads and compiles a policy directory; what is doubtful about it is `check`'s to tell.

@@ -81,6 +81,8 @@ pub struct Feed {
     fresh: VecDeque<(Option<Timestamp>, Option<Box<Record>>)>,
     /// Why reading ended behind those.
     failed: Option<InputError>,
+    /// The same, while what was read before is still put into order.
+    stopped: Option<InputError>,
     order: Order,
     /// Records whose turn it is, and why reading ended behind them.
     ready: VecDeque<Box<Record>>,
@@ -148,6 +150,7 @@ impl Feed {
             names: Vec::new(),
             fresh: VecDeque::new(),
             failed: None,
+            stopped: None,
             order: Order::default(),
             ready: VecDeque::new(),
             ended: None,
@@ -230,9 +233,13 @@ impl Feed {
             let reached = behind.map(|(_, reached)| reached);
             while self.ready.len() < AHEAD {
                 let Some(record) = self.order.pop(reached, self.window) else {
-                    let Some((file, _)) = behind else { return Some(Ok(())) };
+                    let Some((file, _)) = behind else {
+                        return Some(self.stopped.take().map_or(Ok(()), Err));
+                    };
                     if let Err(error) = self.read_line(file) {
-                        return Some(Err(error));
+                        // What was read before it has its turn all the same.
+                        self.stopped = Some(error);
+                        self.sources.fill_with(|| None);
                     }
                     break;
                 };

@@ -59,20 +59,34 @@ pub fn run(
     against: Option<&PolicySet>,
     seed: u64,
     decisions: Option<&mut dyn Write>,
-    mut tell: impl FnMut(&Feed, u64),
+    tell: impl FnMut(&Feed, u64),
 ) -> Result<Outcome, ReplayError> {
+    let mut outcome = Outcome::default();
+    run_into(&mut outcome, feed, (policy, against), seed, decisions, tell)?;
+    Ok(outcome)
+}
+
+/// [`run`] into an empty outcome, which is that of all that was read also where the input cannot be read to its end.
+pub fn run_into(
+    outcome: &mut Outcome,
+    feed: &mut Feed,
+    (policy, against): (&PolicySet, Option<&PolicySet>),
+    seed: u64,
+    decisions: Option<&mut dyn Write>,
+    mut tell: impl FnMut(&Feed, u64),
+) -> Result<(), ReplayError> {
     const TELL_EVERY: u64 = 1 << 12;
     const WRITE_BYTES: usize = 64 << 10;
     let mut course = Course::new(policy, seed);
     let mut other = against.map(|policy| Course::new(policy, seed));
-    let mut outcome = Outcome { difference: against.map(|_| Difference::default()), ..Outcome::default() };
+    outcome.difference = against.map(|_| Difference::default());
     let names: Vec<String> = feed.names().iter().map(|name| name.display().to_string()).collect();
     let (mut decisions, mut lines) = (decisions, Vec::with_capacity(2 * WRITE_BYTES));
     let mut records = Vec::new();
-    loop {
-        feed.next_records(&mut records)?;
-        if records.is_empty() {
-            break;
+    let ended = loop {
+        let read = feed.next_records(&mut records);
+        if read.is_err() || records.is_empty() {
+            break read;
         }
         let mut foreseen = course.foresee(&records);
         for record in &records {
@@ -115,10 +129,10 @@ pub fn run(
         }
         drop((foreseen, foreseen_by_other));
         records.drain(..).for_each(|record| feed.give_back(record));
-    }
+    };
     if let Some(decisions) = &mut decisions {
         decisions.write_all(&lines).and_then(|()| decisions.flush()).map_err(ReplayError::Decisions)?;
     }
     tell(feed, outcome.tally.total.asked);
-    Ok(outcome)
+    Ok(ended?)
 }

@@ -437,6 +437,32 @@ fn the_difference_of_two_policies_by_account() {
     }
 }
 
+/// What was read before the input cannot be read on is decided, though its turn had not come.
+#[test]
+fn a_torn_file_is_decided_up_to_where_it_is_torn() {
+    let files = Files::new();
+    let policy = policy("");
+    let lines: Vec<Value> = (0..200).map(|n| asked(n * 10)).collect();
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    packer.write_all(text(&lines).as_bytes()).unwrap();
+    let packed = packer.finish().unwrap();
+    let torn = files.of_bytes("torn", &packed[..packed.len() / 2]);
+    let broken =
+        files.of_bytes("broken", [text(&lines[..100]), "x\n".into(), text(&lines)].concat().as_bytes());
+    let newer = with(asked(0), &json!({ "format": 2 }));
+    let newer = files.of("newer", &[&lines[..100], &[newer], &lines].concat());
+    for (path, at_least) in [(torn, 90), (broken, 100), (newer, 100)] {
+        let mut feed = Feed::open(&[path], OnBroken::Stop).unwrap();
+        let (mut outcome, mut bytes) = (Outcome::default(), Vec::new());
+        let done = run::run_into(&mut outcome, &mut feed, (&policy, None), 1, Some(&mut bytes), |_, _| {});
+        assert!(matches!(done, Err(ReplayError::Input(_))));
+        let asked = outcome.tally.total.asked;
+        assert!((at_least..=100).contains(&asked), "{asked}");
+        assert_eq!(bytes.split(|byte| *byte == b'\n').count() as u64, asked + 1);
+        assert!(feed.next_record().unwrap().is_none(), "the error is told once");
+    }
+}
+
 #[test]
 fn events_are_no_requests() {
     let event = json!({ "time": START, "seq": 0, "event": "reload", "policy": "0fa10203040506ff" });

@@ -434,6 +434,29 @@ fn a_record_with_a_ban_a_pardon_and_a_reload_replays_to_the_same_verdicts() {
     assert!(out.contains("0 newly refused (0.00 %), 1 newly freed"), "{out}");
 }
 
+/// What was read before a file is torn is decided and reported, and the exit code says that it is not all.
+#[test]
+fn a_torn_file_is_reported_up_to_where_it_is_torn() {
+    let directory = laboratory();
+    let at = |name: &str| directory.path().join(name);
+    let whole = zstd::encode_all(format!("{ASKED}\n").repeat(500_000).as_bytes(), 1).unwrap();
+    std::fs::write(at("torn.zst"), &whole[..whole.len() / 2]).unwrap();
+    let (code, out, said) = signgate(
+        directory.path(),
+        &["replay", "--input", "torn.zst", "--decisions", "decisions", "--format", "json"],
+    );
+    assert_eq!(code, 2, "{out}{said}");
+    assert!(said.contains("warning: the input was not read to its end"), "{said}");
+    assert!(said.lines().last().unwrap().starts_with("error: cannot read `torn.zst` beyond line "), "{said}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let records = report["records"].as_u64().unwrap();
+    assert!((1..500_000).contains(&records), "{report}");
+    assert_eq!(std::fs::read_to_string(at("decisions")).unwrap().lines().count() as u64, records);
+    // Nothing at all: no report.
+    std::fs::write(at("torn.zst"), &whole[..8]).unwrap();
+    assert_eq!(signgate(directory.path(), &["replay", "--input", "torn.zst"]).1, "");
+}
+
 /// Its lines would count twice, or, of stdin, be split between two readers.
 #[test]
 fn no_input_is_named_twice() {

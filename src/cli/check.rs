@@ -27,6 +27,7 @@ use crate::policy::diff::{Side, diff};
 use crate::policy::{Diagnostic, PolicySet, Sources, compile};
 use output::Output;
 
+pub(super) use explain::BODY_UNREAD;
 pub use output::Format;
 
 /// What is checked.

@@ -14,6 +14,7 @@ use anyhow::{Context, bail};
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 
+use super::check::BODY_UNREAD;
 use super::check::output::{Format, Output};
 use super::progress::Progress;
 use super::replay::{load_place, tell, tell_tiers};
@@ -276,8 +277,10 @@ impl Explainer<'_> {
         let agent = said.user_agent.as_deref().unwrap_or_default();
         let read = || -> Result<Request<'_>, Fault> {
             let mut request = Request::read_recorded(method, target, agent, headers.iter().copied())?;
-            if let (true, Some(body)) = (request.awaits_body(), &said.body) {
-                request.read_body(body.as_bytes())?;
+            match &said.body {
+                Some(body) if request.awaits_body() => request.read_body(body.as_bytes())?,
+                Some(_) => eprintln!("{BODY_UNREAD}"),
+                None => {}
             }
             if !request.awaits_body() {
                 request.complete()?;

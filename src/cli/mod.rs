@@ -48,7 +48,7 @@ mod exit_codes {
     pub(super) const RELOAD: &str = "Exit codes: 0 where the policies are in force, warnings or not, 1 where they were refused, 2 where the gateway could not be asked, or what it said not be written";
     pub(super) const ROLLBACK: &str = "Exit codes: 0 where an earlier policy is in force, 1 where there is none or it was refused, 2 where the gateway could not be asked, or what it said not be written";
     pub(super) const ASK: &str = "Exit codes: 0 done, 1 where the gateway says no (there is no such one, or it cannot be), 2 where it could not be asked, or what it said not be written";
-    pub(super) const REPLAY: &str = "Exit codes: 0 done, whatever was decided, 2 where something could not be read or written or holds no record";
+    pub(super) const REPLAY: &str = "Exit codes: 0 done, whatever was decided, 2 where something could not be read or written, or where there are lines and not one of them is a record; an empty input is none of that";
     pub(super) const EXPLAIN: &str = "Exit codes: 0 admitted, 1 refused, 2 where it cannot be told: no such request, nothing to read, not one line that is a record";
     pub(super) const KEYS: &str = "Exit codes: 0 done, 1 where it cannot be done or the policies have errors, 2 where something could not be read or written";
     pub(super) const SIMULATE: &str =

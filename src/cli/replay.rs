@@ -41,7 +41,8 @@ pub struct ReplayArgs {
     /// files, in any order: they are merged by the times of their records
     #[arg(long, value_name = "FILE", required = true)]
     input: Vec<PathBuf>,
-    /// Write what is decided of each record to FILE, one JSON object a line in the order of the decisions; `-` is stdout, and the report goes to stderr then
+    /// Write what is decided of each record to FILE, one JSON object a line in the order of the decisions; `-` is stdout, and the report
+    /// goes to stderr then. `line` is counted from 0 there (by `explain --line` from 1), in each `file` where there are several
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
     /// Compare with this policy directory, which is in force now: who would newly be refused, who freed
@@ -50,7 +51,7 @@ pub struct ReplayArgs {
     /// How the report is written: text for a person, or one JSON object
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
-    /// Show at most so many rows of a kind
+    /// Show at most so many rows of a kind; JSON tells under `in_all` how many there are
     #[arg(long, value_name = "N", default_value_t = 10)]
     rows: usize,
     /// Stop at the first line that is no record, instead of passing it over

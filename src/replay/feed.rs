@@ -10,7 +10,7 @@ use serde_json::Number;
 
 use super::ending::Ending;
 use super::input::{BytesRead, FILES_MAX, InputError, LINE_BYTES_MAX, Read1, Source};
-use super::line::{Line, newer_format};
+use super::line::{Line, newer_format, worded};
 use super::order::{Order, WINDOW};
 use super::record::{Place, Record, shared_texts};
 use super::scan::{Known, scan};
@@ -34,9 +34,6 @@ const TOGETHER: usize = 8;
 
 /// A word is kept up to so many bytes.
 const WORD_BYTES_MAX: usize = 64;
-
-/// What is wrong with a line is told in so many bytes.
-const WHY_BYTES_MAX: usize = 200;
 
 /// What to do about a broken line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -542,17 +539,4 @@ fn note(words: &mut BTreeMap<String, u64>, word: &str, times: u64) {
     } else if words.len() < WORDS_MAX && word.len() <= WORD_BYTES_MAX {
         words.insert(word.to_owned(), times);
     }
-}
-
-/// What is wrong with a line, without the parser's own line number, which is always 1, and without what a terminal obeys.
-fn worded(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
-    let mut plain: String = text.chars().filter(|c| !c.is_control()).take(WHY_BYTES_MAX).collect();
-    if error.column() > 0 {
-        use std::fmt::Write;
-        // Writing into a text does not fail.
-        let _ = write!(plain, ", at column {}", error.column());
-    }
-    plain
 }

@@ -10,11 +10,15 @@ use serde_json::Number;
 use crate::base::time::Timestamp;
 use crate::telemetry::access_log::RECORD_FORMAT;
 
+/// What is wrong with a line is told in so many bytes.
+const WHY_BYTES_MAX: usize = 200;
+
 /// At most so many headers of a line are taken.
 pub(super) const HEADERS_MAX: usize = 64;
 
 /// A line, with every field that is looked at. Others are passed over.
 #[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(expecting = "a record: one JSON object")]
 pub(super) struct Line<'a> {
     #[serde(default)]
     pub format: Option<u64>,
@@ -84,6 +88,31 @@ pub(super) fn newer_format(text: &str) -> Option<Number> {
     }
     let Alone { format } = serde_json::from_str(text).ok()?;
     format.as_f64().is_some_and(|number| number > RECORD_FORMAT.into()).then_some(format)
+}
+
+/// What is wrong with a line, without the parser's own line number, which is always 1, without its names for numbers, and without
+/// what a terminal obeys.
+pub(super) fn worded(error: &serde_json::Error) -> String {
+    const NUMBERS: [(&str, &str); 4] = [
+        ("u64", "a whole number"),
+        ("u32", "a whole number"),
+        ("u8", "a number up to 255"),
+        ("f64", "a number"),
+    ];
+    let text = error.to_string();
+    let mut text = text.split(" at line ").next().unwrap_or_default().to_owned();
+    for (type_name, word) in NUMBERS {
+        if let Some(before) = text.strip_suffix(&format!("expected {type_name}")) {
+            text = format!("{before}expected {word}");
+        }
+    }
+    let mut plain: String = text.chars().filter(|c| !c.is_control()).take(WHY_BYTES_MAX).collect();
+    if error.column() > 0 {
+        use std::fmt::Write;
+        // Writing into a text does not fail.
+        let _ = write!(plain, ", at column {}", error.column());
+    }
+    plain
 }
 
 /// A text, borrowed from the line where nothing in it is escaped.
@@ -172,6 +201,7 @@ pub(super) enum Key<'a> {
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
+#[serde(expecting = "a key with `id`, `account` and `tier`, or null")]
 pub(super) struct KeyFields<'a> {
     #[serde(borrow)]
     pub id: Text<'a>,

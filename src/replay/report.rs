@@ -194,7 +194,8 @@ impl Report<'_> {
         }
     }
 
-    /// For a program: one object.
+    /// For a program: one object. Lists hold the largest `rows_max`; `in_all` says how many there are of each, and `others` what
+    /// was counted under names that there were too many of.
     pub fn json(&self) -> Value {
         let Outcome { tally, difference, span, unknown_tiers, unknown_tiers_against, unlike_recorded } =
             self.outcome;
@@ -221,6 +222,13 @@ impl Report<'_> {
             "accounts": self.rows(&tally.accounts, &tally.words, "account", |name| name_or_null(name)),
             "rooms": self.rows(&tally.rooms, &tally.words, "room", |room| room.to_string().into()),
             "addresses": self.rows(&tally.proxies, &tally.words, "address", |prefix| prefix.to_string().into()),
+            "in_all": {
+                "rules": tally.rules.largest(Row::refused).len(),
+                "shadow_rules": tally.rules.largest(|row| row.in_shadow).len(),
+                "accounts": tally.accounts.largest(Row::refused).len(),
+                "rooms": tally.rooms.largest(Row::refused).len(),
+                "addresses": tally.proxies.largest(Row::refused).len(),
+            },
             "others": {
                 "accounts": tally.accounts.others.refused(),
                 "rooms": tally.rooms.others.refused(),
@@ -253,6 +261,7 @@ impl Report<'_> {
     fn difference_json(&self, difference: &Difference) -> Value {
         let total = &difference.total;
         let accounts = difference.accounts.largest(|row| row.newly_refused + row.newly_freed);
+        let in_all = accounts.len();
         let accounts = accounts.into_iter().take(self.rows_max).map(|(account, row)| {
             json!({
                 "account": name_or_null(account),
@@ -272,6 +281,7 @@ impl Report<'_> {
             "newly_freed_share": Share(total.newly_freed, total.asked).of_hundred() / 100.0,
             "refused_otherwise": difference.refused_otherwise,
             "accounts": accounts.collect::<Vec<_>>(),
+            "in_all": { "accounts": in_all },
             "others": {
                 "newly_refused": difference.accounts.others.newly_refused,
                 "newly_freed": difference.accounts.others.newly_freed,

@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::course::{Course, Said};
 use super::feed::{Feed, OnBroken};
 use super::input::InputError;
+use super::line::worded;
 use super::record::Record;
 use super::tally::rule_of;
 use crate::engine::decision::Verdict;
@@ -32,6 +33,7 @@ pub const EXPECTED: &str = "expected.jsonl";
 
 /// What is expected of one line.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(expecting = "what is expected: one JSON object")]
 struct Expected {
     line: u64,
     verdict: Option<String>,
@@ -191,9 +193,7 @@ fn read(path: &Path) -> Result<BTreeMap<u64, Expected>, ScenarioError> {
     let mut expected = BTreeMap::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = |why: String| ScenarioError::Wrong { path: path.to_owned(), line: number + 1, why };
-        let one: Expected = serde_json::from_str(line).map_err(|error| {
-            wrong(error.to_string().split(" at line ").next().unwrap_or_default().to_owned())
-        })?;
+        let one: Expected = serde_json::from_str(line).map_err(|error| wrong(worded(&error)))?;
         if let Some(why) = one.misspelled() {
             return Err(wrong(why));
         }

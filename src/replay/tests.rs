@@ -419,7 +419,15 @@ fn the_difference_of_two_policies_by_account() {
     assert_eq!(difference["accounts"][0]["refused_by"], json!({ "q": 2 }));
     assert_eq!(difference["accounts"][1]["freed_from"], json!({ "b": 1 }));
     assert_eq!(difference["accounts"][1]["newly_freed_share"], 0.5);
-    let short = report.json();
+    // What is left out of a list is told by its number.
+    let short = Report { rows_max: 1, ..report }.json();
+    assert_eq!(short["difference"]["accounts"].as_array().unwrap().len(), 1);
+    assert_eq!(short["difference"]["in_all"], json!({ "accounts": 2 }));
+    assert_eq!(short["accounts"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        short["in_all"],
+        json!({ "rules": 1, "shadow_rules": 0, "accounts": 2, "rooms": 1, "addresses": 0 })
+    );
     // The tiers that each of the two lacks.
     assert_eq!((&short["unknown_tiers"], &short["unknown_tiers_against"]), (&json!([]), &json!([])));
     let gold = policy("[tier.gold]\nclass = \"paid\"\n");
@@ -461,6 +469,43 @@ fn a_torn_file_is_decided_up_to_where_it_is_torn() {
         assert_eq!(bytes.split(|byte| *byte == b'\n').count() as u64, asked + 1);
         assert!(feed.next_record().unwrap().is_none(), "the error is told once");
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_line_is_told_in_its_words() {
+    let told = |line: Value| replay(&policy(""), &[line]).noticed.complaints.remove(0).1;
+    insta::assert_snapshot!(
+        [
+            json!([1]),
+            json!("x"),
+            with(asked(0), &json!({ "key": "k" })),
+            with(asked(0), &json!({ "key": { "id": "k" } })),
+            with(asked(0), &json!({ "seq": "1" })),
+            with(asked(0), &json!({ "nanos": -1 })),
+            with(asked(0), &json!({ "client_prefix": 256 })),
+            with(asked(0), &json!({ "duration_ms": "1" })),
+            with(asked(0), &json!({ "refunded": 1 })),
+            with(asked(0), &json!({ "client": { "address": "203.0.113.7" } })),
+            with(asked(0), &json!({ "headers": ["a"] })),
+            with(asked(0), &json!({ "time": null })),
+        ]
+        .map(told)
+        .join("\n"),
+        @r#"
+    invalid length 1, expected a record: one JSON object, at column 3
+    invalid type: string "x", expected a record: one JSON object, at column 3
+    invalid type: string "k", expected a key with `id`, `account` and `tier`, or null, at column 33
+    missing field `account`, at column 40
+    invalid type: string "1", expected a whole number, at column 59
+    invalid value: integer `-1`, expected a whole number, at column 60
+    invalid value: integer `256`, expected a number up to 255, at column 43
+    invalid type: string "1", expected a number, at column 41
+    invalid type: integer `1`, expected a boolean, at column 62
+    invalid type: map, expected a text, at column 10
+    invalid type: sequence, expected headers: texts by name, at column 34
+    invalid type: null, expected a time: milliseconds since 1970, or RFC 3339, at column 115
+    "#
+    );
 }
 
 #[test]

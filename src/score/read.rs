@@ -117,6 +117,7 @@ impl<R: BufRead> Lines<R> {
 
 /// What is looked at of a line of labelled traffic.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "a record: one JSON object")]
 pub struct Labelled<'a> {
     /// In milliseconds since 1970.
     #[serde(deserialize_with = "millis")]
@@ -130,6 +131,7 @@ pub struct Labelled<'a> {
 
 /// Who somebody was in truth.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "a label: one JSON object")]
 pub struct Label<'a> {
     /// 1 or 2.
     pub population: u8,
@@ -146,7 +148,7 @@ pub struct Label<'a> {
 /// Milliseconds since 1970 or RFC 3339, as records may have either.
 fn millis<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(untagged, expecting = "`time` is neither milliseconds nor RFC 3339")]
     enum Moment<'a> {
         Millis(u64),
         Text(&'a str),

@@ -30,6 +30,7 @@ pub enum Which {
 
 /// A line of `signgate replay --decisions`.
 #[derive(Deserialize)]
+#[serde(expecting = "a decision: one JSON object")]
 struct Decision {
     line: u64,
     /// Of the record, in milliseconds since 1970; other makers of decisions may leave it out.

@@ -531,6 +531,8 @@ fn an_explanation_tells_what_its_traffic_is_worth() {
     }
     let early = after(&["--time", "2020-01-01T00:00:00Z"]);
     assert_eq!(early.0, 0, "there is a record, if a later one: {}", early.2);
+    let (_, _, said) = after(&["--body", "{}"]);
+    assert!(said.contains("warning: `--body` was not looked at"), "{said}");
     write(&["time,client", "1,203.0.113.7"]);
     let (code, out, said) = after(&[]);
     assert_eq!((code, out.as_str()), (2, ""), "{said}");

@@ -117,6 +117,8 @@ fn a_difference_is_told_and_a_scenario_without_a_policy_is_for_the_directory_tha
             "it expects nothing: one of `verdict`, `shadow` and `rule` must be there, and of `outcome`, `why` nothing is known",
         ),
         (r#"{"line":2}"#, "it expects nothing: one of `verdict`, `shadow` and `rule` must be there\n"),
+        (r#"{"line":"2"}"#, "expected a whole number, at column"),
+        ("7", "expected what is expected: one JSON object"),
     ] {
         let (code, _, said) = expected(line);
         assert_eq!(code, 2, "{said}");

@@ -21,6 +21,10 @@ use crate::policy::{PolicySet, Sources, file};
 /// Of documentation (RFC 5737): in nobody's list.
 const CLIENT_DEFAULT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
+/// What is told where a body is given to a request that has none.
+pub(in crate::cli) const BODY_UNREAD: &str =
+    "warning: `--body` was not looked at: only of a POST a body is read";
+
 /// What the request line does not say.
 #[derive(Debug, clap::Args)]
 pub struct RequestArgs {
@@ -76,10 +80,10 @@ pub(super) fn run(
 
     let read = || -> Result<Request<'_>, Fault> {
         let mut read = Request::read(method, target, headers.iter().copied(), &[0; 32])?;
-        if read.awaits_body()
-            && let Some(body) = &args.body
-        {
-            read.read_body(body.as_bytes())?;
+        match &args.body {
+            Some(body) if read.awaits_body() => read.read_body(body.as_bytes())?,
+            Some(_) => eprintln!("{BODY_UNREAD}"),
+            None => {}
         }
         // As in the gateway: what is not there yet may stand in a body that was not given.
         if !read.awaits_body() {

@@ -131,9 +131,7 @@ impl Fleet {
         if !roster.shedding.turns_away(asker.rank, || self.draws.bits()) {
             return None;
         }
-        let (open, _) = roster.posted(asker.payer);
-        let serving = roster.serving().and(roster.able(operation)).and(open);
-        (!serving.is_empty()).then(|| self.refused(Lack::Shed, asker))
+        (!roster.working(operation).is_empty()).then(|| self.refused(Lack::Shed, operation, asker))
     }
 
     /// Asks until there is a good answer, nothing more may be tried, or `deadline` has come.
@@ -154,7 +152,7 @@ impl Fleet {
             return Outcome::without(Failure::NoneConfigured, None);
         }
         let (open, canary) = roster.posted(asker.payer);
-        let serving = roster.serving().and(able).and(open);
+        let serving = roster.working(question.operation);
         if let Some(canary) = canary.filter(|place| roster.serving().and(able).contains(*place))
             && let Some(permit) = roster.permit_of(canary)
         {
@@ -166,7 +164,7 @@ impl Fleet {
                 Some(permit) => {
                     Race::alone(self, question, asker.payer, deadline).run(permit, came, None).await
                 }
-                None => Outcome::without(self.refused(Lack::AllOut, asker), None),
+                None => Outcome::without(self.refused(Lack::AllOut, question.operation, asker), None),
             };
         }
         let race = Race::among(self, question, asker.payer, serving, deadline);
@@ -187,7 +185,7 @@ impl Fleet {
             Err(Unserved::TooLong) => Lack::QueueSlow,
             Err(Unserved::Hopeless) => Lack::AllOut,
         };
-        Outcome::without(self.refused(lack, asker), queued)
+        Outcome::without(self.refused(lack, question.operation, asker), queued)
     }
 
     /// While all are out: one of few requests, to the one of which least is known to be bad.
@@ -210,11 +208,11 @@ impl Fleet {
         known.min().unwrap_or_default()
     }
 
-    fn refused(&self, lack: Lack, asker: Asker<'_>) -> Failure {
+    fn refused(&self, lack: Lack, operation: Operation, asker: Asker<'_>) -> Failure {
         let roster = &*self.roster;
         let wait = if lack == Lack::AllOut {
             // Of something that has lasted for a while, nothing better is known than that it may last as long again.
-            roster.all_out_for(roster.now()).min(ALL_OUT_WAIT_MAX)
+            roster.out_for(operation, roster.now()).min(ALL_OUT_WAIT_MAX)
         } else {
             roster.shedding.refused(asker.rank);
             // Who comes back after so many times the chance's worth will find a place; not all at the same second.

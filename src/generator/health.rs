@@ -6,6 +6,9 @@
 //! - **dead**: so many failures in a row, or nine of ten results of the last five seconds failed;
 //! - **worse**: a share of its results failed or came too slowly, at least twice the share of the best of the others.
 //!
+//! Others are those that can do all that it can: who only signs URLs says nothing of how long it takes to connect, and does not
+//! stand in for who connects.
+//!
 //! A generator that is *worse* is ejected only up to a ceiling, and comes back when nothing better is left. A *dead* one
 //! is ejected up to the same ceiling, unless all that are in service are dead: then all are out, which is a state of its own
 //! (see [`Fleet::ask`](super::fleet::Fleet::ask)). Out of ejection leads a probe that succeeds, never a client's request; each
@@ -17,9 +20,10 @@
 //!
 //! A client may provoke failures by a request that no generator can serve. Such a request fails everywhere, so nobody bears
 //! [witness](super::witness) that the generators are to blame: a generator that fails so often in a row is *suspect*, and
-//! probed at once. Only what somebody else bears witness to makes one *dead* or *worse*.
+//! probed at once. Only what somebody else bears witness to makes one *dead* or *worse*. An answer that blames the request is no
+//! failure until another generator does well on it; who is [doubted](Tally::is_doubted) is compared so (see `race`).
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::balance::Places;
@@ -35,6 +39,10 @@ pub struct Tally {
     neither: AtomicU32,
     vouched: AtomicU32,
     in_a_row: AtomicU32,
+    /// So many answers since the last good one that blame the request, and that nobody has confirmed.
+    blames: AtomicU32,
+    /// It blames requests far more often than the others.
+    blames_more: AtomicBool,
     witnesses: Witnesses,
 }
 
@@ -58,6 +66,9 @@ impl Tally {
     pub fn good(&self) {
         self.good.fetch_add(1, Ordering::Relaxed);
         self.no_failure();
+        if self.blames.load(Ordering::Relaxed) != 0 {
+            self.blames.store(0, Ordering::Relaxed);
+        }
     }
 
     /// A failure, of a client's request or of a probe.
@@ -90,6 +101,23 @@ impl Tally {
     /// It says that the request is at fault.
     pub fn neither(&self) {
         self.neither.fetch_add(1, Ordering::Relaxed);
+        self.blames.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Another generator says the same of the request.
+    pub fn is_confirmed(&self) {
+        self.blames.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether its word alone is not enough when it blames a request: it blamed the one before as well, or blames far more than
+    /// the others.
+    pub fn is_doubted(&self) -> bool {
+        self.blames.load(Ordering::Relaxed) > BLAMES_BELIEVED || self.blames_more.load(Ordering::Relaxed)
+    }
+
+    /// Whether it blames requests far more often than the others.
+    pub fn blames_more(&self, more: bool) {
+        self.blames_more.store(more, Ordering::Relaxed);
     }
 
     /// So many failures since the last good answer.
@@ -144,6 +172,11 @@ impl Counts {
             neither: self.neither + other.neither,
             vouched: self.vouched + other.vouched,
         }
+    }
+
+    /// How many of all answers blamed the request.
+    fn blame_share(self) -> f64 {
+        f64::from(self.neither) / f64::from((self.told() + self.neither).max(1))
     }
 
     /// How many that say something.
@@ -237,10 +270,16 @@ const SLICES: usize = 10;
 /// A share of fewer results is chance.
 const RESULTS_MIN: u32 = 10;
 
+/// So many answers in a row that blame the request are taken at their word.
+const BLAMES_BELIEVED: u32 = 1;
+
+/// Who blames so much more of its requests than twice the least of the others is doubted.
+const BLAMES_MORE: f64 = 0.05;
+
 /// Nine of ten failed: dead, whatever the tenth was.
 const DEAD_SHARE: f64 = 0.9;
 
-/// While all are out, each is probed so often: nothing is left to lose.
+/// One is probed so often while none that can do what it can is in service: nothing is left to lose.
 const ALL_OUT_PROBE: Duration = Duration::from_secs(1);
 
 /// After serving so long, an ejection waits as shortly as the first one did.
@@ -251,6 +290,10 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
 pub struct Health {
     rules: Rules,
     ones: Vec<One>,
+    /// Of each those that can do all that it can, and it.
+    peers: Vec<Places>,
+    /// Those that get traffic.
+    on_duty: Places,
     all_out_since: Option<Timestamp>,
 }
 
@@ -303,9 +346,10 @@ impl One {
 }
 
 impl Health {
-    /// `count` generators, of which these are in service; the others were ejected, for what is not known any more, and are
-    /// probed at once.
-    pub fn new(rules: Rules, count: usize, serving: Places, now: Timestamp) -> Self {
+    /// As many generators as there are sets of `peers`, each those that can do all that one can: only they can stand in for it,
+    /// and only with them it is compared. Of all these are in service; the others were ejected, for what is not known any
+    /// more, and are probed at once.
+    pub fn new(rules: Rules, peers: Vec<Places>, serving: Places, now: Timestamp) -> Self {
         let one = |place| One {
             state: if serving.contains(place) {
                 State::Serving { since: now }
@@ -318,7 +362,33 @@ impl Health {
             slice_since: now,
             read: Counts::default(),
         };
-        Self { rules, ones: (0..count).map(one).collect(), all_out_since: None }
+        Self {
+            rules,
+            ones: (0..peers.len()).map(one).collect(),
+            on_duty: Places::first(peers.len()),
+            peers,
+            all_out_since: None,
+        }
+    }
+
+    /// From now on these get traffic: one that gets none does nothing in another's place.
+    pub fn are_on_duty(&mut self, on_duty: Places) {
+        self.on_duty = on_duty;
+    }
+
+    /// Those in service that can do all that this one can, and get traffic; without it.
+    pub fn others(&self, place: usize) -> Places {
+        self.serving().and(self.peers[place]).and(self.on_duty).without(place)
+    }
+
+    /// Whether one blames requests far more often than the best of the others: where many are at fault, all of them blame.
+    pub fn blames_more(&self, place: usize) -> bool {
+        let window = self.window(place);
+        let others = self.others(place).iter().map(|other| self.window(other));
+        let shares = others.filter(|window| window.told() + window.neither >= RESULTS_MIN / 2);
+        let least = shares.map(Counts::blame_share).min_by(f64::total_cmp);
+        window.neither >= RESULTS_MIN / 2
+            && least.is_some_and(|least| window.blame_share() >= least * 2.0 + BLAMES_MORE)
     }
 
     /// Those in service.
@@ -370,27 +440,30 @@ impl Health {
                 changes.push(self.eject(place, Why::Worse, now));
             }
         }
-        if self.serving().is_empty() {
-            self.take_back_the_worse(&mut changes, now);
-        }
-        if let Some(change) = self.all_out(now) {
-            if change == Change::AllOut {
-                // What is said of them is what happens.
-                for ejected in &mut changes {
-                    if let Change::Ejected { probed_in, .. } = ejected {
-                        *probed_in = ALL_OUT_PROBE.min(*probed_in);
-                    }
-                }
+        self.take_back_the_worse(&mut changes, now);
+        for place in 0..self.ones.len() {
+            let is_missed = self.others(place).is_empty();
+            if let State::Ejected { probe_at, .. } = &mut self.ones[place].state
+                && is_missed
+            {
+                *probe_at = (*probe_at).min(now + ALL_OUT_PROBE);
             }
-            changes.push(change);
         }
+        // What is said of them is what happens.
+        for change in &mut changes {
+            if let Change::Ejected { place, probed_in, .. } = change
+                && self.others(*place).is_empty()
+            {
+                *probed_in = ALL_OUT_PROBE.min(*probed_in);
+            }
+        }
+        changes.extend(self.all_out(now));
         changes
     }
 
     /// Probes of one that is in service, and seldom asked, come late again and again: it is worse than the others.
     pub fn lags(&mut self, place: usize, now: Timestamp) -> Option<Change> {
-        let others = self.serving().without(place);
-        let ejected = self.ones[place].serves() && !others.is_empty() && self.may_eject();
+        let ejected = self.ones[place].serves() && !self.others(place).is_empty() && self.may_eject();
         ejected.then(|| self.eject(place, Why::Worse, now))
     }
 
@@ -403,7 +476,7 @@ impl Health {
     fn is_worse(&self, place: usize) -> bool {
         let window = self.ones[place].window();
         let share = window.share();
-        let others = self.serving().without(place);
+        let others = self.others(place);
         let shares = others.iter().filter_map(|other| {
             let window = self.ones[other].window();
             (window.judged() >= RESULTS_MIN / 2).then(|| window.share())
@@ -422,10 +495,12 @@ impl Health {
         Change::Ejected { place, why, counts: one.window(), probed_in }
     }
 
-    /// Nothing better is left.
+    /// Whoever is worse, where nothing better is left.
     fn take_back_the_worse(&mut self, changes: &mut Vec<Change>, now: Timestamp) {
         for place in 0..self.ones.len() {
-            if matches!(self.ones[place].state, State::Ejected { why: Why::Worse, .. }) {
+            if matches!(self.ones[place].state, State::Ejected { why: Why::Worse, .. })
+                && self.others(place).is_empty()
+            {
                 changes.extend(self.recover(place, now));
             }
         }
@@ -443,11 +518,6 @@ impl Health {
         match (self.serving().is_empty() && !self.ones.is_empty(), self.all_out_since) {
             (true, None) => {
                 self.all_out_since = Some(now);
-                for one in &mut self.ones {
-                    if let State::Ejected { probe_at, .. } = &mut one.state {
-                        *probe_at = (*probe_at).min(now + ALL_OUT_PROBE);
-                    }
-                }
                 Some(Change::AllOut)
             }
             (false, Some(since)) => {
@@ -475,12 +545,12 @@ impl Health {
             changes.extend(self.all_out(now));
             return changes;
         }
-        let all_out = self.all_out_since.is_some();
+        let is_missed = self.others(place).is_empty();
         let one = &mut self.ones[place];
         if let State::Ejected { probe_at, .. } = &mut one.state {
             let wait = pause(&self.rules, one.times);
             one.times = one.times.saturating_add(1);
-            *probe_at = now + if all_out { wait.min(ALL_OUT_PROBE) } else { wait };
+            *probe_at = now + if is_missed { wait.min(ALL_OUT_PROBE) } else { wait };
         }
         Vec::new()
     }

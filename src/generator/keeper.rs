@@ -100,7 +100,7 @@ impl Keeper {
             metrics: metrics.generator(&generator.name, generator.in_flight_max, Mark::words()),
         };
         Self {
-            health: Health::new(settings.ejection, roster.all().len(), roster.serving(), now),
+            health: Health::new(settings.ejection, roster.peers(), roster.serving(), now),
             retries: Fill::new(settings.retries, now),
             trickle: Fill::even(settings.trickle, now),
             door: Door::new(now),
@@ -163,7 +163,11 @@ impl Keeper {
                 one.is_late = true;
             }
         }
-        roster.is_slow(self.slow());
+        self.health.are_on_duty(roster.on_duty());
+        for (place, generator) in roster.all().iter().enumerate() {
+            generator.is_slow_beyond(self.slow(place));
+            generator.tally.blames_more(self.health.blames_more(place));
+        }
         let changes = self.health.look(|place| &roster.all()[place].tally, now);
         self.take_in(&changes, now);
 
@@ -177,11 +181,12 @@ impl Keeper {
         self.tell_metrics();
     }
 
-    /// What is slow, beside the fastest; with one generator alone nothing is.
-    fn slow(&self) -> Option<Duration> {
-        let serving = self.health.serving();
-        let known = serving.iter().filter_map(|place| self.roster.all()[place].latency.p95());
-        let fastest = known.min().filter(|_| serving.len() > 1)?;
+    /// What is slow of one, beside the fastest of those that can do all that it can: to sign a URL may take a tenth of what it
+    /// takes to connect. With one generator alone nothing is.
+    fn slow(&self, place: usize) -> Option<Duration> {
+        let others = self.health.others(place);
+        let known = others.with(place).iter().filter_map(|place| self.roster.all()[place].latency.p95());
+        let fastest = known.min().filter(|_| !others.is_empty())?;
         Some((fastest * SLOW_FACTOR).max(SLOW_MIN))
     }
 
@@ -189,7 +194,7 @@ impl Keeper {
         if changes.is_empty() {
             return;
         }
-        self.roster.serve(self.health.serving(), self.health.all_out_since());
+        self.roster.serve(self.health.serving(), now);
         for change in changes {
             let failures = match change {
                 Change::Recovered { place, .. } => {

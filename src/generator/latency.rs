@@ -72,6 +72,14 @@ impl Latency {
         self.observe(took.max(FAILURE_AS_LATENCY), now);
     }
 
+    /// It said after so long that the request is at fault. That is sooner said than a signature is made: one that says it of
+    /// everything must not look fast, nor as if it had never been asked.
+    pub fn blamed(&self, took: Duration, now: Timestamp) {
+        let before = f64::from_bits(self.average.load(Ordering::Relaxed));
+        let at_least = if before == 0.0 { FAILURE_AS_LATENCY } else { Duration::from_nanos(before as u64) };
+        self.observe(took.max(at_least), now);
+    }
+
     /// An exchange was given up after so long: it would have taken longer.
     pub fn outlasted(&self, took: Duration, now: Timestamp) {
         self.observe(took * 2, now);

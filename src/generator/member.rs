@@ -53,6 +53,8 @@ pub struct Generator {
     pub post: Post,
     /// Whether it works, since when, and why not.
     pub condition: Condition,
+    /// A good answer of it that takes longer is too slow, in nanoseconds.
+    slow: AtomicU64,
     in_flight: AtomicU32,
     /// When its slow start began, in nanoseconds; 0 where it has its full share.
     starts_since: AtomicU64,
@@ -75,6 +77,7 @@ impl Generator {
             weight: weight.max(1),
             latency: Latency::default(),
             tally: Tally::default(),
+            slow: AtomicU64::new(u64::MAX),
             in_flight: AtomicU32::new(0),
             starts_since: AtomicU64::new(0),
             asked: std::array::from_fn(|_| AtomicU32::new(0)),
@@ -139,6 +142,16 @@ impl Generator {
         if since != 0 && now.since(Timestamp::from_nanos(since)) >= slow_start {
             self.starts_since.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// A good answer of it that takes longer than this is too slow.
+    pub fn slow(&self) -> Duration {
+        Duration::from_nanos(self.slow.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn is_slow_beyond(&self, slow: Option<Duration>) {
+        let nanos = slow.map_or(u64::MAX, |slow| u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX));
+        self.slow.store(nanos, Ordering::Relaxed);
     }
 
     /// It is asked.

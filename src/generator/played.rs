@@ -10,13 +10,17 @@ use super::Question;
 use super::adapters::stand_in;
 use super::reply::Reply;
 use super::wire::{Phase, WireError};
+use crate::base::operation::Operation;
 use crate::base::room::Room;
 
-/// Whether it answers well; else with status 500.
-type Played = Pin<Box<dyn Future<Output = bool>>>;
+/// The status that it answers with: well where that is 200.
+type Played = Pin<Box<dyn Future<Output = u16>>>;
 
 /// What it does with each request.
-pub struct Play(Box<dyn Fn(Option<Room>) -> Played + Send + Sync>);
+pub struct Play {
+    play: Box<dyn Fn(Option<Room>) -> Played + Send + Sync>,
+    only: Option<Operation>,
+}
 
 impl fmt::Debug for Play {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,14 +29,45 @@ impl fmt::Debug for Play {
 }
 
 impl Play {
-    /// Each request is played by one call.
+    fn of(play: impl Fn(Option<Room>) -> Played + Send + Sync + 'static) -> Self {
+        Self { play: Box::new(play), only: None }
+    }
+
+    /// Each request is played by one call: whether it answers well, else with status 500.
     pub fn new<F: Future<Output = bool> + 'static>(play: impl Fn() -> F + Send + Sync + 'static) -> Self {
-        Self(Box::new(move |_| Box::pin(play())))
+        let status = |is_good| if is_good { 200 } else { 500 };
+        Self::of(move |_| {
+            let played = play();
+            Box::pin(async move { status(played.await) })
+        })
+    }
+
+    /// After so long, with the status that it has for the room that is asked for, if any.
+    pub fn by_status(
+        took: Duration,
+        status: impl Fn(Option<Room>) -> u16 + Copy + Send + Sync + 'static,
+    ) -> Self {
+        Self::of(move |room| {
+            Box::pin(async move {
+                tokio::time::sleep(took).await;
+                status(room)
+            })
+        })
+    }
+
+    /// The same, and it can do nothing else.
+    pub fn only(self, operation: Operation) -> Self {
+        Self { only: Some(operation), ..self }
+    }
+
+    /// Whether it can be asked for that.
+    pub fn can(&self, operation: Operation) -> bool {
+        self.only.is_none_or(|only| only == operation)
     }
 
     /// At once, and well or not by what room is asked for, if any.
     pub fn by_room(is_good: impl Fn(Option<Room>) -> bool + Send + Sync + 'static) -> Self {
-        Self(Box::new(move |room| Box::pin(std::future::ready(is_good(room)))))
+        Self::of(move |room| Box::pin(std::future::ready(if is_good(room) { 200 } else { 500 })))
     }
 
     /// Works, and takes so long.
@@ -54,9 +89,9 @@ impl Play {
     }
 
     pub(super) async fn ask(&self, question: &Question<'_>, until: Instant) -> Result<Reply, WireError> {
-        match timeout_at(until, (self.0)(question.room)).await {
-            Ok(true) => Ok(stand_in::answer(question)),
-            Ok(false) => Ok(Reply::Mapped { status: 500, headers: Vec::new(), body: bytes::Bytes::new() }),
+        match timeout_at(until, (self.play)(question.room)).await {
+            Ok(200) => Ok(stand_in::answer(question)),
+            Ok(status) => Ok(Reply::Mapped { status, headers: Vec::new(), body: bytes::Bytes::new() }),
             Err(_) => Err(WireError::TimedOut(Phase::Head)),
         }
     }

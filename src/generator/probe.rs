@@ -36,7 +36,7 @@ pub enum Found {
     Slow,
     /// None.
     Failed(Mark),
-    /// It works, and what the probe asks for is not to be had: whether for its fault cannot be told.
+    /// It says that what the probe asks for is not to be had, and no other says otherwise: whether for its fault cannot be told.
     Inconclusive,
 }
 
@@ -80,6 +80,10 @@ pub async fn probe(fleet: &Fleet, place: usize) -> Option<Found> {
             Found::Failed(_) => serves && is_learned && !works_elsewhere(fleet, place, &connect).await,
             Found::Inconclusive => in_doubt,
         };
+        if found == Found::Inconclusive && works_elsewhere(fleet, place, &connect).await {
+            found = Found::Failed(Mark::BLAMES);
+            in_doubt = false;
+        }
     }
     // A room that has ended says nothing of a generator.
     if (found == Found::Inconclusive || in_doubt) && generator.kind.can(Operation::SignUrl) {
@@ -87,6 +91,8 @@ pub async fn probe(fleet: &Fleet, place: usize) -> Option<Found> {
         let target = "/webcast/sign_url?client=ttlive-other";
         let question = question(Operation::SignUrl, None, Some(&settings.url), target, Some(body.as_bytes()));
         let signed = ask(fleet, place, &question, until.max(Instant::now() + HASTE)).await;
+        let is_refuted = signed == Found::Inconclusive && works_elsewhere(fleet, place, &question).await;
+        let signed = if is_refuted { Found::Failed(Mark::BLAMES) } else { signed };
         // Whether it can connect is as open as before.
         found = if in_doubt && !matches!(signed, Found::Failed(_)) { Found::Inconclusive } else { signed };
     }
@@ -128,7 +134,7 @@ async fn ask(fleet: &Fleet, place: usize, question: &Question<'_>, until: Instan
     match &judged {
         Ok(Judgement::Good(_)) => {
             generator.latency.answered(took, now);
-            if took > roster.slow() { Found::Slow } else { Found::Good }
+            if took > generator.slow() { Found::Slow } else { Found::Good }
         }
         Ok(Judgement::BlamesRequest(_)) => Found::Inconclusive,
         Ok(Judgement::Bad(_)) | Err(_) => Found::Failed(Mark::of(&judged)),

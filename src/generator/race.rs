@@ -3,6 +3,11 @@
 //! What runs is never cut off for being slow: the first good answer wins, and the rest is dropped where it stands, with its
 //! connection. So a time that was set too short wastes a request, and never an answer. That what was dropped took long is held
 //! against its generator ([`Runner`]).
+//!
+//! A generator may say that the request is at fault. Mostly it is; but one whose session has run out, or that is not there any
+//! more behind its proxy, says so of everything. So the word of one that blamed the request before as well, or blames far more
+//! than the others, is not enough, nor is that of one while another is being asked: another has to say the same. Where it does well
+//! instead, the first has failed.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -90,6 +95,8 @@ impl<'f, 'q> Race<'f, 'q> {
         let mut count = 1;
         let mut ring = self.late_ring(runners[0].as_mut(), began);
         let mut attempts = [None; ATTEMPTS_MAX];
+        // What a generator said of the request, whose word alone is not enough.
+        let mut blamed = None;
 
         let (end, now) = loop {
             let event = poll_fn(|cx| {
@@ -112,6 +119,7 @@ impl<'f, 'q> Race<'f, 'q> {
             let now = Instant::now();
             let mut cause = Cause::Hedge;
             let mut failure = None;
+            let mut needs_another = true;
             match event {
                 Event::Answered(which, judged) => {
                     if let Some(runner) = runners[which].take() {
@@ -119,7 +127,14 @@ impl<'f, 'q> Race<'f, 'q> {
                         let place = attempts[which].map_or(0, |attempt: Attempt| attempt.generator);
                         match judged {
                             Ok(Judgement::Good(good)) => break (End::Good(good, place), now),
-                            Ok(Judgement::BlamesRequest(status)) => break (End::BlamesRequest(status), now),
+                            Ok(Judgement::BlamesRequest(status)) => {
+                                let is_doubted = fleet.roster.all()[place].tally.is_doubted();
+                                needs_another = runners.iter().all(Option::is_none);
+                                if blamed.is_some() || needs_another && !is_doubted {
+                                    break (End::BlamesRequest(blamed.unwrap_or(status)), now);
+                                }
+                                blamed = Some(status);
+                            }
                             Ok(Judgement::Bad(fault)) => failure = Some(Failure::Judged(fault)),
                             Err(error) => failure = Some(Failure::Wire(error)),
                         }
@@ -129,11 +144,16 @@ impl<'f, 'q> Race<'f, 'q> {
                     }
                     cause = Cause::Retry;
                 }
-                Event::Late => runners.iter_mut().flatten().for_each(|runner| runner.still_runs(now)),
+                Event::Late => {
+                    runners.iter_mut().flatten().for_each(|runner| runner.still_runs(now));
+                    if let Some(status) = blamed {
+                        break (End::BlamesRequest(status), now);
+                    }
+                }
             }
             let repeats = question.operation.may_be_repeated()
                 || matches!(failure, Some(Failure::Wire(error)) if error.certainly_unsent());
-            let another = (repeats && count < ATTEMPTS_MAX && now < deadline)
+            let another = (repeats && needs_another && count < ATTEMPTS_MAX && now < deadline)
                 .then(|| fleet.permit_for_another(self.left, cause, now))
                 .flatten();
             if let Some(permit) = another {
@@ -142,16 +162,17 @@ impl<'f, 'q> Race<'f, 'q> {
                 runners[count] = Some(self.runner(permit, cause, now));
                 ring = self.late_ring(runners[count].as_mut(), now);
                 count += 1;
-            } else if let Some(failure) = failure
-                && runners.iter().all(Option::is_none)
+            } else if runners.iter().all(Option::is_none)
+                && let Some(end) = blamed.map(End::BlamesRequest).or(failure.map(End::Failed))
             {
-                break (End::Failed(failure), now);
+                break (end, now);
             } else if cause == Cause::Hedge {
                 // No budget, or no room: there may be later.
                 ring = self.late_ring(runners.iter_mut().flatten().next(), now);
             }
         };
         let won = matches!(end, End::Good(..));
+        self.settle_blames(&attempts[..count], won, now);
         for (runner, attempt) in runners.into_iter().zip(&mut attempts) {
             if let Some(runner) = runner {
                 *attempt = Some(runner.overtaken(won, now));
@@ -164,9 +185,31 @@ impl<'f, 'q> Race<'f, 'q> {
             }
         }
         if let Some(first) = &attempts[0] {
-            fleet.roster.count_for_trials(first);
+            fleet.roster.count_for_trials(first, won);
         }
         Outcome { end, attempts, queued, asking: now.duration_since(began) }
+    }
+
+    /// Whoever blamed a request that another did well on has failed; where two say the same, it is so.
+    fn settle_blames(&self, attempts: &[Option<Attempt>], won: bool, now: Instant) {
+        let blames = || attempts.iter().flatten().filter(|attempt| attempt.mark == Mark::BLAMES);
+        if attempts.len() == 1 || !won && blames().count() == 1 {
+            return;
+        }
+        for attempt in blames() {
+            let generator = &self.fleet.roster.all()[attempt.generator];
+            if won {
+                generator.failed(Mark::BLAMES, self.origin(), attempt.took, self.fleet.roster.at(now));
+                generator.tally.vouch();
+            } else {
+                generator.tally.is_confirmed();
+            }
+        }
+    }
+
+    /// Whose fault a failure may be, beside the generator's.
+    fn origin(&self) -> Origin {
+        origin(self.fleet, self.question, self.payer)
     }
 
     /// When another is asked if this one has not answered; where none may be, when this one is taken to hang.
@@ -176,6 +219,14 @@ impl<'f, 'q> Race<'f, 'q> {
         let after = if runner.is_alone { runner.hangs_after() } else { runner.late_after() };
         Some(self.fleet.bell.ring_at(now + after))
     }
+}
+
+fn origin(fleet: &Fleet, question: &Question<'_>, payer: Payer<'_>) -> Origin {
+    let subject = match question.room {
+        Some(room) => fleet.roster.hash(&room),
+        None => fleet.roster.hash(&question.url),
+    };
+    Origin::new(fleet.roster.hash(&payer), subject)
 }
 
 fn poll_others(others: &mut [Option<Running<'_>>], cx: &mut Context<'_>) -> Poll<(usize, Judged)> {
@@ -216,13 +267,8 @@ impl Runner<'_, '_> {
         self.permit.generator().hangs_after(self.is_alone)
     }
 
-    /// Whose fault a failure may be, beside the generator's.
     fn origin(&self) -> Origin {
-        let subject = |question: &Question<'_>| match question.room {
-            Some(room) => self.fleet.roster.hash(&room),
-            None => self.fleet.roster.hash(&question.url),
-        };
-        Origin::new(self.fleet.roster.hash(&self.payer), subject(self.question))
+        origin(self.fleet, self.question, self.payer)
     }
 
     /// It has answered, or failed.
@@ -235,13 +281,16 @@ impl Runner<'_, '_> {
                 generator.latency.answered(took, at);
                 self.fleet.answered_well(self.question);
                 // Who sends a chat message waits for it; it says little of how fast signatures are made.
-                if took > self.fleet.roster.slow() && self.question.operation.may_be_repeated() {
+                if took > generator.slow() && self.question.operation.may_be_repeated() {
                     generator.tally.slow();
                 } else {
                     generator.tally.good();
                 }
             }
-            Ok(Judgement::BlamesRequest(_)) => generator.tally.neither(),
+            Ok(Judgement::BlamesRequest(_)) => {
+                generator.tally.neither();
+                generator.latency.blamed(took, at);
+            }
             // Counted already while it hung.
             _ if self.is_booked => {}
             // We could not have sent it to anybody.

@@ -79,8 +79,8 @@ pub struct Roster {
     canaries: AtomicU64,
     /// The places of canaries, each with that of its baseline.
     trials: Box<[(usize, usize)]>,
-    /// Since when none is, in nanoseconds; 0 where one is.
-    all_out_since: AtomicU64,
+    /// By operation since when none that can do it is, in nanoseconds; 0 where one is.
+    out_since: [AtomicU64; Operation::COUNT],
     queue: Mutex<Line>,
     /// How many wait. Written under the queue's lock; sequentially consistent, see [`Generator::take`].
     waiting: AtomicU32,
@@ -92,8 +92,6 @@ pub struct Roster {
     /// Of what is tried while all are out.
     pub trickle: Budget,
     budget_exhausted: AtomicU32,
-    /// A good answer that takes longer is too slow, in nanoseconds.
-    slow: AtomicU64,
     /// The room of a good answer, for probes; 0 where none is known.
     good_room: AtomicU64,
 }
@@ -118,7 +116,7 @@ impl Roster {
             all: all.into(),
             anchor: (Instant::now(), now),
             able,
-            all_out_since: AtomicU64::new(0),
+            out_since: std::array::from_fn(|_| AtomicU64::new(0)),
             queue: Mutex::new(Line::new(settings.queue)),
             waiting: AtomicU32::new(0),
             hasher: foldhash::fast::RandomState::default(),
@@ -126,7 +124,6 @@ impl Roster {
             budget: Budget::new(settings.retries),
             trickle: Budget::new(settings.trickle),
             budget_exhausted: AtomicU32::new(0),
-            slow: AtomicU64::new(u64::MAX),
             good_room: AtomicU64::new(0),
             settings,
         }
@@ -140,8 +137,11 @@ impl Roster {
         };
         let out = self.all.iter().enumerate().filter(|(_, generator)| was_out(generator));
         let serving = out.fold(self.serving(), |all, (place, _)| all.without(place));
-        let all_out_since = serving.is_empty().then(|| now - old.all_out_for(now));
-        self.serve(serving, all_out_since);
+        for operation in Operation::ALL {
+            let since = (now - old.out_for(operation, now)).as_nanos();
+            self.out_since[operation.index()].store(since, Ordering::Relaxed);
+        }
+        self.serve(serving, now);
         self.good_room.store(old.good_room.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
@@ -175,9 +175,15 @@ impl Roster {
         Places(self.serving.load(Ordering::Relaxed))
     }
 
-    pub(super) fn serve(&self, serving: Places, all_out_since: Option<Timestamp>) {
+    pub(super) fn serve(&self, serving: Places, now: Timestamp) {
         self.serving.store(serving.0, Ordering::Relaxed);
-        self.all_out_since.store(all_out_since.map_or(0, Timestamp::as_nanos), Ordering::Relaxed);
+        for (able, since) in self.able.iter().zip(&self.out_since) {
+            if !able.and(serving).is_empty() {
+                since.store(0, Ordering::Relaxed);
+            } else if since.load(Ordering::Relaxed) == 0 {
+                since.store(now.as_nanos(), Ordering::Relaxed);
+            }
+        }
         if serving.is_empty() {
             let mut line = self.line();
             let wakers = line.give_up();
@@ -187,9 +193,9 @@ impl Roster {
         }
     }
 
-    /// How long none has been in service.
-    pub fn all_out_for(&self, now: Timestamp) -> Duration {
-        match self.all_out_since.load(Ordering::Relaxed) {
+    /// How long none has been in service that can do it.
+    pub fn out_for(&self, operation: Operation, now: Timestamp) -> Duration {
+        match self.out_since[operation.index()].load(Ordering::Relaxed) {
             0 => Duration::ZERO,
             since => now.since(Timestamp::from_nanos(since)),
         }
@@ -198,6 +204,13 @@ impl Roster {
     /// Those that get traffic.
     pub fn on_duty(&self) -> Places {
         Places(self.open.load(Ordering::Relaxed) | self.canaries.load(Ordering::Relaxed))
+    }
+
+    /// Those in service that do it. While all that get their part of the traffic are out, a canary does it for everybody.
+    pub fn working(&self, operation: Operation) -> Places {
+        let working = self.serving().and(self.able(operation));
+        let regular = working.and(Places(self.open.load(Ordering::Relaxed)));
+        if regular.is_empty() { working.and(self.on_duty()) } else { regular }
     }
 
     /// Those among whom `payer`'s requests are shared out, and the canary that they go to first, if they do.
@@ -213,11 +226,21 @@ impl Roster {
         (open, canaries.iter().find(chosen))
     }
 
-    /// Gives a generator another duty: its duty before. Somebody must be left who gets all traffic.
+    /// Of each those that can do all that it can, and it.
+    pub fn peers(&self) -> Vec<Places> {
+        let everybody = Places::first(self.all.len());
+        let peers = |place| {
+            let can = self.able.iter().filter(|able| able.contains(place));
+            can.fold(everybody, |peers, able| peers.and(*able))
+        };
+        (0..self.all.len()).map(peers).collect()
+    }
+
+    /// Gives a generator another duty: its duty before. Somebody must be left who gets all traffic and can do what it can.
     pub fn assign(&self, place: usize, duty: Duty) -> Result<Duty, Unchanged> {
         let post = &self.all[place].post;
-        let mut others = on(&self.all, Duty::Full).without(place).iter();
-        if post.duty() == Duty::Full && duty != Duty::Full && others.next().is_none() {
+        let others = on(&self.all, Duty::Full).and(self.peers()[place]).without(place);
+        if post.duty() == Duty::Full && duty != Duty::Full && others.is_empty() {
             return Err(Unchanged::LastOne);
         }
         let before = post.assign(duty)?;
@@ -226,8 +249,9 @@ impl Roster {
         Ok(before)
     }
 
-    /// Counts a first attempt for the canary that it was made at, or that is compared with whom it was made at.
-    pub(super) fn count_for_trials(&self, attempt: &Attempt) {
+    /// Counts a first attempt for the canary that it was made at, or that is compared with whom it was made at. `is_refuted`:
+    /// another generator did well on the same request.
+    pub(super) fn count_for_trials(&self, attempt: &Attempt, is_refuted: bool) {
         for (canary, baseline) in &self.trials {
             let side = match attempt.generator {
                 place if place == *canary => Side::Canary,
@@ -237,7 +261,7 @@ impl Roster {
             let post = &self.all[*canary].post;
             if let Some(trial) = post.trial().filter(|_| post.duty() == Duty::Canary) {
                 match attempt.mark {
-                    Mark::BLAMES => {}
+                    Mark::BLAMES if !is_refuted => {}
                     // It was not waited for any longer: so long it took at least.
                     Mark::GOOD | Mark::OVERTAKEN => trial.tallies.note(side, Some(attempt.took)),
                     _ => trial.tallies.note(side, None),
@@ -405,16 +429,6 @@ impl Roster {
 
     fn told(&self, line: &MutexGuard<'_, Line>) {
         self.waiting.store(line.len() as u32, Ordering::SeqCst);
-    }
-
-    /// A good answer that takes longer than this is too slow.
-    pub fn slow(&self) -> Duration {
-        Duration::from_nanos(self.slow.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn is_slow(&self, slow: Option<Duration>) {
-        let nanos = slow.map_or(u64::MAX, |slow| u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX));
-        self.slow.store(nanos, Ordering::Relaxed);
     }
 
     pub(super) fn out_of_budget(&self) {

@@ -208,7 +208,7 @@ mod tests {
         let three = || vec![wanted("a", 1), wanted("b", 1), wanted("c", 1)];
         let stage = Stage::new(three(), Settings::default(), now);
         let before = stage.roster();
-        before.serve(Places::first(3).without(1), None);
+        before.serve(Places::first(3).without(1), now);
         before.note_good_room(7);
         let settings = Settings { hedge: false, ..Settings::default() };
         let changes = stage.set(three(), settings.clone(), now).unwrap();

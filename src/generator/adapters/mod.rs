@@ -110,7 +110,7 @@ impl Kind {
             Self::Carcabot(_) => Carcabot::OPERATIONS.contains(&operation),
             Self::StandIn => true,
             #[cfg(test)]
-            Self::Played(_) => true,
+            Self::Played(play) => play.can(operation),
         }
     }
 

@@ -2,11 +2,13 @@ use std::future::Future;
 use std::rc::Rc;
 
 use super::super::adapters::Kind;
+use super::super::canary::Behind;
 use super::super::judge::Judge;
 use super::super::keeper::Keeper;
 use super::super::played::Play;
 use super::super::roster::Payer;
 use super::super::settings::Settings;
+use super::super::trial::Trial;
 use super::super::wire::Method;
 use super::*;
 use crate::base::net::Prefix;
@@ -99,12 +101,16 @@ impl World {
 
     /// Asks so often a second for so long, and waits for all answers.
     async fn load(&self, per_second: u32, secs: u64) -> Vec<Asked> {
+        self.load_to(Operation::Connect, per_second, secs).await
+    }
+
+    async fn load_to(&self, operation: Operation, per_second: u32, secs: u64) -> Vec<Asked> {
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
         let mut running = tokio::task::JoinSet::new();
         for _ in 0..u64::from(per_second) * secs {
             ticks.tick().await;
             let fleet = Rc::clone(&self.fleet);
-            running.spawn_local(async move { ask(&fleet, Operation::Connect).await });
+            running.spawn_local(async move { ask(&fleet, operation).await });
         }
         running.join_all().await
     }
@@ -568,4 +574,152 @@ async fn a_burst_waits_and_what_would_come_too_late_is_told_at_once() {
     let (good, refused): (Vec<_>, Vec<_>) = more.into_iter().partition(Asked::is_good);
     assert!((20..=25).contains(&good.len()), "{} in two seconds", good.len());
     assert!(refused.iter().all(|asked| asked.took < MS), "the rest is told at once");
+}
+
+/// Blames every request, as one does whose session has run out.
+fn blames_all() -> Play {
+    Play::by_status(MS, |_| 404)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_blames_every_request_is_believed_once_and_ejected() {
+    for others in 1..3 {
+        let good = (0..others).map(|_| Play::good(20 * MS));
+        let world = World::of(std::iter::once(blames_all()).chain(good).collect());
+        world
+            .run(async {
+                // It is hardly asked again, so that it is the probe of who got nothing for long that finds it out.
+                let early = world.load(50, 60).await;
+                let blamed = early.iter().filter(|asked| !asked.is_good()).count();
+                assert!(blamed <= 1, "{blamed} of 3,000 with {others} others");
+                let serving = world.fleet.roster.serving();
+                assert!(!serving.contains(0) && serving.len() == others, "{serving:?}");
+                // A probe of it is blamed like all else, and what it is asked for works with the others.
+                let late = world.load(50, 60).await;
+                assert!(share_good(&late) >= 1.0);
+                assert!(!world.fleet.roster.serving().contains(0) && world.asked(0, Cause::Probe) > 0);
+            })
+            .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_blamed_by_one_that_blames_far_more_than_the_others_is_helped() {
+    let part = |room| if matches!(room, Some(Room::Id(room)) if room % 10 < 4) { 400 } else { 200 };
+    let world = World::of(vec![Play::by_status(20 * MS, part), Play::good(20 * MS)]);
+    world
+        .run(async {
+            // In turns good and bad, so that hardly two in a row are blamed.
+            let early = world.load_of(50, 10, |n| (n as u8, n * 3)).await;
+            assert!(share_good(&early) > 0.97, "{}", share_good(&early));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_at_fault_everywhere_is_told_so_and_nobody_is_held_to_blame() {
+    let ended = |room| if matches!(room, Some(Room::Id(room)) if room % 2 == 0) { 404 } else { 200 };
+    let world = World::of((0..3).map(|_| Play::by_status(20 * MS, ended)).collect());
+    world
+        .run(async {
+            // One caller asks for nothing but rooms that have ended, then others ask for others as well.
+            let alone = world.load_of(30, 10, |_| (1, 2)).await;
+            assert!(alone.iter().all(|asked| matches!(asked.outcome.end, End::BlamesRequest(404))));
+            let asked: usize = alone.iter().map(|asked| asked.words().len()).sum();
+            assert!(asked < 2 * alone.len(), "{asked}: every other is taken at its word");
+            let mixed = world.load_of(30, 20, |n| (n as u8, n)).await;
+            assert!((share_good(&mixed) - 0.5).abs() < 0.01);
+            assert_eq!(world.fleet.roster.serving().len(), 3);
+        })
+        .await;
+}
+
+/// The other one's good answer is on its way.
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_blames_the_request_is_not_taken_at_its_word() {
+    for slow in [0, 1] {
+        let mut plays = vec![Play::by_status(300 * MS, |_| 200), blames_all()];
+        plays.rotate_left(slow);
+        let world = World::of(plays);
+        let good =
+            world.run(async { (world.ask(Operation::Connect).await, world.ask(Operation::Connect).await) });
+        let (first, second) = good.await;
+        let hedged = [first, second].into_iter().find(|asked| asked.words().len() == 2);
+        assert!(hedged.is_none_or(|asked| asked.is_good()));
+    }
+    let hangs = World::of(vec![Play::hangs(), blames_all()]);
+    let asked = hangs.run(hangs.ask(Operation::Connect)).await;
+    assert!(matches!(asked.outcome.end, End::BlamesRequest(404)) && asked.took < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_connects_is_not_slow_beside_one_that_only_signs() {
+    let signs = Play::good(80 * MS).only(Operation::SignUrl);
+    let world = World::of(vec![Play::good(600 * MS), signs]);
+    world
+        .run(async {
+            for _ in 0..10 {
+                let (connects, signed) =
+                    tokio::join!(world.load(20, 3), world.load_to(Operation::SignUrl, 20, 3));
+                assert!(share_good(&connects) >= 1.0 && share_good(&signed) >= 1.0);
+            }
+            assert_eq!(world.fleet.roster.serving().len(), 2);
+        })
+        .await;
+}
+
+/// The other cannot do it.
+#[tokio::test(start_paused = true)]
+async fn where_the_only_one_that_connects_is_out_it_is_probed_each_second_and_callers_are_told_how_long_it_lasts()
+ {
+    let start = Instant::now();
+    let broken = Play::new(move || async move { start.elapsed() > Duration::from_secs(40) });
+    let world = World::of(vec![broken, Play::good(80 * MS).only(Operation::SignUrl)]);
+    world
+        .run(async {
+            let early = world.load(20, 30).await;
+            let waits = early.iter().filter_map(|asked| match asked.outcome.end {
+                End::Failed(Failure::NoCapacity(Lack::AllOut, wait)) => Some(wait),
+                _ => None,
+            });
+            assert!(waits.last().is_some_and(|wait| wait > Duration::from_secs(20)));
+            let signed = world.load_to(Operation::SignUrl, 20, 10).await;
+            assert!(share_good(&signed) >= 1.0);
+            world.load(20, 3).await;
+            assert!(share_good(&world.load(20, 3).await) >= 1.0, "found within two seconds");
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_all_others_are_out_a_canary_serves_everybody() {
+    let now = Timestamp::from_secs(1_000);
+    let of = |name, play| Generator::new(name, name, Kind::Played(play), Judge::of_stand_in(), 1_000, 1);
+    let all = vec![of("old", Play::bad()), of("new", Play::good(20 * MS)).on_trial(Trial::new("old", 0.1))];
+    let roster = Arc::new(Roster::new(all, Settings::default(), now));
+    let world = World { fleet: Rc::new(Fleet::new(roster, 7)), metrics: Arc::new(Metrics::new(now)) };
+    world
+        .run(async {
+            world.load_of(50, 3, |n| (n as u8, n)).await;
+            let late = world.load_of(50, 10, |n| (n as u8, n)).await;
+            assert!(share_good(&late) >= 1.0, "{}", share_good(&late));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_canary_that_blames_every_request_falls_behind() {
+    let now = Timestamp::from_secs(1_000);
+    let of = |name, play| Generator::new(name, name, Kind::Played(play), Judge::of_stand_in(), 1_000, 1);
+    let all = vec![of("old", Play::good(20 * MS)), of("new", blames_all()).on_trial(Trial::new("old", 0.3))];
+    let roster = Arc::new(Roster::new(all, Settings::default(), now));
+    let world = World { fleet: Rc::new(Fleet::new(roster, 7)), metrics: Arc::new(Metrics::new(now)) };
+    world
+        .run(async {
+            let asked = world.load_of(50, 10, |n| (n as u8, n)).await;
+            assert!(asked.iter().filter(|asked| !asked.is_good()).count() <= 1);
+        })
+        .await;
+    let behind = world.fleet.roster.compare(Duration::from_secs(1));
+    assert_eq!(behind, [(1, Behind::Success)]);
 }

@@ -21,7 +21,11 @@ impl World {
     fn of(count: usize) -> Self {
         let now = Timestamp::from_secs(1_000);
         let tallies = (0..count).map(|_| Tally::default()).collect();
-        Self { health: Health::new(RULES, count, Places::first(count), now), tallies, now }
+        Self {
+            health: Health::new(RULES, vec![Places::first(count); count], Places::first(count), now),
+            tallies,
+            now,
+        }
     }
 
     fn look(&mut self) -> Vec<Change> {
@@ -297,7 +301,7 @@ fn one_that_lags_is_ejected_unless_it_is_the_last() {
 #[test]
 fn one_that_was_out_before_is_probed_at_once_and_serves_nobody_until_then() {
     let now = Timestamp::from_secs(1_000);
-    let mut health = Health::new(RULES, 3, Places::first(3).without(1), now);
+    let mut health = Health::new(RULES, vec![Places::first(3); 3], Places::first(3).without(1), now);
     assert_eq!(
         (health.serving(), health.probes_due(now)),
         (Places::first(3).without(1), Places::NONE.with(1))

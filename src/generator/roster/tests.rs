@@ -109,7 +109,7 @@ async fn with_nobody_left_in_service_all_who_wait_are_told_at_once() {
     let start = Instant::now();
     let ends = async {
         tokio::time::sleep(Duration::from_millis(5)).await;
-        roster.serve(Places::NONE, Some(roster.now()));
+        roster.serve(Places::NONE, roster.now());
     };
     let (waited, ()) = tokio::join!(roster.wait(asker(1), Places::first(2), soon()), ends);
     assert_eq!((waited.err(), start.elapsed().as_millis()), (Some(Unserved::Hopeless), 5));

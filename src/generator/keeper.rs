@@ -307,6 +307,12 @@ impl Keeper {
                 *read = asked;
             }
         }
+        // Limits are told without a generator.
+        for operation in Operation::ALL.into_iter().filter(|operation| *operation != Operation::Limits) {
+            let able = self.roster.able(operation);
+            let working = (!able.is_empty()).then(|| self.roster.working(operation).len());
+            self.metrics.generators_working(operation, working);
+        }
         self.metrics.queue_depth(self.roster.waiting());
         let exhausted = self.roster.budget_exhausted();
         self.metrics.budget_exhausted(u64::from(exhausted.wrapping_sub(self.exhausted_read)));

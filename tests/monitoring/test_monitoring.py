@@ -162,6 +162,7 @@ VALUES = {
     "generators: Time, the slowest in twenty": {"near": (0.025, 0.25), "far": (0.1, 0.5)},
     "generators: Asked for one request": {"": (1, 1.2)},
     "generators: Out of service": {"near": 0, "far": 0},
+    "generators: Working, by operation": {"connect": 2, "sign-url": 2, "room-id": 2, "chat": 2},
     "generators: Paid for beyond one signature a request": {"": (0, 0.2)},
     "generators: Waiting for a generator": {"": 0},
     "generators: Time waited, of each request": {"": (0, NEAR_S)},
@@ -179,7 +180,7 @@ OF_THE_MACHINE = {"SigngateSlow", "SigngateWorkersLate", "SigngateGeneratorSlow"
 
 # These want what cannot be brought about from outside, or days; deploy/prometheus/alerts.test.yml has them.
 NOT_BROUGHT_ABOUT = {"SigngateGatewayFailed", "SigngateAcceptErrors", "SigngateCountsNearCap", "SigngateSlow",
-                     "SigngateWorkersLate", "SigngateAnswerSizeDrifts", "SigngateRoomUnderAttack", "SigngateHeuristicConvictsTooMuch"}
+                     "SigngateWorkersLate", "SigngateAnswerSizeDrifts", "SigngateRoomUnderAttack", "SigngateHeuristicConvictsTooMuch", "SigngateRequestsBlamed"}
 # What is known only after a generator has given twenty answers, a second apart: nothing to see in the calm, which is shorter.
 SIZES = "generators: Size of good answers"
 KNOWN_LATER = {SIZES, "SigngateAnswerSizeDrifts",

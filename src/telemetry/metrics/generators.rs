@@ -20,6 +20,7 @@ pub(super) struct Families {
     in_flight: IntGaugeVec,
     in_flight_max: IntGaugeVec,
     ejected: IntGaugeVec,
+    working: IntGaugeVec,
     attempts: IntCounterVec,
     probes: IntCounterVec,
 }
@@ -35,6 +36,7 @@ impl Families {
             in_flight: series::GENERATOR_IN_FLIGHT.gauges(registry),
             in_flight_max: series::GENERATOR_IN_FLIGHT_MAX.gauges(registry),
             ejected: series::GENERATOR_EJECTED.gauges(registry),
+            working: series::GENERATORS_WORKING.gauges(registry),
             attempts: series::GENERATOR_ATTEMPTS.counters(registry),
             probes: series::GENERATOR_PROBES.counters(registry),
         }
@@ -51,6 +53,16 @@ impl Families {
 
     pub(super) fn canary_rolled_back(&self, name: &str, why: &str) {
         self.rollbacks.with_label_values(&[why, name]).inc();
+    }
+
+    /// So many are in service for an operation; `None` where none that is configured can do it.
+    pub(super) fn working(&self, operation: Operation, count: Option<usize>) {
+        if let Some(count) = count {
+            self.working.with_label_values(&[operation.word()]).set(count as i64);
+        } else {
+            // One that was never shown is gone already.
+            let _ = self.working.remove_label_values(&[operation.word()]);
+        }
     }
 
     /// Takes what is shown of a generator that is there no longer off the page. What was counted of it stays.

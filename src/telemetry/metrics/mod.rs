@@ -169,6 +169,11 @@ impl Metrics {
         self.queue_depth.set(i64::from(waiting));
     }
 
+    /// So many generators are in service for an operation; `None` where none that is configured can do it.
+    pub fn generators_working(&self, operation: Operation, count: Option<usize>) {
+        self.generators.working(operation, count);
+    }
+
     /// So many more retries and hedges were left out as their budget was used up.
     pub fn budget_exhausted(&self, times: u64) {
         self.budget_exhausted.inc_by(times);

@@ -321,6 +321,8 @@ series! {
         "So many at most; beyond it the others are asked, and with all of them full requests wait.";
     GENERATOR_EJECTED = Gauge Count "signgate_generator_ejected" [GENERATOR]
         "1 while a generator is out of service for its answers, until a probe finds it working.";
+    GENERATORS_WORKING = Gauge Count "signgate_generators_working" [OPERATION]
+        "Generators that are in service for an operation, canaries among them: with 0 its clients get 503. Missing of what none of the configured ones can do.";
     GENERATOR_ATTEMPTS = Counter Count "signgate_generator_attempts_total"
         [Label { name: "cause", values: Values::Closed(&CAUSE_WORDS) }, GENERATOR]
         "How often a generator was asked: first for a request, as a retry, as a hedge, as a probe. Each may cost a signature.";

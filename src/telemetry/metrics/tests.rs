@@ -69,6 +69,8 @@ fn lived() -> Metrics {
     generator.answered(1, Duration::from_millis(30));
     generator.answer_bytes(Operation::Connect, Some(43_000));
     generator.answer_bytes(Operation::SignUrl, None);
+    metrics.generators_working(Operation::Connect, Some(2));
+    metrics.generators_working(Operation::Chat, None);
     metrics.canary_share("main-2", 0.05);
     metrics.canary_rolled_back("main-2", "latency");
     let blocked = Reason::Blocked { rule: RuleIndex(0), by: Matcher::Address };

@@ -128,7 +128,8 @@ impl Fleet {
     /// Where no generator works or can do it, that is what is to be said: [`ask`](Self::ask) does.
     pub fn turn_away(&self, operation: Operation, asker: Asker<'_>) -> Option<Failure> {
         let roster = &*self.roster;
-        if !roster.shedding.turns_away(asker.rank, || self.draws.bits()) {
+        let payer = || roster.hash(&asker.payer);
+        if !roster.shedding.turns_away(asker.rank, payer, || self.draws.bits()) {
             return None;
         }
         (!roster.working(operation).is_empty()).then(|| self.refused(Lack::Shed, operation, asker))

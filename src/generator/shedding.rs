@@ -5,6 +5,11 @@
 //! tier first, and from a dearer one only when all of a cheaper one is refused. The little more keeps the queue from running
 //! empty. When it does, the door opens again within a second.
 //!
+//! Of the tier that is let in in part nobody is turned away who asks for less than an equal share: whoever asks for more is, as
+//! much as is beyond it (approximate fair dropping: Pan, Breslau, Prabhakar, Shenker, 2003). Else one who asks without end would
+//! have the generators for itself, as all others are refused as often. Who asks how much is counted in a table of hashes; who
+//! shares a place in it by chance shares a share.
+//!
 //! What callers are told of it (`load_shedding`) is what happened in the last seconds: of so many requests of their tier, so
 //! many were refused for want of capacity, at the door or in the queue.
 
@@ -26,6 +31,9 @@ const MEMORY: Duration = Duration::from_secs(1);
 /// What is told is smoothed over longer: callers ask now and then.
 const TOLD_MEMORY: Duration = Duration::from_secs(2);
 
+/// Places of the table in which it is counted who asks how much.
+const SHARES: usize = 1024;
+
 /// Chances below this are none.
 const CHANCE_MIN: f64 = 0.01;
 
@@ -40,10 +48,23 @@ pub struct Shedding {
     refused: [AtomicU32; RANKS_MAX],
     /// By rank, as callers are told it: of 2^32.
     told: [AtomicU32; RANKS_MAX],
+    /// The rank that is let in in part, if there is one, and what is counted of those of it.
+    partial: AtomicU32,
+    shares: Box<[Share]>,
     /// How many exchanges end a second, and by rank how many of dearer ranks are let in: floats, by their bits.
     serving: AtomicU64,
     dearer: [AtomicU64; RANKS_MAX],
 }
+
+/// How much somebody asks for, and by what chance it is turned away: of 2^32.
+#[derive(Debug, Default)]
+struct Share {
+    arrived: AtomicU32,
+    chance: AtomicU32,
+}
+
+/// No rank is let in in part.
+const NONE: u32 = u32::MAX;
 
 impl Default for Shedding {
     fn default() -> Self {
@@ -54,6 +75,8 @@ impl Default for Shedding {
             arrived: zeros(),
             refused: zeros(),
             told: zeros(),
+            partial: AtomicU32::new(NONE),
+            shares: (0..SHARES).map(|_| Share::default()).collect(),
             serving: AtomicU64::new(0),
             dearer: std::array::from_fn(|_| AtomicU64::new(0)),
         }
@@ -61,11 +84,21 @@ impl Default for Shedding {
 }
 
 impl Shedding {
-    /// A request of that rank comes; true where it is turned away. `random` are 32 random bits.
-    pub fn turns_away(&self, rank: u8, random: impl FnOnce() -> u32) -> bool {
+    /// A request of that rank comes; true where it is turned away. `payer` is a hash of whose it is, `random` are 32 random bits.
+    pub fn turns_away(&self, rank: u8, payer: impl FnOnce() -> u64, random: impl FnOnce() -> u32) -> bool {
         let rank = place(rank);
         self.arrived[rank].fetch_add(1, Ordering::Relaxed);
-        self.sheds.load(Ordering::Relaxed) && random() < self.chances[rank].load(Ordering::Relaxed)
+        if !self.sheds.load(Ordering::Relaxed) {
+            return false;
+        }
+        let chance = if self.partial.load(Ordering::Relaxed) == rank as u32 {
+            let share = &self.shares[payer() as usize % SHARES];
+            share.arrived.fetch_add(1, Ordering::Relaxed);
+            &share.chance
+        } else {
+            &self.chances[rank]
+        };
+        random() < chance.load(Ordering::Relaxed)
     }
 
     /// A request of that rank was refused for want of capacity, here or in the queue.
@@ -108,6 +141,7 @@ pub struct Door {
     arriving: [f64; RANKS_MAX],
     told: [[f64; 2]; RANKS_MAX],
     chances: [f64; RANKS_MAX],
+    fair: Fair,
     served_read: u64,
     serving: f64,
 }
@@ -121,6 +155,7 @@ impl Door {
             arriving: [0.0; RANKS_MAX],
             told: [[0.0; 2]; RANKS_MAX],
             chances: [0.0; RANKS_MAX],
+            fair: Fair { rank: None, asking: vec![0.0; SHARES] },
             served_read: 0,
             serving: 0.0,
         }
@@ -171,6 +206,9 @@ impl Door {
             let told = if arrived > 0.0 { (refused / arrived).min(1.0) } else { *chance };
             shedding.told[rank].store(bits(if told < CHANCE_MIN { 0.0 } else { told }), Ordering::Relaxed);
         }
+        // Of cheaper ones all are turned away, of dearer ones nobody.
+        let partial = self.chances.iter().rposition(|chance| *chance > 0.0);
+        self.fair.look(shedding, partial.map(|rank| (rank, self.chances[rank])), past);
         let mut dearer = 0.0;
         for rank in (0..RANKS_MAX).rev() {
             shedding.dearer[rank].store(f64::to_bits(dearer), Ordering::Relaxed);
@@ -180,6 +218,61 @@ impl Door {
         shedding.sheds.store(self.chances.iter().any(|chance| *chance > 0.0), Ordering::Relaxed);
         arrived_all
     }
+}
+
+/// Who of one rank asks for how much.
+#[derive(Debug)]
+struct Fair {
+    rank: Option<usize>,
+    /// By place in the table: requests a second.
+    asking: Vec<f64>,
+}
+
+impl Fair {
+    /// Sets everybody's chance, where `partial` is the rank that is let in in part, and the share of it that is not.
+    fn look(&mut self, shedding: &Shedding, partial: Option<(usize, f64)>, past: f64) {
+        let Some((rank, chance)) = partial else {
+            self.rank = None;
+            shedding.partial.store(NONE, Ordering::Relaxed);
+            return;
+        };
+        let is_new = self.rank != Some(rank);
+        let weight = past / (past + MEMORY.as_secs_f64());
+        for (asking, share) in self.asking.iter_mut().zip(&shedding.shares) {
+            let arrived = f64::from(share.arrived.swap(0, Ordering::Relaxed));
+            *asking = if is_new { 0.0 } else { *asking + (arrived / past - *asking) * weight };
+        }
+        let all: f64 = self.asking.iter().sum();
+        let equal = equal_share(&self.asking, (1.0 - chance) * all);
+        for (asking, share) in self.asking.iter().zip(&shedding.shares) {
+            let chance = match equal {
+                Some(equal) if *asking > equal => 1.0 - equal / asking,
+                Some(_) => 0.0,
+                // Nothing is known yet.
+                None => chance,
+            };
+            share.chance.store(bits(chance), Ordering::Relaxed);
+        }
+        self.rank = Some(rank);
+        shedding.partial.store(rank as u32, Ordering::Relaxed);
+    }
+}
+
+/// What everybody may have of `in_all`, who asks for so much, where nobody has more than it asks for (max-min fairness); `None`
+/// where nobody asks.
+fn equal_share(asking: &[f64], in_all: f64) -> Option<f64> {
+    let mut asking: Vec<f64> = asking.iter().copied().filter(|asking| *asking > 0.0).collect();
+    asking.sort_unstable_by(f64::total_cmp);
+    let (mut left, mut equal) = (in_all, None);
+    for (place, asks) in asking.iter().enumerate() {
+        let share = left / (asking.len() - place) as f64;
+        equal = Some(share);
+        if *asks > share {
+            break;
+        }
+        left -= asks;
+    }
+    equal
 }
 
 #[cfg(test)]
@@ -209,8 +302,9 @@ mod tests {
             for _ in 0..secs * 20 {
                 self.now = self.now + LOOK;
                 for (rank, count) in arriving.iter().enumerate() {
-                    for _ in 0..*count {
-                        if self.shedding.turns_away(rank as u8, || self.draws.bits()) {
+                    for n in 0..*count {
+                        let payer = || u64::from(n);
+                        if self.shedding.turns_away(rank as u8, payer, || self.draws.bits()) {
                             self.shedding.refused(rank as u8);
                             away[rank] += 1;
                         }
@@ -243,6 +337,43 @@ mod tests {
         world.run(5, &[20, 20, 20], 20, STANDS);
         let away = world.run(10, &[20, 20, 20], 20, STANDS);
         assert!(away[0] > 0.99 && (0.8..1.0).contains(&away[1]) && away[2] == 0.0, "{away:?}");
+    }
+
+    #[test]
+    fn an_equal_share_is_what_is_left_by_those_who_ask_for_less() {
+        let share =
+            |asking: &[f64], in_all: f64| equal_share(asking, in_all).map(|share| share.round() as u32);
+        assert_eq!(share(&[], 10.0), None);
+        assert_eq!(share(&[0.0, 5.0], 10.0), Some(10));
+        assert_eq!(share(&[1_000.0, 1.0, 2.0, 0.0], 13.0), Some(10));
+        assert_eq!(share(&[30.0, 30.0, 30.0], 30.0), Some(10));
+        assert_eq!(share(&[7.0, 1.0, 9.0], 11.0), Some(5));
+    }
+
+    /// One asks without end, two now and then: they are hardly ever turned away, and all together get as much as before.
+    #[test]
+    fn who_asks_for_little_is_not_turned_away_for_one_who_asks_for_all() {
+        let mut world = World::new();
+        let (mut flood, mut polite, mut away) = (0, 0, [0, 0]);
+        for look in 0..30 * 20_u32 {
+            world.now = world.now + LOOK;
+            let settled = look >= 10 * 20;
+            let asked = std::iter::repeat_n(9, 25)
+                .chain((look % 16 == 3).then_some(1))
+                .chain((look % 16 == 9).then_some(2));
+            for payer in asked {
+                let turned = world.shedding.turns_away(0, || payer, || world.draws.bits());
+                let which = usize::from(payer == 9);
+                away[which] += u32::from(turned && settled);
+                *(if payer == 9 { &mut flood } else { &mut polite }) += u32::from(settled);
+            }
+            world.served += u64::from(look % 2 == 0);
+            world.door.look(&world.shedding, world.served, STANDS, world.now);
+        }
+        assert_eq!((flood, polite), (20 * 20 * 25, 50));
+        assert!(away[0] <= 2, "{away:?} of {polite}");
+        let let_in = (flood - away[1]) / 20;
+        assert!((8..14).contains(&let_in), "{let_in} a second of the flood: ten are served");
     }
 
     #[test]

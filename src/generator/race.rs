@@ -6,8 +6,8 @@
 //!
 //! A generator may say that the request is at fault. Mostly it is; but one whose session has run out, or that is not there any
 //! more behind its proxy, says so of everything. So the word of one that blamed the request before as well, or blames far more
-//! than the others, is not enough, nor is that of one while another is being asked: another has to say the same. Where it does well
-//! instead, the first has failed.
+//! than the others, is not enough, nor is that of one while another is being asked: one that is not doubted has to say the same. Where it
+//! does well instead, the first has failed.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -130,10 +130,11 @@ impl<'f, 'q> Race<'f, 'q> {
                             Ok(Judgement::BlamesRequest(status)) => {
                                 let is_doubted = fleet.roster.all()[place].tally.is_doubted();
                                 needs_another = runners.iter().all(Option::is_none);
-                                if blamed.is_some() || needs_another && !is_doubted {
-                                    break (End::BlamesRequest(blamed.unwrap_or(status)), now);
+                                let said = *blamed.get_or_insert(status);
+                                let is_first = attempts.iter().flatten().count() == 1;
+                                if !is_doubted && (needs_another || !is_first) {
+                                    break (End::BlamesRequest(said), now);
                                 }
-                                blamed = Some(status);
                             }
                             Ok(Judgement::Bad(fault)) => failure = Some(Failure::Judged(fault)),
                             Err(error) => failure = Some(Failure::Wire(error)),
@@ -190,14 +191,20 @@ impl<'f, 'q> Race<'f, 'q> {
         Outcome { end, attempts, queued, asking: now.duration_since(began) }
     }
 
-    /// Whoever blamed a request that another did well on has failed; where two say the same, it is so.
+    /// Whoever blamed a request that another did well on has failed. It is as they say where two say the same, one of whom is not
+    /// doubted, or all there are.
     fn settle_blames(&self, attempts: &[Option<Attempt>], won: bool, now: Instant) {
+        if attempts.len() == 1 {
+            return;
+        }
+        let all = self.fleet.roster.all();
         let blames = || attempts.iter().flatten().filter(|attempt| attempt.mark == Mark::BLAMES);
-        if attempts.len() == 1 || !won && blames().count() == 1 {
+        let is_believed = || blames().any(|attempt| !all[attempt.generator].tally.is_doubted());
+        if !won && (blames().count() == 1 || !self.left.is_empty() && !is_believed()) {
             return;
         }
         for attempt in blames() {
-            let generator = &self.fleet.roster.all()[attempt.generator];
+            let generator = &all[attempt.generator];
             if won {
                 generator.failed(Mark::BLAMES, self.origin(), attempt.took, self.fleet.roster.at(now));
                 generator.tally.vouch();

@@ -138,7 +138,9 @@ fn assert_success(found: &[Found]) {
             window.good,
             window.sent,
         );
-        assert_eq!(calm.good, calm.sent, "with all three good: {:?}", calm.faults);
+        // What is under way when they fall sick is mended, but for the first word of one that blames the request.
+        let believed = [one, other].into_iter().filter(|mood| **mood == Mood::Blames).count() as u64;
+        assert!(calm.good + believed >= calm.sent, "with all three good: {:?}", calm.faults);
         let most = (after.sent / 1_000).max(1);
         if after.sent - after.good > most {
             missed
@@ -172,9 +174,10 @@ fn any_two_of_three_may_be_sick() {
         assert!(slow.len() <= 2, "beyond 300 ms: {slow:?}");
         return;
     }
-    // Each mood once.
-    let half = sick.len() / 2;
-    let pairs: Vec<[Mood; 2]> = (0..half).map(|place| [sick[place], sick[place + half]]).collect();
+    // Each mood once; and two that could bear witness for each other.
+    let half = sick.len().div_ceil(2);
+    let each = (0..half).map(|place| [sick[place], sick[(place + half) % sick.len()]]);
+    let pairs: Vec<[Mood; 2]> = each.chain([[Mood::Blames; 2]]).collect();
     let found = at_once(&pairs, async |pair| one_good_of_three(pair, 60.0, Duration::from_secs(5)).await);
     assert_success(&found);
 }

@@ -416,6 +416,12 @@ impl Patient {
                 let limited = [&answer::head(429, &["Retry-After: 60"], 2), b"{}".as_slice()].concat();
                 return stream.write_all(&limited).await.is_ok();
             }
+            Mood::Blames => {
+                let page = b"<!doctype html><title>Bad Request</title><p>Session expired.</p>";
+                let blamed =
+                    [&answer::head(400, &["Content-Type: text/html"], page.len()), page.as_slice()].concat();
+                return stream.write_all(&blamed).await.is_ok();
+            }
             Mood::HugeHead => {
                 let line = format!("X-Padding: {}", "a".repeat(1 << 20));
                 lines.push(&line);

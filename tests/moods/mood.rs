@@ -29,6 +29,8 @@ pub enum Mood {
     FallbackHost,
     /// Its own 429.
     OwnLimit,
+    /// 400 with a page, whatever it is asked: as if the request were at fault.
+    Blames,
     /// A header line of one mebibyte before a good body.
     HugeHead,
     /// A body that never ends, quickly.
@@ -45,7 +47,7 @@ pub enum Mood {
 
 impl Mood {
     /// All sick ones.
-    pub const SICK: [Self; 18] = [
+    pub const SICK: [Self; 19] = [
         Self::Dead,
         Self::Refused,
         Self::Slow,
@@ -58,6 +60,7 @@ impl Mood {
         Self::NoCookie,
         Self::FallbackHost,
         Self::OwnLimit,
+        Self::Blames,
         Self::HugeHead,
         Self::EndlessBody,
         Self::Drip,
@@ -82,6 +85,7 @@ impl Mood {
             Self::NoCookie => "no-cookie",
             Self::FallbackHost => "fallback-host",
             Self::OwnLimit => "own-429",
+            Self::Blames => "blames",
             Self::HugeHead => "huge-head",
             Self::EndlessBody => "endless-body",
             Self::Drip => "drip",

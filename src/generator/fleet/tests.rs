@@ -603,6 +603,21 @@ async fn one_that_blames_every_request_is_believed_once_and_ejected() {
     }
 }
 
+/// They must not bear witness for each other.
+#[tokio::test(start_paused = true)]
+async fn two_of_three_that_blame_every_request_are_found_out() {
+    let world = World::of(vec![blames_all(), Play::good(20 * MS), blames_all()]);
+    world
+        .run(async {
+            let early = world.load(50, 60).await;
+            let blamed = early.iter().filter(|asked| !asked.is_good()).count();
+            assert!(blamed <= 4, "{blamed} of 3,000");
+            assert!(share_good(&world.load(50, 30).await) >= 1.0);
+            assert_eq!(world.fleet.roster.serving(), Places::NONE.with(1));
+        })
+        .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_is_blamed_by_one_that_blames_far_more_than_the_others_is_helped() {
     let part = |room| if matches!(room, Some(Room::Id(room)) if room % 10 < 4) { 400 } else { 200 };

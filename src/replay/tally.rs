@@ -157,11 +157,25 @@ impl<K: Ord + Hash> Ranking<K> {
     }
 
     fn drop_least(&mut self) {
-        // By weight and then by name: what is dropped must not hang on the order of a map.
-        let mut rows: Vec<(K, Row)> = self.rows.drain(..).collect();
-        rows.sort_unstable_by(|a, b| b.1.weight().cmp(&a.1.weight()).then_with(|| a.0.cmp(&b.0)));
-        rows.drain(NAMES_MAX..).for_each(|(_, row)| self.others.absorb(&row));
-        self.rows.extend(rows);
+        // By weight and then by name: what is dropped must not hang on the order of a map. Which those are is found without
+        // moving any of them.
+        let Self { rows, others, .. } = self;
+        let mut places: Vec<usize> = (0..rows.len()).collect();
+        let by_weight = |a: &usize, b: &usize| match (rows.get_index(*a), rows.get_index(*b)) {
+            (Some(a), Some(b)) => b.1.weight().cmp(&a.1.weight()).then_with(|| a.0.cmp(b.0)),
+            (a, b) => a.is_none().cmp(&b.is_none()),
+        };
+        places.select_nth_unstable_by(NAMES_MAX, by_weight);
+        let mut is_kept = vec![false; rows.len()];
+        places[..NAMES_MAX].iter().for_each(|place| is_kept[*place] = true);
+        let mut kept = is_kept.into_iter();
+        rows.retain(|_, row| {
+            let keeps = kept.next().unwrap_or(true);
+            if !keeps {
+                others.absorb(row);
+            }
+            keeps
+        });
         self.edition = new_edition();
     }
 

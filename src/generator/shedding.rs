@@ -34,6 +34,9 @@ const TOLD_MEMORY: Duration = Duration::from_secs(2);
 /// Places of the table in which it is counted who asks how much.
 const SHARES: usize = 1024;
 
+/// Who asks how much is looked at so often: it is more than a glance.
+const SHARES_LOOK: Duration = Duration::from_millis(200);
+
 /// Chances below this are none.
 const CHANCE_MIN: f64 = 0.01;
 
@@ -155,7 +158,7 @@ impl Door {
             arriving: [0.0; RANKS_MAX],
             told: [[0.0; 2]; RANKS_MAX],
             chances: [0.0; RANKS_MAX],
-            fair: Fair { rank: None, asking: vec![0.0; SHARES] },
+            fair: Fair { rank: None, asking: vec![0.0; SHARES], past: 0.0 },
             served_read: 0,
             serving: 0.0,
         }
@@ -226,6 +229,8 @@ struct Fair {
     rank: Option<usize>,
     /// By place in the table: requests a second.
     asking: Vec<f64>,
+    /// Seconds since it was looked at.
+    past: f64,
 }
 
 impl Fair {
@@ -237,6 +242,11 @@ impl Fair {
             return;
         };
         let is_new = self.rank != Some(rank);
+        self.past += past;
+        if !is_new && self.past < SHARES_LOOK.as_secs_f64() {
+            return;
+        }
+        let past = std::mem::take(&mut self.past);
         let weight = past / (past + MEMORY.as_secs_f64());
         for (asking, share) in self.asking.iter_mut().zip(&shedding.shares) {
             let arrived = f64::from(share.arrived.swap(0, Ordering::Relaxed));

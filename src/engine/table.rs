@@ -23,8 +23,8 @@ struct Slot {
     record: Record,
 }
 
-/// So many records are made room for at a time.
-const BLOCK: usize = 32;
+/// So many records are made room for at a time: so few blocks that where they lie stays at hand.
+const BLOCK: usize = 128;
 
 /// Records by their keys.
 #[derive(Debug, Default)]

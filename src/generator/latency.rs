@@ -76,7 +76,8 @@ impl Latency {
     /// everything must not look fast, nor as if it had never been asked.
     pub fn blamed(&self, took: Duration, now: Timestamp) {
         let before = f64::from_bits(self.average.load(Ordering::Relaxed));
-        let at_least = if before == 0.0 { FAILURE_AS_LATENCY } else { Duration::from_nanos(before as u64) };
+        let known = (before > 0.0).then(|| Duration::from_secs_f64(before / 1e9));
+        let at_least = known.unwrap_or(FAILURE_AS_LATENCY);
         self.observe(took.max(at_least), now);
     }
 

@@ -351,13 +351,15 @@ mod tests {
 
     #[test]
     fn an_equal_share_is_what_is_left_by_those_who_ask_for_less() {
-        let share =
-            |asking: &[f64], in_all: f64| equal_share(asking, in_all).map(|share| share.round() as u32);
-        assert_eq!(share(&[], 10.0), None);
-        assert_eq!(share(&[0.0, 5.0], 10.0), Some(10));
-        assert_eq!(share(&[1_000.0, 1.0, 2.0, 0.0], 13.0), Some(10));
-        assert_eq!(share(&[30.0, 30.0, 30.0], 30.0), Some(10));
-        assert_eq!(share(&[7.0, 1.0, 9.0], 11.0), Some(5));
+        for (asking, in_all, share) in [
+            (&[][..], 10.0, None),
+            (&[0.0, 5.0], 10.0, Some(10.0)),
+            (&[1_000.0, 1.0, 2.0, 0.0], 13.0, Some(10.0)),
+            (&[30.0, 30.0, 30.0], 30.0, Some(10.0)),
+            (&[7.0, 1.0, 9.0], 11.0, Some(5.0)),
+        ] {
+            assert_eq!(equal_share(asking, in_all), share, "{asking:?}");
+        }
     }
 
     /// One asks without end, two now and then: they are hardly ever turned away, and all together get as much as before.

@@ -58,7 +58,7 @@ impl Families {
     /// So many are in service for an operation; `None` where none that is configured can do it.
     pub(super) fn working(&self, operation: Operation, count: Option<usize>) {
         if let Some(count) = count {
-            self.working.with_label_values(&[operation.word()]).set(count as i64);
+            self.working.with_label_values(&[operation.word()]).set(i64::try_from(count).unwrap_or(i64::MAX));
         } else {
             // One that was never shown is gone already.
             let _ = self.working.remove_label_values(&[operation.word()]);

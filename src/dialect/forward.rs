@@ -4,6 +4,8 @@
 //! and what would name a room or a URL a second time. Headers and the fields of a body are lists of what is let
 //! through.
 
+use std::borrow::Cow;
+
 use super::body::Scalar;
 use super::param::Param;
 use super::query::{Pairs, write_escaped};
@@ -119,6 +121,12 @@ impl Request<'_> {
             body = Some(scratch.body.as_slice());
         }
         Forwarded { method: self.route.method(), target: &scratch.target, headers, body }
+    }
+
+    /// The URL to be signed, as a generator is to be sent it, whatever it speaks: without the sessions in it, where the policy
+    /// keeps them back.
+    pub fn forwarded_url(&self, sessions: SessionMode) -> Option<Cow<'_, str>> {
+        self.target().map(|target| target.forwarded(sessions == SessionMode::Pass))
     }
 
     /// Writes the target as a record may hold it: the route, and of the query only room, URL (its host, path and

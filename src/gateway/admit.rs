@@ -176,12 +176,14 @@ impl Worker {
 
         // forward, judge
         let mut scratch = self.scratches.borrow_mut().pop().unwrap_or_default();
-        let forwarded = request.forward(exchange.live.policy.sessions(), None, &mut scratch);
+        let sessions = exchange.live.policy.sessions();
+        let forwarded = request.forward(sessions, None, &mut scratch);
+        let url = request.forwarded_url(sessions);
         let browser_user_agent = || request.browser_user_agent();
         let question = Question {
             operation: facts.operation,
             room: facts.room,
-            url: request.target().map(crate::dialect::target::SignTarget::as_str),
+            url: url.as_deref(),
             browser_user_agent: &browser_user_agent,
             method: match forwarded.method {
                 Method::Get => wire::Method::Get,

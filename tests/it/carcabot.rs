@@ -152,6 +152,16 @@ fn a_url_is_signed_in_the_words_of_every_generation() {
 }
 
 #[test]
+fn a_session_in_the_url_is_kept_back_from_it_where_the_policy_says_so() {
+    let (_browser, generator) = Browser::start();
+    let gateway = gateway(&format!("{OPEN}\n[sessions]\nmode = \"strip\"\n"), &[&generator]);
+    let with_session = json!({"url": format!("{URL}&session_id=hunter2&aid=1988")});
+    let signed = gateway.post("/tiktok/sign_url", &[], &with_session.to_string());
+    assert_eq!(signed.status, 200, "{signed:?}");
+    assert_eq!(signatures(&generator)[0]["url"], format!("{URL}&aid=1988"));
+}
+
+#[test]
 fn what_it_cannot_do_it_is_not_asked() {
     let (_browser, generator) = Browser::start();
     let gateway = gateway(&limited(5), &[&generator]);

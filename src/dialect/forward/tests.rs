@@ -93,6 +93,10 @@ fn stripped_of_sessions_nothing_of_them_goes_on() {
     let request = Spoken::of(text).read().unwrap();
     let target = request.forward(SessionMode::Strip, None, &mut scratch).target;
     assert_eq!(target, "/webcast/sign_url?url=https://h.example/%3Fa%3D1%26room_id%3D5");
+    // A generator that speaks in other words is told the same.
+    let url = |mode| request.forwarded_url(mode).unwrap();
+    assert_eq!(url(SessionMode::Strip), "https://h.example/?a=1&room_id=5");
+    assert_eq!(url(SessionMode::Pass), "https://h.example/?a=1&session_id=hunter2&room_id=5");
 }
 
 #[test]

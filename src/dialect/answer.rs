@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::base::header::is_name;
 use crate::base::request_id::RequestId;
@@ -15,6 +15,10 @@ use crate::base::time::Timestamp;
 
 use super::head::{Field, Head};
 use super::ratelimit::{self, Limits};
+
+pub mod loose;
+
+use loose::{Cookie, Object};
 
 /// What of a generator's header goes out.
 fn passed(name: &[u8], body: Body) -> Option<Field> {
@@ -88,32 +92,32 @@ pub enum SignedShape {
 #[serde(rename_all = "camelCase", default)]
 pub struct SignedUrl {
     /// The URL asked for, with its signature.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "text_or_nothing")]
     pub signed_url: String,
     /// The user agent that it was signed for: another one makes the platform refuse it.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "text_or_nothing")]
     pub user_agent: String,
     /// `navigator.appCodeName` of the browser that signed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "loose::word")]
     pub browser_name: Option<String>,
     /// The rest of its user agent.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "loose::word")]
     pub browser_version: Option<String>,
     /// The signature's parts by their name in the query. Node needs at least one.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "loose::texts")]
     pub tokens: BTreeMap<String, String>,
     /// Headers to send along.
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "loose::words")]
     pub request_headers: BTreeMap<String, String>,
-    /// Cookies to send along, each as name and value pairs.
-    #[serde(deserialize_with = "null_as_default")]
-    pub cookies: Vec<BTreeMap<String, String>>,
+    /// Cookies to send along, whatever form they came in.
+    #[serde(deserialize_with = "loose::cookies")]
+    pub cookies: Vec<Cookie>,
 }
 
 /// Why a body tells no signed URL.
 #[derive(Debug, thiserror::Error)]
 pub enum SignedUrlError {
-    /// Not JSON, or a field is of another type.
+    /// Not JSON, or not an object.
     #[error("the answer is not the JSON of a signed URL")]
     Json(#[from] serde_json::Error),
     /// It says itself that it failed.
@@ -122,38 +126,43 @@ pub enum SignedUrlError {
     /// Neither form has its `signedUrl`.
     #[error("the answer has no `signedUrl`")]
     Missing,
+    /// A part of the signature is told beside the URL, and stands otherwise in it: they are two signatures.
+    #[error("the answer's `tokens` are not those of its `signedUrl`")]
+    OtherTokens,
 }
 
 /// The parameters of a signed URL that are its signature (contract 3: newer forms, then older ones).
 const TOKENS: [&str; 5] = ["X-Bogus", "X-Gnarly", "msToken", "_signature", "verifyFp"];
 
-/// Generators write `null` for what they do not have.
-fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+/// Those of them that are of one request. The others are of a session, and may have been renewed since.
+fn is_of_one_request(token: &str) -> bool {
+    matches!(token, "X-Bogus" | "X-Gnarly" | "_signature")
+}
+
+fn text_or_nothing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    loose::text(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Either form, as it is read. Fields that we do not know are left behind.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct Told {
+    #[serde(deserialize_with = "loose::code")]
     code: Option<f64>,
-    response: Option<SignedUrl>,
-    #[serde(rename = "signedUrl")]
+    response: Option<Object<SignedUrl>>,
+    #[serde(rename = "signedUrl", deserialize_with = "loose::text")]
     signed_url: Option<String>,
-    #[serde(rename = "User-Agent")]
+    #[serde(rename = "User-Agent", deserialize_with = "loose::text")]
     user_agent: Option<String>,
-    #[serde(rename = "browserName")]
+    #[serde(rename = "browserName", deserialize_with = "loose::word")]
     browser_name: Option<String>,
-    #[serde(rename = "browserVersion")]
+    #[serde(rename = "browserVersion", deserialize_with = "loose::word")]
     browser_version: Option<String>,
-    #[serde(rename = "msToken")]
+    #[serde(rename = "msToken", deserialize_with = "loose::text")]
     ms_token: Option<String>,
-    #[serde(rename = "X-Bogus")]
+    #[serde(rename = "X-Bogus", deserialize_with = "loose::text")]
     x_bogus: Option<String>,
-    #[serde(rename = "_signature")]
+    #[serde(rename = "_signature", deserialize_with = "loose::text")]
     signature: Option<String>,
 }
 
@@ -177,38 +186,34 @@ impl SignedUrl {
     /// Of a URL and the user agent that it was signed for; the tokens are read from the URL.
     pub fn new(signed_url: String, user_agent: String) -> Self {
         let mut signed = Self { signed_url, user_agent, ..Self::default() };
-        signed.add_tokens_of_url();
+        signed.agree_with_url();
         signed
     }
 
     /// Reads either form. Whether the signature is any good is for the judge to say.
     pub fn parse(body: &[u8]) -> Result<Self, SignedUrlError> {
-        let told: Told = serde_json::from_slice(body)?;
-        match (told.code, told.response, told.signed_url) {
-            (Some(code), ..) if (code - 200.0).abs() >= 1.0 => Err(SignedUrlError::Code(code)),
-            (_, Some(mut signed), _) if !signed.signed_url.is_empty() => {
-                signed.add_tokens_of_url();
-                Ok(signed)
-            }
+        let Object(told) = serde_json::from_slice::<Object<Told>>(body)?;
+        let mut signed = match (told.code, told.response, told.signed_url) {
+            (Some(code), ..) if !loose::is_success(code) => return Err(SignedUrlError::Code(code)),
+            (_, Some(Object(signed)), _) if !signed.signed_url.is_empty() => signed,
             (_, _, Some(signed_url)) if !signed_url.is_empty() => {
                 let tokens =
                     [("msToken", told.ms_token), ("X-Bogus", told.x_bogus), ("_signature", told.signature)];
-                let tokens = tokens.into_iter().filter_map(|(name, token)| {
-                    token.filter(|token| !token.is_empty()).map(|token| (name.to_owned(), token))
-                });
-                let mut signed = Self {
+                let tokens = tokens.into_iter().filter_map(|(name, token)| Some((name.to_owned(), token?)));
+                Self {
                     signed_url,
                     user_agent: told.user_agent.unwrap_or_default(),
                     browser_name: told.browser_name,
                     browser_version: told.browser_version,
                     tokens: tokens.collect(),
                     ..Self::default()
-                };
-                signed.add_tokens_of_url();
-                Ok(signed)
+                }
             }
-            _ => Err(SignedUrlError::Missing),
-        }
+            _ => return Err(SignedUrlError::Missing),
+        };
+        // Generators leave an empty one where they have none.
+        signed.tokens.retain(|_, token| !token.is_empty());
+        if signed.agree_with_url() { Ok(signed) } else { Err(SignedUrlError::OtherTokens) }
     }
 
     /// The body of the answer, in JSON, with status 200.
@@ -225,16 +230,28 @@ impl SignedUrl {
         Bytes::from(body.unwrap_or_default())
     }
 
-    /// Adds the tokens that stand in the URL and were not told apart.
-    fn add_tokens_of_url(&mut self) {
-        let Some((_, query)) = self.signed_url.split_once('?') else { return };
+    /// Adds the tokens that stand in the URL and were not told apart. False where one was, and contradicts the URL.
+    fn agree_with_url(&mut self) -> bool {
+        let Some((_, query)) = self.signed_url.split_once('?') else { return true };
         let query = query.split('#').next().unwrap_or_default();
+        // A URL that was signed before may have one twice: of these one is as told.
+        let (mut is_told, mut is_other) = ([false; TOKENS.len()], [false; TOKENS.len()]);
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            if TOKENS.contains(&name) && !value.is_empty() && !self.tokens.contains_key(name) {
-                let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
-                self.tokens.insert(name.to_owned(), value);
+            let Some(token) = TOKENS.iter().position(|token| *token == name) else { continue };
+            if value.is_empty() {
+                continue;
+            }
+            let decoded = percent_decode_str(value).decode_utf8_lossy();
+            match self.tokens.get(name) {
+                Some(told) if *told == decoded || told == value => is_told[token] = true,
+                Some(_) if is_of_one_request(name) => is_other[token] = true,
+                _ => {
+                    is_told[token] = true;
+                    self.tokens.insert(name.to_owned(), decoded.into_owned());
+                }
             }
         }
+        is_told.iter().zip(is_other).all(|(is_told, is_other)| *is_told || !is_other)
     }
 }
 

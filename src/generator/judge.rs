@@ -19,16 +19,20 @@ use tokio::time::Instant;
 
 use super::Question;
 use super::reply::Reply;
+use crate::base::header::is_value;
 use crate::base::host::HostPattern;
 use crate::base::operation::Operation;
 use crate::base::room::Room;
-use crate::dialect::answer::SignedUrl;
+use crate::dialect::answer::{SignedUrl, loose};
 use usual::UsualSize;
 
 pub use rules::{PushHosts, Rules, Signature, Size};
 
 /// A body may unpack to at most so many bytes.
 const UNPACKED_MAX: u64 = 1024 * 1024;
+
+/// A longer user agent is none: no server would take it.
+const USER_AGENT_BYTES_MAX: usize = 2048;
 
 /// An answer that will work.
 #[derive(Debug, Clone)]
@@ -110,6 +114,8 @@ faults! {
     IncompleteSignature = "incomplete signature",
     /// A part of the signature does not look like one.
     ImplausibleSignature = "implausible signature",
+    /// A part of the signature stands otherwise in the signed URL than beside it.
+    OtherTokens = "other tokens",
     /// A content coding other than gzip, a broken one, or one that unpacks to too much.
     UnreadableCoding = "unreadable coding",
     /// Status 429: the generator's own limit.
@@ -183,7 +189,12 @@ impl Judge {
             Operation::Connect => connect::judge(&self.rules, reply.header("x-set-tt-cookie"), &body)?,
             Operation::SignUrl => {
                 let asked = question.url.unwrap_or_default();
-                signed = Some(Box::new(signed::judge(self.rules.signature, asked, &body)?));
+                let mut judged = signed::judge(self.rules.signature, asked, &body)?;
+                // Where the generator does not say for which one it is, it is for the one that it was told.
+                if !is_user_agent(&judged.user_agent) {
+                    judged.user_agent = (question.browser_user_agent)().unwrap_or_default().into_owned();
+                }
+                signed = Some(Box::new(judged));
             }
             Operation::RoomId | Operation::Chat | Operation::Limits => judge_json(&body)?,
         }
@@ -238,19 +249,19 @@ fn unpack(reply: &Reply) -> Result<Bytes, Fault> {
 fn judge_json(body: &[u8]) -> Result<(), Fault> {
     #[derive(serde::Deserialize)]
     struct Told {
+        #[serde(default, deserialize_with = "loose::code")]
         code: Option<f64>,
-    }
-    // A derived struct reads an array of its fields as well: `[null]` is no answer.
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Fault::NotJson);
     }
     // First, for texts that are not asked for are skipped unseen.
     let body = std::str::from_utf8(body).map_err(|_| Fault::NotJson)?;
-    let told: Told = serde_json::from_str(body).map_err(|_| Fault::NotJson)?;
-    match told.code {
-        Some(code) if (code - 200.0).abs() >= 1.0 => Err(Fault::FailureCode),
-        _ => Ok(()),
-    }
+    let loose::Object(told) =
+        serde_json::from_str::<loose::Object<Told>>(body).map_err(|_| Fault::NotJson)?;
+    if told.code.is_none_or(loose::is_success) { Ok(()) } else { Err(Fault::FailureCode) }
+}
+
+/// Whether it can be sent as one.
+fn is_user_agent(text: &str) -> bool {
+    !text.is_empty() && text.len() <= USER_AGENT_BYTES_MAX && is_value(text.as_bytes())
 }
 
 #[cfg(test)]

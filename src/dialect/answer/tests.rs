@@ -128,19 +128,89 @@ fn a_signed_url_of_an_adapter_has_its_tokens() {
 }
 
 #[test]
+fn what_no_client_needs_may_be_of_any_type() {
+    let parse = |field: &str, value: &Value| {
+        let mut body = nested();
+        body["response"][field] = value.clone();
+        SignedUrl::parse(body.to_string().as_bytes())
+            .unwrap_or_else(|error| panic!("{field} {value}: {error}"))
+    };
+    let cookie = |name: &str, value: &str| {
+        Cookie::from([("name".into(), name.into()), ("value".into(), value.into())])
+    };
+    let both = [cookie("ttwid", "1"), cookie("odin", "a=b")];
+    for two in [
+        json!([{"name": "ttwid", "value": "1"}, {"name": "odin", "value": "a=b"}]),
+        json!([{"name": "ttwid", "value": 1, "httpOnly": true, "session": null}, {"name": "odin", "value": "a=b"}, {}, 7]),
+        json!(["ttwid=1; Path=/; Secure", "odin=a=b", "odd", "=odd"]),
+        json!("ttwid=1; odin=a=b;"),
+    ] {
+        assert_eq!(parse("cookies", &two).cookies, both, "{two}");
+    }
+    assert_eq!(parse("cookies", &json!({"odin": "a=b", "ttwid": 1, "odd": {}})).cookies.len(), 2);
+    assert_eq!(parse("cookies", &json!({"name": "ttwid", "value": "1"})).cookies, both[..1]);
+    for none in [json!(null), json!(7), json!(true), json!([])] {
+        assert_eq!(parse("cookies", &none).cookies, [] as [Cookie; 0]);
+        assert_eq!(parse("tokens", &none).tokens.len(), 3, "as the URL tells them");
+        assert_eq!(parse("requestHeaders", &none).request_headers.len(), 0);
+        assert_eq!(parse("userAgent", &none).user_agent, "");
+    }
+    let tokens = parse("tokens", &json!({"X-Bogus": "DFSz", "verifyFp": null, "n": 1, "other": "o"})).tokens;
+    assert_eq!(tokens.keys().collect::<Vec<_>>(), ["X-Bogus", "X-Gnarly", "msToken", "other"]);
+    let headers = parse("requestHeaders", &json!({"X-Number": 1, "X-List": []})).request_headers;
+    assert_eq!((headers.len(), headers["X-Number"].as_str()), (1, "1"));
+    assert_eq!(parse("browserVersion", &json!(5.1)).browser_version.as_deref(), Some("5.1"));
+    assert_eq!(parse("browserName", &json!(["Mozilla"])).browser_name, None);
+    for code in [json!("200"), json!(null), json!(200.0), json!([])] {
+        let mut body = nested();
+        body["code"] = code;
+        assert!(SignedUrl::parse(body.to_string().as_bytes()).is_ok(), "{body}");
+    }
+}
+
+#[test]
+fn tokens_beside_a_url_are_those_of_the_url() {
+    let parse = |url: &str, tokens: Value| {
+        let body = json!({"code": 200, "response": {"signedUrl": url, "tokens": tokens}});
+        SignedUrl::parse(body.to_string().as_bytes())
+    };
+    for other in [json!({"X-Bogus": "other"}), json!({"X-Gnarly": "MnL"})] {
+        assert!(matches!(parse(URL, other.clone()), Err(SignedUrlError::OtherTokens)), "{other}");
+    }
+    // Escaped as it stands in the URL it is the same.
+    assert!(parse(URL, json!({"X-Gnarly": "MnL%3D", "X-Bogus": ""})).is_ok());
+    // One of a session may have been renewed since: what stands in the URL counts.
+    assert_eq!(parse(URL, json!({"msToken": "next"})).unwrap().tokens["msToken"], "abc==");
+    // Of a URL that came signed and was signed again, one is enough.
+    let twice = format!("{URL}&X-Bogus=DFSy");
+    for one in ["DFSz", "DFSy"] {
+        assert_eq!(parse(&twice, json!({"X-Bogus": one})).unwrap().tokens["X-Bogus"], one);
+    }
+}
+
+#[test]
 fn what_is_no_signed_url_is_told_apart() {
     let parse = |body: Value| SignedUrl::parse(body.to_string().as_bytes());
     assert!(matches!(SignedUrl::parse(b""), Err(SignedUrlError::Json(_))));
     assert!(matches!(SignedUrl::parse(b"<html>"), Err(SignedUrlError::Json(_))));
-    assert!(matches!(parse(json!({"signedUrl": 7})), Err(SignedUrlError::Json(_))));
-    assert!(matches!(
-        parse(json!({"code": 500, "response": {"signedUrl": URL}})),
-        Err(SignedUrlError::Code(_))
-    ));
+    for code in [json!(500), json!("500"), json!("error"), json!(0)] {
+        let failed = json!({"code": code, "response": {"signedUrl": URL}});
+        assert!(matches!(parse(failed), Err(SignedUrlError::Code(_))), "{code}");
+    }
+    // A derived struct would read these by their order.
+    for list in [
+        json!([200, {"signedUrl": URL}]),
+        json!([200, {"signedUrl": URL}, null, null, null, null, null, null, null]),
+        json!({"code": 200, "response": [URL, "M", null, null, {}, {}, []]}),
+        json!({"code": 200, "response": URL}),
+    ] {
+        assert!(matches!(parse(list.clone()), Err(SignedUrlError::Json(_))), "{list}");
+    }
     for missing in [
         json!({}),
         json!({"response": {}}),
         json!({"signedUrl": ""}),
+        json!({"signedUrl": 7}),
         json!({"response": {"signedUrl": null}}),
     ] {
         assert!(matches!(parse(missing.clone()), Err(SignedUrlError::Missing)), "{missing}");

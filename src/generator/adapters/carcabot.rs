@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::{Adapter, Standing};
 use crate::base::operation::Operation;
 use crate::base::secret::Secret;
+use crate::dialect::answer::loose::{self, Cookie, Object};
 use crate::dialect::answer::{SignedShape, SignedUrl};
 use crate::generator::Question;
 use crate::generator::reply::Reply;
@@ -139,88 +140,55 @@ fn health(body: &[u8]) -> Option<Health> {
 /// What it answers.
 #[derive(Deserialize)]
 struct Told {
-    status: String,
-    data: Option<Signed>,
-}
-
-#[derive(Deserialize)]
-struct Signed {
-    #[serde(rename = "signed_url")]
-    url: Option<String>,
-    #[serde(rename = "x-bogus")]
-    x_bogus: Option<String>,
-    #[serde(rename = "x-gnarly")]
-    x_gnarly: Option<String>,
-    #[serde(default)]
-    cookies: Cookies,
-    #[serde(default)]
-    navigator: Navigator,
-}
-
-/// The browser's cookies: as one text `a=b; c=d`, or one by one.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Cookies {
-    Text(String),
-    List(Vec<Cookie>),
-    /// `null`, or something of another version: without cookies a signed URL is still one.
-    Other(serde::de::IgnoredAny),
-}
-
-impl Default for Cookies {
-    fn default() -> Self {
-        Self::Text(String::new())
-    }
-}
-
-#[derive(Deserialize)]
-struct Cookie {
-    name: String,
-    value: String,
+    #[serde(default, deserialize_with = "loose::text")]
+    status: Option<String>,
+    data: Option<Object<Signed>>,
 }
 
 #[derive(Deserialize, Default)]
-struct Navigator {
-    user_agent: Option<String>,
-    browser_name: Option<String>,
-    browser_version: Option<String>,
+#[serde(default)]
+struct Signed {
+    #[serde(rename = "signed_url", deserialize_with = "loose::text")]
+    url: Option<String>,
+    #[serde(rename = "x-bogus", deserialize_with = "loose::text")]
+    x_bogus: Option<String>,
+    #[serde(rename = "x-gnarly", deserialize_with = "loose::text")]
+    x_gnarly: Option<String>,
+    /// The browser's: as one text `a=b; c=d`, or one by one.
+    #[serde(deserialize_with = "loose::cookies")]
+    cookies: Vec<Cookie>,
+    /// What the browser says of itself.
+    #[serde(deserialize_with = "loose::words")]
+    navigator: BTreeMap<String, String>,
 }
 
 /// Its answer in the words of the sign API; as it is where it is in no words of its own either.
 fn mapped(answer: Answer, asked_user_agent: Option<&str>) -> Reply {
     let status = answer.status().as_u16();
-    let Ok(told) = serde_json::from_slice::<Told>(answer.body()) else { return Reply::Wire(answer) };
-    let body = match told.data.filter(|_| told.status == "ok") {
-        Some(signed) => signed_url(signed, asked_user_agent).body(SignedShape::Nested),
+    let told = serde_json::from_slice::<Object<Told>>(answer.body());
+    let Ok(Object(Told { status: Some(word), data })) = told else { return Reply::Wire(answer) };
+    let body = match data.filter(|_| word == "ok") {
+        Some(Object(signed)) => signed_url(signed, asked_user_agent).body(SignedShape::Nested),
         // Its own words for what went wrong are for nobody: they may tell where it runs.
         None => Bytes::from_static(br#"{"code":500}"#),
     };
     Reply::Mapped { status, headers: vec![("content-type", "application/json".into())], body }
 }
 
-fn signed_url(signed: Signed, asked_user_agent: Option<&str>) -> SignedUrl {
+fn signed_url(mut signed: Signed, asked_user_agent: Option<&str>) -> SignedUrl {
+    let mut told = |name| signed.navigator.remove(name);
     // A signature holds for the user agent of the browser that made it: what it says of itself goes before what was asked.
-    let user_agent = signed.navigator.user_agent.or_else(|| asked_user_agent.map(str::to_owned));
+    let user_agent = told("user_agent").or_else(|| asked_user_agent.map(str::to_owned));
     let mut url = SignedUrl::new(signed.url.unwrap_or_default(), user_agent.unwrap_or_default());
-    url.browser_name = signed.navigator.browser_name;
-    url.browser_version = signed.navigator.browser_version;
-    for (name, told) in [("X-Bogus", signed.x_bogus), ("X-Gnarly", signed.x_gnarly)] {
-        if let Some(told) = told.filter(|told| !told.is_empty()) {
-            url.tokens.entry(name.into()).or_insert(told);
+    url.browser_name = told("browser_name");
+    url.browser_version = told("browser_version");
+    for (name, token) in [("X-Bogus", signed.x_bogus), ("X-Gnarly", signed.x_gnarly)] {
+        if let Some(token) = token.filter(|token| !token.is_empty()) {
+            // Also in the place of the URL's own: where they differ, it is for the judge to see.
+            url.tokens.insert(name.into(), token);
         }
     }
-    let pair = |name: &str, value: &str| {
-        BTreeMap::from([("name".to_owned(), name.to_owned()), ("value".to_owned(), value.to_owned())])
-    };
-    url.cookies = match signed.cookies {
-        Cookies::Text(text) => text
-            .split(';')
-            .filter_map(|cookie| cookie.trim().split_once('='))
-            .map(|(name, value)| pair(name, value))
-            .collect(),
-        Cookies::List(list) => list.iter().map(|cookie| pair(&cookie.name, &cookie.value)).collect(),
-        Cookies::Other(_) => Vec::new(),
-    };
+    url.cookies = signed.cookies;
     url
 }
 
@@ -229,8 +197,8 @@ mod tests {
     use super::*;
 
     fn of(json: &str) -> SignedUrl {
-        let told: Told = serde_json::from_str(json).unwrap();
-        signed_url(told.data.unwrap(), Some("asked"))
+        let Object(told) = serde_json::from_str::<Object<Told>>(json).unwrap();
+        signed_url(told.data.unwrap().0, Some("asked"))
     }
 
     #[test]
@@ -258,6 +226,15 @@ mod tests {
         );
         assert_eq!((listed.signed_url.as_str(), listed.cookies.len()), ("", 1));
         assert!(of(r#"{"status":"ok","data":{"cookies":null}}"#).cookies.is_empty());
+        let odd = of(
+            r#"{"status":"ok","data":{"signed_url":"https://h/?X-Gnarly=G","x-gnarly":5,"x-bogus":[],"navigator":null,"cookies":7}}"#,
+        );
+        assert_eq!(
+            (odd.user_agent.as_str(), odd.tokens["X-Gnarly"].as_str(), odd.tokens.len()),
+            ("asked", "G", 1)
+        );
+        let numbered = of(r#"{"status":"ok","data":{"navigator":{"user_agent":"M","browser_version":5}}}"#);
+        assert_eq!((numbered.user_agent.as_str(), numbered.browser_version.as_deref()), ("M", Some("5")));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub(super) fn judge(rule: Signature, asked: &str, body: &[u8]) -> Result<SignedU
         SignedUrlError::Json(_) => Fault::NotJson,
         SignedUrlError::Code(_) => Fault::FailureCode,
         SignedUrlError::Missing => Fault::NoSignedUrl,
+        SignedUrlError::OtherTokens => Fault::OtherTokens,
     })?;
     let url = &*signed.signed_url;
     let is_plain = url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');

@@ -108,6 +108,11 @@ fn a_signed_url_is_the_one_that_was_asked_for_and_is_signed() {
         (answer("not a url"), Fault::NoSignedUrl),
         (answer(""), Fault::NoSignedUrl),
         (r#"{"code":403,"message":"premium"}"#.into(), Fault::FailureCode),
+        (
+            format!(r#"{{"code":200,"response":{{"signedUrl":"{good}","tokens":{{"X-Bogus":"x"}}}}}}"#),
+            Fault::OtherTokens,
+        ),
+        (format!(r#"[200,{{"signedUrl":"{good}"}}]"#), Fault::NotJson),
         ("<html>".into(), Fault::NotJson),
     ] {
         assert_eq!(judge(&body), Some(fault), "{body}");
@@ -115,10 +120,31 @@ fn a_signed_url_is_the_one_that_was_asked_for_and_is_signed() {
 }
 
 #[test]
+fn a_signed_url_says_for_which_user_agent_it_is() {
+    let asked = Question { browser_user_agent: &|| Some("asked".into()), ..question(Operation::SignUrl) };
+    let url = "https://webcast.tiktok.com/webcast/im/fetch/?room_id=7&X-Bogus=DFSzswVLkKxANGP5CtmFF2lUrn1a";
+    for (told, user_agent) in [
+        (serde_json::json!("its own"), "its own"),
+        (serde_json::json!(null), "asked"),
+        (serde_json::json!(""), "asked"),
+        (serde_json::json!("Mozilla\r\nX: y"), "asked"),
+        (serde_json::json!("m".repeat(100_000)), "asked"),
+    ] {
+        let body = serde_json::json!({"response": {"signedUrl": url, "userAgent": told}}).to_string();
+        let Judgement::Good(good) = Judge::default().judge(&asked, made(&[], body.as_bytes())) else {
+            panic!("{told}")
+        };
+        assert_eq!(good.signed.unwrap().user_agent, user_agent);
+    }
+}
+
+#[test]
 fn other_answers_are_json_that_does_not_say_it_failed() {
     let judge = |body: &str| fault_of(Operation::RoomId, made(&[], body.as_bytes()));
     assert_eq!(judge(r#"{"code":200,"room_id":"7"}"#), None);
+    assert_eq!(judge(r#"{"code":"200","room_id":7}"#), None);
     assert_eq!(judge(r#"{"code":500}"#), Some(Fault::FailureCode));
+    assert_eq!(judge(r#"{"code":"500"}"#), Some(Fault::FailureCode));
     let cut_in_a_character = b"{\"title\":\"caf\xc3\"}";
     assert_eq!(fault_of(Operation::RoomId, made(&[], cut_in_a_character)), Some(Fault::NotJson));
     for body in ["[]", "[null]", "[200]", "", "null", "\"ok\""] {

@@ -306,7 +306,7 @@ series! {
     GENERATOR_DURATION = Histogram(GENERATOR_BUCKETS) Seconds "signgate_generator_duration_seconds" [GENERATOR]
         "Time from sending a request to a generator until its answer was whole, or failed.";
     GENERATOR_ANSWERS = Counter Count "signgate_generator_answers_total"
-        [Label { name: "reason", values: Values::Words("what the judge of answers says", 64) }, GENERATOR]
+        [Label { name: "reason", values: Values::Words("what the judge of answers says", 80) }, GENERATOR]
         "Answers of generators as they were judged by content, and why none came: deploy/GENERATORS.md says what to do about each.";
     GENERATOR_ANSWER_BYTES = Gauge Bytes "signgate_generator_answer_bytes" [SIZED_OPERATION, GENERATOR]
         "How large a generator's good answers usually are, unpacked: the median of the last ten minutes. Missing until twenty are known.";

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::header::is_name;
 use crate::base::request_id::RequestId;
+use crate::base::room::Room;
 use crate::base::time::Timestamp;
 
 use super::head::{Field, Head};
@@ -26,7 +27,6 @@ fn passed(name: &[u8], body: Body) -> Option<Field> {
     // The length tells most headers apart from these.
     Some(match name.len() {
         8 if is("x-log-id") => Field::LogId,
-        9 if is("x-room-id") => Field::RoomId,
         10 if is("x-agent-id") => Field::AgentId,
         10 if is("x-log-code") => Field::LogCode,
         12 if is("content-type") => Field::ContentType,
@@ -35,6 +35,9 @@ fn passed(name: &[u8], body: Body) -> Option<Field> {
         _ => return None,
     })
 }
+
+/// A longer value is left out, but for the cookie, which is judged: Node takes no more than 16 KiB of headers.
+const VALUE_BYTES_MAX: usize = 1024;
 
 /// What became of a generator's body before it goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +54,11 @@ pub enum Body {
 /// `no-store` (a connect answer goes stale within 30 s, and every answer is one caller's own).
 ///
 /// `headers` are the generator's, in any case and order; of a field that comes twice the first counts. `agent` is what
-/// clients are told of the generator in the place of its own word.
+/// clients are told of the generator in the place of its own word, `room` which room the answer is for, as it was judged.
 pub fn head<'h>(
     headers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
     agent: Option<&str>,
+    room: Option<Room>,
     body: Body,
     id: RequestId,
     limits: Limits<'_>,
@@ -68,9 +72,13 @@ pub fn head<'h>(
         head.set(Field::ContentType, "application/json");
     }
     for (name, value) in headers {
-        if let Some(field) = passed(name, body).filter(|field| !head.has(*field)) {
+        let may_be_long = |field| field == Field::SetTtCookie || value.len() <= VALUE_BYTES_MAX;
+        if let Some(field) = passed(name, body).filter(|field| !head.has(*field) && may_be_long(*field)) {
             head.set_foreign(field, value);
         }
+    }
+    if let Some(Room::Id(room)) = room {
+        head.set_number(Field::RoomId, room);
     }
     head.set(Field::CacheControl, "no-store");
     head.set_request_id(id);

@@ -25,7 +25,7 @@ pub(super) fn good(exchange: &Exchange<'_>, good: &Good, alias: &str, generation
     let form = if good.signed.is_some() { Body::Json } else { Body::Decoded };
     // What a generator calls itself may name it; clients are told what the operator says. The stand-in always owns up.
     let agent = (!matches!(good.reply, Reply::Made { .. })).then_some(alias);
-    let head = answer::head(good.reply.headers(), agent, form, exchange.id, limits, exchange.now);
+    let head = answer::head(good.reply.headers(), agent, good.room, form, exchange.id, limits, exchange.now);
     let shape = if generation == Generation::Zero { SignedShape::Flat } else { SignedShape::Nested };
     let body = good.signed.as_ref().map_or_else(|| good.body.clone(), |signed| signed.body(shape));
     with(head, body, exchange.now)

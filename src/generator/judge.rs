@@ -43,7 +43,7 @@ pub struct Good {
     pub body: Bytes,
     /// Of a signed URL: what it says. In a box: an answer is moved a few times, and most have none.
     pub signed: Option<Box<SignedUrl>>,
-    /// The room that it is for, as the generator names it.
+    /// The room that it is for, by its number, as the generator names it: the one that was asked for, where that was a number.
     pub room: Option<Room>,
 }
 
@@ -86,6 +86,8 @@ faults! {
     EmptyBody = "empty body",
     /// No `X-Set-TT-Cookie: name=value`.
     NoCookie = "no cookie",
+    /// An `X-Set-TT-Cookie` that is too long for the clients.
+    OversizedCookie = "oversized cookie",
     /// Not the message that a connect is answered with.
     NotProtobuf = "not protobuf",
     /// The message has no cursor.
@@ -100,6 +102,8 @@ faults! {
     TooSmall = "too small",
     /// The message has no route parameters: Python cannot go on.
     NoRouteParams = "no route parameters",
+    /// It names another room than the one that was asked for.
+    OtherRoom = "other room",
     /// Not JSON, or not an object.
     NotJson = "not json",
     /// The JSON says itself that it failed.
@@ -198,11 +202,10 @@ impl Judge {
             }
             Operation::RoomId | Operation::Chat | Operation::Limits => judge_json(&body)?,
         }
+        let room = room(question, &reply)?;
         if self.usual(question.operation).is_some_and(|usual| !usual.admits(body.len(), self.rules.size)) {
             return Err(Fault::TooSmall);
         }
-        let room =
-            reply.header("x-room-id").and_then(|id| Room::parse_id(std::str::from_utf8(id).ok()?).ok());
         Ok(Good { reply, body, signed, room })
     }
 
@@ -224,6 +227,22 @@ impl Judge {
     pub fn keep_time(&self, now: Instant) {
         self.connects.keep_time(now);
         self.signed.keep_time(now);
+    }
+}
+
+/// The room that an answer names, where that is one.
+///
+/// A connect that names another than it was asked for by number is refused, and not only its header left out: what is in
+/// it leads into that room, whose number counts nobody, and to whoever asked it is as good as none. Beside the other answers the
+/// header says nothing, and is left out.
+fn room(question: &Question<'_>, reply: &Reply) -> Result<Option<Room>, Fault> {
+    let number = |id: &[u8]| Room::parse_id(std::str::from_utf8(id).ok()?).ok();
+    let named = reply.header("x-room-id").and_then(number);
+    match question.room {
+        Some(asked @ Room::Id(_)) if named.is_some_and(|named| named != asked) => {
+            if question.operation == Operation::Connect { Err(Fault::OtherRoom) } else { Ok(None) }
+        }
+        _ => Ok(named),
     }
 }
 

@@ -229,5 +229,11 @@ pub fn good(asked: &Asked) -> Vec<u8> {
             br#"{"code":200,"room_id":"7300000000000000001"}"#,
         );
     }
-    answer(200, &["X-Set-TT-Cookie: ttwid=1", "X-Room-Id: 7300000000000000001"], &bytes_of(CONNECT))
+    // The room that was asked for; of a name always the same.
+    let query = asked.target.split_once('?').unwrap_or_default().1;
+    let in_query = url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, value)| ["room_id", "roomId"].contains(&&**name) && !value.is_empty());
+    let in_path = path.split_once("/rooms/").and_then(|(_, rest)| rest.split('/').next());
+    let room = in_path.or(in_query.as_ref().map(|(_, room)| &**room)).unwrap_or("7300000000000000001");
+    answer(200, &["X-Set-TT-Cookie: ttwid=1", &format!("X-Room-Id: {room}")], &bytes_of(CONNECT))
 }

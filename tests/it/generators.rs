@@ -16,6 +16,8 @@ pub const CONNECT_TARGET: &str = "/webcast/fetch?client=ttlive-python&room_id=73
 pub const COOKIE: &str = "X-Set-TT-Cookie: ttwid=1";
 const URL: &str = "https://webcast.tiktok.com/webcast/im/fetch/?room_id=7300000000000000001";
 
+const BOGUS: &str = "DFSzswVLkKxANGP5CtmFF2lUrn1a";
+
 /// What no client may see: what a generator is called, where it is, what it says of itself.
 pub const NAME: &str = "burnt-signer-17";
 const KEY: &str = "key-of-the-generator-17";
@@ -83,6 +85,9 @@ fn no_answer_that_would_not_work_reaches_a_client() {
     let (mut fallback, mut hidden) = (small.clone(), small.clone());
     fallback[at..at + 19].copy_from_slice(b"ws://tokyo.example/");
     hidden[at..at + 19].copy_from_slice(b"ws://127.0.0.1@t.ky");
+    let mut port = small.clone();
+    let digits = port.windows(5).position(|part| part == b"21002").unwrap();
+    port[digits..digits + 5].copy_from_slice(b"99999");
     let head = |length: usize| format!("HTTP/1.1 200 OK\r\n{COOKIE}\r\nContent-Length: {length}\r\n");
     let framed = |head: String, body: &[u8]| writes([head.as_bytes(), b"\r\n", body].concat());
     let moods: Vec<(&str, Mood)> = vec![
@@ -90,6 +95,13 @@ fn no_answer_that_would_not_work_reaches_a_client() {
         ("no cookie", says(200, &[], &small)),
         ("a Set-Cookie is not enough", says(200, &["Set-Cookie: ttwid=1"], &small)),
         ("an empty cookie", says(200, &["X-Set-TT-Cookie: ttwid="], &small)),
+        ("a cookie that is taken back", says(200, &["X-Set-TT-Cookie: ttwid=; Path=/; Max-Age=0"], &small)),
+        (
+            "a cookie too long for Node",
+            writes(answer(200, &[&format!("X-Set-TT-Cookie: a={}", "b".repeat(20_000))], &small)),
+        ),
+        ("another room", says(200, &[COOKIE, "X-Room-Id: 7300000000000000002"], &small)),
+        ("a port that is none", says(200, &[COOKIE], &port)),
         ("HTML", says(200, &[COOKIE, "Content-Type: text/html"], b"<html>tokyo-rack-17 is sorry</html>")),
         ("JSON that says it failed", says(200, &[COOKIE], br#"{"code":500,"message":"tokyo-rack-17"}"#)),
         ("protobuf that is cut", says(200, &[COOKIE], &small[..30])),
@@ -182,6 +194,12 @@ fn no_signed_url_that_would_not_work_reaches_a_client() {
         ),
         ("another path", signed("https://webcast.tiktok.com/webcast/other/?X-Bogus=abc")),
         ("no URL", signed("tokyo-rack-17")),
+        (
+            "no room",
+            signed("https://webcast.tiktok.com/webcast/im/fetch/?X-Bogus=DFSzswVLkKxANGP5CtmFF2lUrn1a"),
+        ),
+        ("a word for nothing", signed(&format!("{URL}&X-Bogus=undefinedundefined"))),
+        ("a list", says(200, &[], format!(r#"[200,{{"signedUrl":"{URL}&X-Bogus={BOGUS}"}}]"#).as_bytes())),
         ("no signedUrl", says(200, &[], br#"{"code":200,"response":{}}"#)),
         ("a code of its own", says(200, &[], br#"{"code":403,"message":"tokyo-rack-17"}"#)),
         ("HTML", says(200, &[], b"<html>tokyo-rack-17</html>")),

@@ -3,8 +3,14 @@
 //! Nothing is decoded that is not looked at, and nothing is copied. The walk is stricter than a decoder: what it takes, one
 //! takes alike (a test has prost beside it); groups, which the message does not have, and a known field of another wire
 //! type, which decoders of the clients stumble over, are refused.
+//!
+//! `need_ack` is not judged: the platform sets it where it wants to be told what arrived, and is answered by whoever holds the
+//! stream. Of the clients that are tested TikTokLive 6.6.5 alone would rather have it unset.
 
 use super::{Fault, Rules};
+
+/// A longer cookie is refused: Node takes no more than 16 KiB of headers.
+const COOKIE_BYTES_MAX: usize = 8 * 1024;
 
 /// What of the message is judged.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,6 +22,9 @@ pub(super) struct Fields<'b> {
 
 /// Judges a body that is not empty.
 pub(super) fn judge(rules: &Rules, cookie: Option<&[u8]>, body: &[u8]) -> Result<(), Fault> {
+    if cookie.is_some_and(|cookie| cookie.len() > COOKIE_BYTES_MAX) {
+        return Err(Fault::OversizedCookie);
+    }
     if rules.cookie && !cookie.is_some_and(is_cookie) {
         return Err(Fault::NoCookie);
     }
@@ -33,9 +42,14 @@ pub(super) fn judge(rules: &Rules, cookie: Option<&[u8]>, body: &[u8]) -> Result
     Ok(())
 }
 
-/// `name=value`, neither of them empty.
+/// `name=value`, neither of them empty, and the name a token (RFC 6265 section 4.1.1). What follows a `;` are attributes, or more
+/// cookies.
 fn is_cookie(cookie: &[u8]) -> bool {
-    cookie.iter().position(|byte| *byte == b'=').is_some_and(|at| at > 0 && at + 1 < cookie.len())
+    let pair = memchr::memchr(b';', cookie).map_or(cookie, |end| &cookie[..end]);
+    let Some(at) = memchr::memchr(b'=', pair) else { return false };
+    let (name, value) = (pair[..at].trim_ascii(), pair[at + 1..].trim_ascii());
+    let is_token = |byte: &u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(byte);
+    !name.is_empty() && name.iter().all(is_token) && !matches!(value, b"" | b"\"\"")
 }
 
 /// The host of a WebSocket's URL, without port: of `wss://host:port/path`.
@@ -52,9 +66,18 @@ fn host_of_websocket(url: &str) -> Option<&[u8]> {
         _ => authority.iter().position(|byte| *byte == b':').unwrap_or(authority.len()),
     };
     let (host, port) = authority.split_at(host_end);
-    let is_port = |port: &[u8]| port.len() <= 5 && port.iter().all(u8::is_ascii_digit);
-    let port_is_one = port.is_empty() || port[0] == b':' && is_port(&port[1..]);
+    let port_is_one = match port {
+        [] | [b':'] => true,
+        [b':', port @ ..] => is_port(port),
+        _ => false,
+    };
     (!host.is_empty() && port_is_one).then_some(host)
+}
+
+/// From 1 to 65535.
+fn is_port(port: &[u8]) -> bool {
+    let number = |port: &[u8]| std::str::from_utf8(port).ok()?.parse::<u16>().ok();
+    port.iter().all(u8::is_ascii_digit) && number(port).is_some_and(|port| port > 0)
 }
 
 /// The fields of the message by number: how each stands on the wire. Of numbers from 16 on none is known.
@@ -98,8 +121,7 @@ pub(super) fn read(body: &[u8]) -> Result<Fields<'_>, Fault> {
             2 => fields.cursor = text(field.bytes)?,
             5 => drop(text(field.bytes)?),
             7 => {
-                entry(field.bytes)?;
-                fields.has_route_params = !field.bytes.is_empty();
+                fields.has_route_params |= entry(field.bytes)?;
             }
             10 => fields.push_server = text(field.bytes)?,
             _ => {}
@@ -112,18 +134,22 @@ fn text(bytes: &[u8]) -> Result<&str, Fault> {
     std::str::from_utf8(bytes).map_err(|_| Fault::NotProtobuf)
 }
 
-/// An entry of a map from text to text.
-fn entry(mut rest: &[u8]) -> Result<(), Fault> {
+/// An entry of a map from text to text: whether it has a name. One without says nothing.
+fn entry(mut rest: &[u8]) -> Result<bool, Fault> {
+    let mut is_named = false;
     while !rest.is_empty() {
         let field = field(&mut rest).map_err(|_| Fault::NotProtobuf)?;
         if matches!(field.number, 1 | 2) {
             if field.wire_type != 2 {
                 return Err(Fault::NotProtobuf);
             }
-            text(field.bytes)?;
+            let text = text(field.bytes)?;
+            if field.number == 1 {
+                is_named = !text.is_empty();
+            }
         }
     }
-    Ok(())
+    Ok(is_named)
 }
 
 /// One field; `bytes` is empty but of the length-delimited.

@@ -53,10 +53,20 @@ fn the_smallest_good_connect_is_good() {
 #[test]
 fn a_200_that_is_not_success_is_named() {
     let smallest = bytes(SMALLEST);
-    let cases: [(Headers, &[u8], Fault); 9] = [
+    let long = "a=".to_owned() + &"b".repeat(8 * 1024 - 1);
+    assert_eq!(
+        fault_of(Operation::Connect, made(&[("x-set-tt-cookie", &long)], &smallest)),
+        Some(Fault::OversizedCookie)
+    );
+    assert_eq!(
+        fault_of(Operation::Connect, made(&[("x-set-tt-cookie", &long[..8 * 1024])], &smallest)),
+        None
+    );
+    let cases: [(Headers, &[u8], Fault); 10] = [
         (&[COOKIE], b"", Fault::EmptyBody),
         (&[], &smallest, Fault::NoCookie),
         (&[("x-set-tt-cookie", "ttwid=")], &smallest, Fault::NoCookie),
+        (&[("x-set-tt-cookie", "ttwid=; Path=/; Max-Age=0")], &smallest, Fault::NoCookie),
         (&[COOKIE], b"<html>sorry</html>", Fault::NotProtobuf),
         (&[COOKIE], &smallest[..20], Fault::MessageCut),
         (&[COOKIE], &smallest[3..], Fault::NoCursor),
@@ -74,6 +84,28 @@ fn a_200_that_is_not_success_is_named() {
     let mut no_route = smallest.clone();
     no_route.drain(3..11);
     assert_eq!(fault_of(Operation::Connect, made(&[COOKIE], &no_route)), Some(Fault::NoRouteParams));
+}
+
+#[test]
+fn an_answer_is_for_the_room_that_was_asked_for() {
+    let here = Rules { push_hosts: PushHosts::default().and_loopback(), ..Rules::default() };
+    let judge = Judge::new(here);
+    let judged = |operation, asked: Option<&str>, named: &str| {
+        let question = Question { room: asked.map(|room| Room::parse(room).unwrap()), ..question(operation) };
+        let body = if operation == Operation::Connect { bytes(SMALLEST) } else { b"{}".to_vec() };
+        match judge.judge(&question, made(&[COOKIE, ("x-room-id", named)], &body)) {
+            Judgement::Good(good) => Ok(good.room),
+            Judgement::Bad(fault) => Err(fault),
+            Judgement::BlamesRequest(status) => panic!("{status}"),
+        }
+    };
+    for asked in [None, Some("7"), Some("@somebody")] {
+        assert_eq!(judged(Operation::Connect, asked, "7"), Ok(Some(Room::Id(7))), "{asked:?}");
+        // No number: nothing that a client could use, and nothing that contradicts.
+        assert_eq!(judged(Operation::Connect, asked, "unknown"), Ok(None), "{asked:?}");
+    }
+    assert_eq!(judged(Operation::Connect, Some("7"), "8"), Err(Fault::OtherRoom));
+    assert_eq!(judged(Operation::Chat, Some("7"), "8"), Ok(None), "it was sent all the same");
 }
 
 #[test]

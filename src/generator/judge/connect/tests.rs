@@ -54,8 +54,8 @@ fn compare(body: &[u8]) -> Result<(), TestCaseError> {
         let theirs = Whole::decode(body).map_err(|why| TestCaseError::fail(format!("{why}: {body:02x?}")))?;
         prop_assert_eq!(ours.cursor, theirs.cursor);
         prop_assert_eq!(ours.push_server, theirs.push_server);
-        // An entry without a key and a value is one all the same.
-        prop_assert!(!ours.has_route_params || !theirs.route_params.is_empty());
+        let is_named = theirs.route_params.keys().any(|name| !name.is_empty());
+        prop_assert_eq!(ours.has_route_params, is_named);
     }
     Ok(())
 }
@@ -116,6 +116,9 @@ fn the_host_of_a_websocket_is_what_a_client_connects_to() {
         ("ws://127.0.0.1:21002/ws", "127.0.0.1"),
         ("wss://[::1]:80", "[::1]"),
         ("wss://host?query", "host"),
+        ("wss://host:65535/", "host"),
+        ("wss://host:00001/", "host"),
+        ("wss://host:/", "host"),
     ] {
         assert_eq!(host_of_websocket(url), Some(host.as_bytes()), "{url}");
     }
@@ -129,6 +132,10 @@ fn the_host_of_a_websocket_is_what_a_client_connects_to() {
         "wss://a b/",
         "wss://h:port/",
         "wss://h:123456/",
+        "wss://h:65536/",
+        "wss://h:0/",
+        "wss://h:+80/",
+        "wss://[::1]:99999/",
         "wss://:80/",
         "wss://[::1/",
         "wss://[::1]x/",
@@ -136,4 +143,37 @@ fn the_host_of_a_websocket_is_what_a_client_connects_to() {
     ] {
         assert_eq!(host_of_websocket(none), None, "{none}");
     }
+}
+
+#[test]
+fn a_cookie_has_a_name_and_a_value() {
+    for good in
+        [&b"ttwid=1"[..], b"ttwid=1%7C2; Path=/; Secure", b" tt-target-idc = a=b ;", b"a=b; c=d", b"a=\xe9"]
+    {
+        assert!(is_cookie(good), "{good:?}");
+    }
+    for none in [
+        &b""[..],
+        b"ttwid",
+        b"ttwid=",
+        b"=1",
+        b";=;",
+        b"ttwid=; Path=/; Max-Age=0",
+        b"ttwid= ;x=1",
+        b"ttwid=\"\"",
+        b"; ttwid=1",
+        b"<a href=x>",
+        b"undefined",
+    ] {
+        assert!(!is_cookie(none), "{none:?}");
+    }
+}
+
+#[test]
+fn route_parameters_have_a_name() {
+    let of = |entries: &[&[u8]]| read(&entries.concat()).unwrap().has_route_params;
+    let (named, nameless, empty) =
+        (&b"\x3a\x06\x0a\x01a\x12\x01b"[..], &b"\x3a\x02\x12\x00"[..], &b"\x3a\x00"[..]);
+    assert!(of(&[named]) && of(&[named, empty]) && of(&[nameless, named]));
+    assert!(!of(&[nameless]) && !of(&[empty]) && !of(&[]));
 }

@@ -4,6 +4,7 @@
 //! [`Fleet::ask`] first.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::race::Race;
 use super::reply::WANTED;
 use super::roster::{Asker, Permit, Roster, Unserved};
 use super::wire::{self, Pool, WireError};
-use super::{Failure, Lack, Question};
+use super::{Failure, Lack, Question, unattended};
 use crate::base::operation::Operation;
 use crate::base::room::Room;
 
@@ -36,7 +37,7 @@ const ALL_OUT_WAIT_MAX: Duration = Duration::from_secs(60);
 pub struct Fleet {
     pub(super) roster: Arc<Roster>,
     /// For each generator that is asked over the wire, this thread's connections.
-    pools: Box<[Option<Pool>]>,
+    pools: Box<[Option<Rc<Pool>>]>,
     pub(super) draws: Draws,
     pub(super) bell: Bell,
     /// The room of the last good answer to a connect; 0 where there was none.
@@ -73,7 +74,7 @@ impl Fleet {
     pub fn new(roster: Arc<Roster>, seed: u64) -> Self {
         let pool = |generator: &Generator| {
             let settings = wire::Settings { wanted: WANTED, ..wire::Settings::default() };
-            generator.kind.origin().map(|origin| Pool::new(origin.clone(), settings))
+            generator.kind.origin().map(|origin| Rc::new(Pool::new(origin.clone(), settings)))
         };
         let pools = roster.all().iter().map(|generator| pool(generator)).collect();
         Self { roster, pools, draws: Draws::new(seed), bell: Bell::default(), good_room: Cell::new(0) }
@@ -111,7 +112,7 @@ impl Fleet {
 
     /// Asks a generator how it fares, where it tells without making a signature. Ends within a second.
     pub async fn look(&self, place: usize) {
-        let pool = self.pools.get(place).and_then(Option::as_ref);
+        let pool = self.pools.get(place).and_then(Option::as_deref);
         if let Some(generator) = self.roster.all().get(place) {
             generator.kind.look(pool, Instant::now() + LOOK_TIMEOUT).await;
         }
@@ -223,16 +224,27 @@ impl Fleet {
         Failure::NoCapacity(lack, wait)
     }
 
-    /// Asks one generator, and judges what it says.
-    pub(super) async fn ask_one(
-        &self,
-        place: usize,
-        question: &Question<'_>,
+    /// Asks the generator of `permit`, and judges what it says. Where it works to the end, the permit is lent to that work.
+    pub(super) fn ask_one<'f, 'q>(
+        &'f self,
+        permit: &Permit<'_>,
+        question: &'f Question<'q>,
         until: Instant,
-    ) -> Result<Judgement, WireError> {
-        let generator = &self.roster.all()[place];
-        let reply = generator.kind.ask(self.pools[place].as_ref(), question, until).await?;
-        Ok(generator.judge.judge(question, reply))
+    ) -> impl Future<Output = Result<Judgement, WireError>> + use<'f, 'q> {
+        let generator = &*self.roster.all()[permit.place];
+        let pool = self.pools[permit.place].as_ref();
+        let to_the_end =
+            generator.kind.works_to_the_end_for().map(|works_for| (works_for, permit.lend(&self.roster)));
+        async move {
+            let reply = match to_the_end {
+                None => generator.kind.ask(pool.map(Rc::as_ref), question, until).await?,
+                // In a box, as the futures of all other requests would have room for it.
+                Some((works_for, permit)) => {
+                    Box::pin(unattended::ask(permit, pool.cloned(), question, works_for, until)).await?
+                }
+            };
+            Ok(generator.judge.judge(question, reply))
+        }
     }
 
     pub(super) fn answered_well(&self, question: &Question<'_>) {

@@ -11,6 +11,7 @@ use super::health::Tally;
 use super::judge::Judge;
 use super::latency::Latency;
 use super::trial::{Post, Trial};
+use super::wire;
 use super::witness::Origin;
 use crate::base::time::Timestamp;
 
@@ -55,7 +56,8 @@ pub struct Generator {
     pub condition: Condition,
     /// A good answer of it that takes longer is too slow, in nanoseconds.
     slow: AtomicU64,
-    in_flight: AtomicU32,
+    /// Shared with those that stand for the same instance: see [`share_work_with`](Self::share_work_with).
+    in_flight: Arc<AtomicU32>,
     /// When its slow start began, in nanoseconds; 0 where it has its full share.
     starts_since: AtomicU64,
     asked: [AtomicU32; Cause::COUNT],
@@ -78,7 +80,7 @@ impl Generator {
             latency: Latency::default(),
             tally: Tally::default(),
             slow: AtomicU64::new(u64::MAX),
-            in_flight: AtomicU32::new(0),
+            in_flight: Arc::default(),
             starts_since: AtomicU64::new(0),
             asked: std::array::from_fn(|_| AtomicU32::new(0)),
             failures: Mark::words().iter().map(|_| AtomicU32::new(0)).collect(),
@@ -89,6 +91,23 @@ impl Generator {
     #[must_use]
     pub fn on_trial(self, trial: Trial) -> Self {
         Self { post: Post::of_canary(trial), ..self }
+    }
+
+    /// Whether both are one instance, which works on what it was asked to the end. Of other kinds several may be at one place,
+    /// each with an account of its own.
+    pub(super) fn is_one_with(&self, other: &Self) -> bool {
+        let place = self.place_of_lasting_work();
+        place.is_some() && place == other.place_of_lasting_work()
+    }
+
+    /// Where it works, if it does so to the end.
+    fn place_of_lasting_work(&self) -> Option<(&str, &str, bool)> {
+        self.kind.works_to_the_end_for().and(self.kind.origin()).map(wire::Origin::place)
+    }
+
+    /// Counts its work with that of the other: one that a reload put in the other's place has its work to finish, too.
+    pub(super) fn share_work_with(&mut self, other: &Self) {
+        self.in_flight = Arc::clone(&other.in_flight);
     }
 
     /// How much work it has now.

@@ -12,6 +12,7 @@
 //! generators in service ([`balance`], over [`latency`] and work in flight); failures and delays are mended by others
 //! (`race`, within a [`budget`]). Who is in service follows from judged answers ([`health`]), if the fault is not the request's
 //! ([`witness`]), and, out of ejection, from probes alone. What threads share is in the [`roster`].
+//! Whoever asks a generator holds a permit for it; of one that cannot be left, the work itself does (`unattended`).
 //!
 //! Read [`fleet::Fleet::ask`] first. The HTTP client is [`wire`]; how each kind is spoken to is in [`adapters`].
 
@@ -39,6 +40,7 @@ pub mod settings;
 pub mod shedding;
 pub mod stage;
 pub mod trial;
+mod unattended;
 pub mod wire;
 pub mod witness;
 

@@ -20,6 +20,7 @@ type Played = Pin<Box<dyn Future<Output = u16>>>;
 pub struct Play {
     play: Box<dyn Fn(Option<Room>) -> Played + Send + Sync>,
     only: Option<Operation>,
+    pub(super) works_to_the_end_for: Option<Duration>,
 }
 
 impl fmt::Debug for Play {
@@ -30,7 +31,7 @@ impl fmt::Debug for Play {
 
 impl Play {
     fn of(play: impl Fn(Option<Room>) -> Played + Send + Sync + 'static) -> Self {
-        Self { play: Box::new(play), only: None }
+        Self { play: Box::new(play), only: None, works_to_the_end_for: None }
     }
 
     /// Each request is played by one call: whether it answers well, else with status 500.
@@ -68,6 +69,11 @@ impl Play {
     /// At once, and well or not by what room is asked for, if any.
     pub fn by_room(is_good: impl Fn(Option<Room>) -> bool + Send + Sync + 'static) -> Self {
         Self::of(move |room| Box::pin(std::future::ready(if is_good(room) { 200 } else { 500 })))
+    }
+
+    /// The same, and goes on with it for so long when nobody waits any more.
+    pub fn working_on_for(self, works_for: Duration) -> Self {
+        Self { works_to_the_end_for: Some(works_for), ..self }
     }
 
     /// Works, and takes so long.

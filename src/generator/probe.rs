@@ -16,7 +16,7 @@ use super::attempt::{Cause, Mark};
 use super::balance::{Places, best};
 use super::fleet::Fleet;
 use super::judge::Judgement;
-use super::roster::Roster;
+use super::roster::{Permit, Roster};
 use super::wire::{Method, Phase, WireError};
 use crate::base::operation::Operation;
 use crate::base::room::Room;
@@ -72,7 +72,7 @@ pub async fn probe(fleet: &Fleet, place: usize) -> Option<Found> {
     if let Some(room) = room {
         let target = format!("/webcast/fetch?client=ttlive-other&room_id={room}");
         let connect = question(Operation::Connect, Some(room), None, &target, None);
-        found = ask(fleet, place, &connect, until).await;
+        found = ask(fleet, &permit, &connect, until).await;
         let is_learned = settings.room.is_none();
         in_doubt = match found {
             Found::Good | Found::Slow => false,
@@ -90,7 +90,7 @@ pub async fn probe(fleet: &Fleet, place: usize) -> Option<Found> {
         let body = serde_json::json!({"url": settings.url, "method": "GET"}).to_string();
         let target = "/webcast/sign_url?client=ttlive-other";
         let question = question(Operation::SignUrl, None, Some(&settings.url), target, Some(body.as_bytes()));
-        let signed = ask(fleet, place, &question, until.max(Instant::now() + HASTE)).await;
+        let signed = ask(fleet, &permit, &question, until.max(Instant::now() + HASTE)).await;
         let is_refuted = signed == Found::Inconclusive && works_elsewhere(fleet, place, &question).await;
         let signed = if is_refuted { Found::Failed(Mark::BLAMES) } else { signed };
         // Whether it can connect is as open as before.
@@ -120,15 +120,15 @@ async fn works_elsewhere(fleet: &Fleet, place: usize, question: &Question<'_>) -
         return false;
     };
     let until = Instant::now() + patience(roster, permit.place);
-    matches!(ask(fleet, permit.place, question, until).await, Found::Good | Found::Slow)
+    matches!(ask(fleet, &permit, question, until).await, Found::Good | Found::Slow)
 }
 
-async fn ask(fleet: &Fleet, place: usize, question: &Question<'_>, until: Instant) -> Found {
+async fn ask(fleet: &Fleet, permit: &Permit<'_>, question: &Question<'_>, until: Instant) -> Found {
     let roster = &**fleet.roster();
-    let generator = &roster.all()[place];
+    let generator = permit.generator();
     generator.asked(Cause::Probe);
     let began = Instant::now();
-    let judged = tokio::time::timeout_at(until, fleet.ask_one(place, question, until)).await;
+    let judged = tokio::time::timeout_at(until, fleet.ask_one(permit, question, until)).await;
     let judged = judged.unwrap_or(Err(WireError::TimedOut(Phase::Head)));
     let (now, took) = (roster.now(), began.elapsed());
     match &judged {

@@ -89,7 +89,7 @@ impl<'f, 'q> Race<'f, 'q> {
         let (fleet, question, deadline) = (self.fleet, self.question, self.deadline);
         self.left = self.left.without(permit.place);
         // The first is part of this future; only further ones are allocated for.
-        let mut first = pin!(fleet.ask_one(permit.place, question, deadline));
+        let mut first = pin!(fleet.ask_one(&permit, question, deadline));
         let mut others: [Option<Running<'f>>; ATTEMPTS_MAX - 1] = [const { None }; ATTEMPTS_MAX - 1];
         let mut runners = [Some(self.runner(permit, Cause::First, began)), None, None];
         let mut count = 1;
@@ -159,7 +159,7 @@ impl<'f, 'q> Race<'f, 'q> {
                 .flatten();
             if let Some(permit) = another {
                 self.left = self.left.without(permit.place);
-                others[count - 1] = Some(Box::pin(fleet.ask_one(permit.place, question, deadline)));
+                others[count - 1] = Some(Box::pin(fleet.ask_one(&permit, question, deadline)));
                 runners[count] = Some(self.runner(permit, cause, now));
                 ring = self.late_ring(runners[count].as_mut(), now);
                 count += 1;

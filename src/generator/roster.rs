@@ -3,6 +3,7 @@
 //! Choosing and taking a permit are atomics. The queue's lock is taken only while permits are out: by who has to wait, and by
 //! who gives a permit back while somebody waits, and then hands it to the next, on whichever thread that is.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -308,7 +309,7 @@ impl Roster {
     /// A permit of that one.
     pub fn permit_of(&self, place: usize) -> Option<Permit<'_>> {
         // Not made before it is held: it gives back what it holds.
-        self.all[place].take().then(|| Permit { roster: self, place })
+        self.all[place].take().then(|| Permit::of(self, place))
     }
 
     /// How many wait for a permit.
@@ -405,6 +406,14 @@ impl Roster {
         timeout_at(until, place.served()).await.unwrap_or(Err(Unserved::TooLong))
     }
 
+    /// A piece of work at that place has ended.
+    fn give_back(&self, place: usize) {
+        self.all[place].give_back();
+        if self.waiting() > 0 {
+            self.hand_on(place);
+        }
+    }
+
     /// Gives room for one at that place to the next who waits for it; false where there is no room, or nobody.
     pub(super) fn hand_on(&self, place: usize) -> bool {
         let mut line = self.line();
@@ -472,21 +481,53 @@ pub struct Permit<'r> {
     roster: &'r Roster,
     /// Whose.
     pub place: usize,
+    /// Whether the work itself has it now.
+    is_lent: Cell<bool>,
 }
 
-impl Permit<'_> {
+impl<'r> Permit<'r> {
+    /// Of room that was taken.
+    const fn of(roster: &'r Roster, place: usize) -> Self {
+        Self { roster, place, is_lent: Cell::new(false) }
+    }
+
     /// The generator that it is for.
     pub fn generator(&self) -> &Generator {
         &self.roster.all[self.place]
+    }
+
+    /// Lends it, once and for good, to work that may go on longer than its caller stays. `roster` is the one that it is of.
+    pub(super) fn lend(&self, roster: &Arc<Roster>) -> Lent {
+        debug_assert!(std::ptr::eq(&raw const **roster, self.roster) && !self.is_lent.get());
+        self.is_lent.set(true);
+        Lent { roster: Arc::clone(roster), place: self.place }
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.generator().give_back();
-        if self.roster.waiting() > 0 {
-            self.roster.hand_on(self.place);
+        if !self.is_lent.get() {
+            self.roster.give_back(self.place);
         }
+    }
+}
+
+/// A permit that the work has. It is given back when the work ends.
+#[derive(Debug)]
+pub(super) struct Lent {
+    roster: Arc<Roster>,
+    place: usize,
+}
+
+impl Lent {
+    pub(super) fn generator(&self) -> &Generator {
+        &self.roster.all[self.place]
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.roster.give_back(self.place);
     }
 }
 
@@ -506,7 +547,7 @@ impl<'r> InQueue<'r> {
             }
             self.ticket = None;
             Poll::Ready(match turn {
-                Turn::Has(place) => Ok(Permit { roster: self.roster, place }),
+                Turn::Has(place) => Ok(Permit::of(self.roster, place)),
                 Turn::Hopeless => Err(Unserved::Hopeless),
                 Turn::Waits | Turn::Displaced => Err(Unserved::NoRoom),
             })
@@ -524,7 +565,7 @@ impl Drop for InQueue<'_> {
         drop(line);
         if let Turn::Has(place) = turn {
             // It was handed to us while we went.
-            drop(Permit { roster: self.roster, place });
+            drop(Permit::of(self.roster, place));
         }
     }
 }

@@ -4,7 +4,8 @@
 //! request. A generator that stands as it stood is the same in both: what is known of it, its work in flight and its duty go on,
 //! and one that was ejected stays so until a probe finds it well.
 //! One that was taken out finishes what it has: whoever asked it holds the roster that it is in, and those who wait in that
-//! roster's queue are served from it (`Retired`). So nothing is lost.
+//! roster's queue are served from it (`Retired`). So nothing is lost. Where one stands for an instance that was there before under other
+//! settings, and can only do so much at a time, both count their work together.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,7 +79,10 @@ struct Retired(Arc<Roster>, Timestamp);
 impl Stage {
     /// With the first of them.
     pub fn new(wanted: Vec<Wanted>, settings: Settings, now: Timestamp) -> Self {
-        let known: Vec<Known> = wanted.into_iter().map(Known::new).collect();
+        let mut known = Vec::with_capacity(wanted.len());
+        for wanted in wanted {
+            known.push(Known::among(&known, wanted));
+        }
         let roster = Roster::of(known.iter().map(|one| Arc::clone(&one.generator)).collect(), settings, now);
         Self {
             current: ArcSwap::from_pointee(roster),
@@ -107,7 +111,7 @@ impl Stage {
             match before {
                 Some(before) if before.fingerprint == wanted.fingerprint => next.push(before.again()),
                 _ => {
-                    let one = Known::new(wanted);
+                    let one = Known::among(known.iter().chain(&next), wanted);
                     let kind = if before.is_some() { &mut changes.replaced } else { &mut changes.added };
                     kind.push(Arc::clone(&one.generator.name));
                     // Its first answers may be slow, and nobody knows yet whether they are any good.
@@ -145,8 +149,13 @@ impl Stage {
 }
 
 impl Known {
-    fn new(wanted: Wanted) -> Self {
-        Self { generator: Arc::new(wanted.generator), fingerprint: wanted.fingerprint }
+    /// A new one; what is under way at its place counts for it as well.
+    fn among<'k>(known: impl IntoIterator<Item = &'k Self>, wanted: Wanted) -> Self {
+        let Wanted { mut generator, fingerprint } = wanted;
+        if let Some(same) = known.into_iter().find(|known| known.generator.is_one_with(&generator)) {
+            generator.share_work_with(&same.generator);
+        }
+        Self { generator: Arc::new(generator), fingerprint }
     }
 
     fn again(&self) -> Self {
@@ -157,10 +166,11 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generator::adapters::Kind;
+    use crate::generator::adapters::{Carcabot, Kind};
     use crate::generator::balance::Places;
     use crate::generator::judge::Judge;
     use crate::generator::trial::Duty;
+    use crate::generator::wire::{Origin, Roots};
 
     fn wanted(name: &str, version: u8) -> Wanted {
         let generator = Generator::new(name, name, Kind::StandIn, Judge::of_stand_in(), 4, 1);
@@ -200,6 +210,32 @@ mod tests {
         assert!(!Arc::ptr_eq(&before.all()[1], &after.all()[1]));
         assert!(before.all()[2].has_room(), "one that was taken out finishes what it has");
         stage.tend_retired(now);
+    }
+
+    #[test]
+    fn what_one_that_takes_one_at_a_time_works_on_counts_for_its_new_settings_too() {
+        let at = |name: &str, url: &str, weight: u32| {
+            let kind = Kind::Carcabot(Carcabot::new(Origin::parse(url, Roots::Native).unwrap(), None));
+            let generator = Generator::new(name, name, kind, Judge::default(), 1, weight);
+            Wanted { generator, fingerprint: [weight as u8; 32] }
+        };
+        let now = Timestamp::from_secs(9);
+        let settings = Settings::default();
+        let stage = Stage::new(vec![at("a", "http://127.0.0.1:9", 1)], settings.clone(), now);
+        let before = stage.roster();
+        let working = before.permit_of(0).unwrap();
+        let renamed = vec![
+            at("a", "http://127.0.0.1:9/", 2),
+            at("b", "http://127.0.0.1:9", 1),
+            at("c", "http://127.0.0.1:9/signer", 1),
+            at("d", "http://127.0.0.1:8", 1),
+        ];
+        stage.set(renamed, settings, now).unwrap();
+        let after = stage.roster();
+        let room = |after: &Roster| after.all().iter().map(|one| one.has_room()).collect::<Vec<_>>();
+        assert_eq!(room(&after), [false, false, true, true]);
+        drop(working);
+        assert_eq!(room(&after), [true; 4]);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! carcabot's `tiktok-signature` behind a whole gateway: a server that follows `contract.md` section 6 to the letter, with its
 //! one queue, its errors, its restarts, and the control paths that nobody may reach.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::gateway::{Gateway, OPEN, Setup};
+use crate::gateway::{Gateway, OPEN, Setup, request};
 use crate::generator::{Asked, Gate, Generator, answer};
 use crate::generators::{CONNECT_TARGET, left, limited};
 
@@ -215,6 +218,68 @@ fn it_has_one_request_at_a_time() {
         1,
         "the rest waits here, where it can be taken back"
     );
+}
+
+/// A client that asks and does not stay for its answer.
+fn asks_only(gateway: &Gateway) -> TcpStream {
+    let mut stream = gateway.connect();
+    let asked = request("POST", "/tiktok/sign_url", &["Content-Type: application/json"], Some(&wanted()));
+    stream.write_all(&asked).unwrap();
+    stream
+}
+
+/// A gateway whose browser has begun with the request of a client, and is held there; and the client.
+fn working(config: impl Fn(&Generator) -> String) -> (Arc<Browser>, Generator, Gate, Gateway, TcpStream) {
+    let (browser, generator) = Browser::start();
+    let gate = Gate::default();
+    *browser.signing.lock().unwrap() = gate.clone();
+    let gateway = Setup::new(OPEN).config(&config(&generator)).start();
+    let client = asks_only(&gateway);
+    gateway.wait_until("the first request", |_| browser.waiting.load(Ordering::SeqCst) > 0);
+    (browser, generator, gate, gateway, client)
+}
+
+fn table(generator: &Generator) -> String {
+    format!(
+        "[[generator]]\nname = \"browser\"\nkind = \"carcabot\"\nurl = \"http://{}\"\n",
+        generator.address
+    )
+}
+
+/// Asks once more, and lets the browser go on when it is seen where that waits.
+fn one_more(browser: &Browser, gate: &Gate, gateway: &Gateway) {
+    std::thread::scope(|scope| {
+        let more = scope.spawn(|| gateway.post("/tiktok/sign_url", &[], &wanted()).status);
+        gateway.wait_until("a request that waits", |gateway| {
+            gateway.metric("signgate_queue_depth") > 0.5 || browser.waiting.load(Ordering::SeqCst) > 1
+        });
+        gate.open();
+        assert_eq!(more.join().unwrap(), 200);
+    });
+    assert_eq!(browser.waiting_max.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn it_has_one_request_at_a_time_also_when_clients_hang_up() {
+    let (browser, generator, gate, gateway, client) = working(table);
+    socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    let gone = "signgate_outcomes_total{operation=\"sign-url\",outcome=\"client-gone\"}";
+    gateway.wait_until("a client that is gone", |gateway| gateway.metric(gone) > 0.5);
+    one_more(&browser, &gate, &gateway);
+    assert_eq!(signatures(&generator).len(), 2, "what was begun is finished");
+}
+
+#[test]
+fn it_has_one_request_at_a_time_also_when_its_settings_change() {
+    let (browser, generator, gate, gateway, client) = working(table);
+    let changed = format!("{}weight = 2\n", table(&generator));
+    std::fs::write(gateway.directory().join("signgate.toml"), changed).unwrap();
+    gateway.signal("HUP");
+    gateway
+        .wait_until("the new settings", |gateway| gateway.said().contains("is replaced by its new settings"));
+    one_more(&browser, &gate, &gateway);
+    drop(client);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! What is particular about it (`contract.md` section 6): it signs URLs and nothing else; all requests wait in one queue
 //! without an end, at about 84 ms each, so that what is sent to it beyond one at a time only waits there, where nobody can
-//! take it back; it restarts its browser every 500 signatures or 30 minutes and stands still for seconds meanwhile, which
+//! take it back: it signs also for whoever has hung up. It restarts its browser every 500 signatures or 30 minutes and stands still for seconds meanwhile, which
 //! `GET /health` tells; and it has control paths (`/restart`, `/fetch`) and a field (`navigateTo`) with which whoever reaches
 //! them stops it, or makes its browser go anywhere. Nothing that a client writes gets to it but the URL, which the policy
 //! has let through, and the user agent; method, paths and fields are constants here.
@@ -26,8 +26,8 @@ use crate::generator::wire::{Answer, Method, Origin, Pool, Repeat, Request, Wire
 const SIGNATURE: &str = "/signature";
 const HEALTH: &str = "/health";
 
-/// After so long it has given a signature up itself.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// After 5 s it has given a signature up itself; half a second for saying so.
+const GIVES_UP_AFTER: Duration = Duration::from_millis(5_500);
 
 /// With so many waiting at it, about two seconds of work, it counts as stalled.
 const QUEUED_MAX: u32 = 24;
@@ -75,6 +75,8 @@ impl Carcabot {
 impl Adapter for Carcabot {
     const OPERATIONS: &'static [Operation] = &[Operation::SignUrl];
 
+    const WORKS_TO_THE_END_FOR: Option<Duration> = Some(GIVES_UP_AFTER);
+
     fn origin(&self) -> &Origin {
         &self.origin
     }
@@ -84,7 +86,6 @@ impl Adapter for Carcabot {
         let wanted = Wanted { url: question.url.unwrap_or_default(), user_agent: user_agent.as_deref() };
         // Texts always serialise.
         let body = serde_json::to_vec(&wanted).unwrap_or_default();
-        let deadline = deadline.min(Instant::now() + PATIENCE);
         let answered = self.send(pool, Method::Post, SIGNATURE, Some(&body), deadline).await;
         match answered {
             Ok(answer) => {

@@ -24,6 +24,8 @@
 //!      that means "not now" with this generator and "your fault" in HTTP is to be changed to 503.
 //!    - [`look`](Adapter::look), where the generator tells how it fares without being asked for a signature. It is called
 //!      about once a second by one of the threads; keep what it says in a [`Standing`], which the choice reads.
+//!    - [`WORKS_TO_THE_END_FOR`](Adapter::WORKS_TO_THE_END_FOR), where it goes on with what it was asked when the connection is gone: its
+//!      permit stays with the work then, not with who asked.
 //! 2. **A variant of [`Kind`]**: the compiler then names each `match` that needs a line.
 //! 3. **The words of the deployment file**: `KindWord` in `config/file.rs`, `GeneratorKind` in `config/settings.rs` with its
 //!    default of `in-flight-max`, the checks in `config/settle.rs`, `--generator` in `config/flags.rs`; one line in
@@ -38,6 +40,7 @@ pub mod stand_in;
 mod standing;
 
 use std::future::Future;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -54,6 +57,10 @@ pub use standing::Standing;
 pub trait Adapter {
     /// What it can be asked for.
     const OPERATIONS: &'static [Operation];
+
+    /// For how long it works on what it was asked, where it does so to the end though nobody waits for it any more: more is
+    /// asked of it only when it has done with that, or the time is over. Such a kind is asked by URL and user agent alone.
+    const WORKS_TO_THE_END_FOR: Option<Duration> = None;
 
     /// Where it is.
     fn origin(&self) -> &Origin;
@@ -111,6 +118,17 @@ impl Kind {
             Self::StandIn => true,
             #[cfg(test)]
             Self::Played(play) => play.can(operation),
+        }
+    }
+
+    /// For how long it works on what it was asked, though nobody waits for it any more; `None` of a kind that can be left.
+    pub const fn works_to_the_end_for(&self) -> Option<Duration> {
+        match self {
+            Self::Euler(_) => Euler::WORKS_TO_THE_END_FOR,
+            Self::Carcabot(_) => Carcabot::WORKS_TO_THE_END_FOR,
+            Self::StandIn => None,
+            #[cfg(test)]
+            Self::Played(play) => play.works_to_the_end_for,
         }
     }
 

@@ -135,6 +135,11 @@ impl Origin {
         })
     }
 
+    /// Where it is, in texts: host and port, path, and whether by TLS.
+    pub fn place(&self) -> (&str, &str, bool) {
+        (&self.authority, &self.base_path, self.tls.is_some())
+    }
+
     /// The same, with addresses from elsewhere.
     #[cfg(test)]
     pub(super) fn with_resolver(self, resolver: Resolver) -> Self {

@@ -14,16 +14,25 @@ use crate::generators::{CONNECT_TARGET, COOKIE, NAME, tells_nothing};
 
 /// A generator behind TLS; its certificate in PEM.
 fn secured(name: &str) -> (SocketAddr, String) {
-    secured_for(name, None)
+    secured_by(params(name), None, rustls::ALL_VERSIONS)
 }
 
-/// The same; with `clients`, one that talks to nobody who does not show a certificate that these have signed.
-fn secured_for(name: &str, clients: Option<RootCertStore>) -> (SocketAddr, String) {
-    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+fn params(name: &str) -> CertificateParams {
+    CertificateParams::new([name.to_owned()]).unwrap()
+}
+
+/// The same, of its own making; with `clients`, one that talks to nobody who does not show a certificate that these have signed.
+fn secured_by(
+    params: CertificateParams,
+    clients: Option<RootCertStore>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> (SocketAddr, String) {
+    let made_with = KeyPair::generate().unwrap();
+    let made = params.self_signed(&made_with).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made_with.serialize_der());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap();
     let builder = match clients {
         None => builder.with_no_client_auth(),
@@ -31,7 +40,7 @@ fn secured_for(name: &str, clients: Option<RootCertStore>) -> (SocketAddr, Strin
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap(),
         ),
     };
-    let config = builder.with_single_cert(vec![made.cert.der().clone()], key.into()).unwrap();
+    let config = builder.with_single_cert(vec![made.der().clone()], key.into()).unwrap();
     let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -54,7 +63,7 @@ fn secured_for(name: &str, clients: Option<RootCertStore>) -> (SocketAddr, Strin
             });
         }
     });
-    (address, made.cert.pem())
+    (address, made.pem())
 }
 
 #[test]
@@ -62,22 +71,30 @@ fn a_generator_behind_tls_is_trusted_by_the_configured_certificates_alone() {
     let (address, pem) = secured("127.0.0.1");
     let (_, other) = secured("127.0.0.1");
     let (misnamed, pem_of_misnamed) = secured("sign.example");
+    let mut expired = params("127.0.0.1");
+    expired.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    expired.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let (expired, pem_of_expired) = secured_by(expired, None, rustls::ALL_VERSIONS);
     let ask = |address: SocketAddr, ca: &str| {
         let setup = Setup::new(OPEN).file("ca.pem", ca).config(&format!(
             "[[generator]]\nname = \"{NAME}\"\nkind = \"euler\"\nurl = \"https://{address}\"\nca = \"ca.pem\""
         ));
         let gateway = setup.start();
         let mut client = gateway.client();
-        [client.get(CONNECT_TARGET, &[]), client.get(CONNECT_TARGET, &[])]
+        let answers = [client.get(CONNECT_TARGET, &[]), client.get(CONNECT_TARGET, &[])];
+        drop(client);
+        (answers, gateway.stop().records())
     };
-    for good in ask(address, &pem) {
+    for good in ask(address, &pem).0 {
         assert_eq!((good.status, good.body), (200, bytes_of(CONNECT)));
     }
-    for (address, ca) in [(address, other), (misnamed, pem_of_misnamed)] {
-        for failed in ask(address, &ca) {
+    for (address, ca) in [(address, other), (misnamed, pem_of_misnamed), (expired, pem_of_expired)] {
+        let (answers, records) = ask(address, &ca);
+        for failed in answers {
             failed.refusal(503, "generator_unreachable");
             tells_nothing("certificate", &failed, address);
         }
+        assert!(records.iter().all(|record| record["defect"] == "certificate not accepted"), "{records:?}");
     }
     // Without `ca` the system's certificates count, and no such is among them.
     let setup = Setup::new(OPEN).flag("--generator").flag(&format!("euler=https://{address}"));
@@ -102,7 +119,7 @@ fn a_generator_that_asks_for_a_certificate_is_shown_the_configured_one() {
     let (trusted, stranger) = (issuer("ours"), issuer("another"));
     let mut roots = RootCertStore::empty();
     roots.add(trusted.der().clone()).unwrap();
-    let (address, ca) = secured_for("127.0.0.1", Some(roots));
+    let (address, ca) = secured_by(params("127.0.0.1"), Some(roots.clone()), rustls::ALL_VERSIONS);
     let setup = |shown: &str| {
         Setup::new(OPEN).file("ca.pem", &ca).config(&format!(
             "[[generator]]\nname = \"{NAME}\"\nkind = \"euler\"\nurl = \"https://{address}\"\nca = \"ca.pem\"\n{shown}"
@@ -116,11 +133,20 @@ fn a_generator_that_asks_for_a_certificate_is_shown_the_configured_one() {
     let good = with(&issued(&trusted)).start().get(CONNECT_TARGET, &[]);
     assert_eq!((good.status, good.body), (200, bytes_of(CONNECT)));
     for refused in [with(&issued(&stranger)), setup("")] {
-        let failed = refused.start().get(CONNECT_TARGET, &[]);
+        let gateway = refused.start();
+        let failed = gateway.get(CONNECT_TARGET, &[]);
         // In TLS 1.3 a client hears only after its handshake that it was not let in.
-        assert!([502, 503].contains(&failed.status), "{failed:?}");
+        failed.refusal(502, "generator_failed");
         tells_nothing("client certificate", &failed, address);
+        assert_eq!(gateway.stop().records()[0]["defect"], "closed before any byte");
     }
+    let (older, ca) = secured_by(params("127.0.0.1"), Some(roots), &[&rustls::version::TLS12]);
+    let setup = Setup::new(OPEN).file("ca.pem", &ca).config(&format!(
+        "[[generator]]\nname = \"{NAME}\"\nkind = \"euler\"\nurl = \"https://{older}\"\nca = \"ca.pem\""
+    ));
+    let gateway = setup.start();
+    gateway.get(CONNECT_TARGET, &[]).refusal(503, "generator_unreachable");
+    assert_eq!(gateway.stop().records()[0]["defect"], "tls handshake failed");
     let (cert, _) = issued(&trusted);
     let (_, key) = issued(&trusted);
     let Err((status, said)) = with(&(cert, key)).try_start() else {

@@ -840,3 +840,31 @@ async fn who_has_no_more_time_leaves_and_the_work_has_its_own() {
         })
         .await;
 }
+
+/// What a request waits for a generator is part of its client's time, not before it.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_bounds_waiting_and_work_together() {
+    let calls = AtomicU32::new(0);
+    let play = Play::new(move || {
+        let is_first = calls.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            tokio::time::sleep(if is_first { 1_500 * MS } else { 60_000 * MS }).await;
+            true
+        }
+    });
+    let world = World::with(vec![play], Settings::default(), 1);
+    let (first, second) = world
+        .run(async {
+            // As long as Node 1.x is given.
+            let late = async {
+                let (began, question) = (Instant::now(), question(Operation::SignUrl));
+                let outcome = answered(&world.fleet, &question, asker(), began + 4_700 * MS).await;
+                Asked { outcome, took: began.elapsed() }
+            };
+            tokio::join!(world.ask(Operation::SignUrl), late)
+        })
+        .await;
+    assert!(first.is_good(), "{:?}", first.outcome.end);
+    assert!(matches!(second.outcome.end, End::Failed(Failure::Wire(WireError::TimedOut(_)))));
+    assert_eq!((second.outcome.queued, second.took), (Some(1_500 * MS), 4_700 * MS));
+}

@@ -163,8 +163,8 @@ struct Signed {
     navigator: BTreeMap<String, String>,
 }
 
-/// Its answer in the words of the sign API; as it is where it is in no words of its own either.
-fn mapped(answer: Answer, asked_user_agent: Option<&str>) -> Reply {
+/// Its answer in the words of the sign API; as it is where it is in no words of its own either. In the open for fuzzing alone.
+pub fn mapped(answer: Answer, asked_user_agent: Option<&str>) -> Reply {
     let status = answer.status().as_u16();
     let told = serde_json::from_slice::<Object<Told>>(answer.body());
     let Ok(Object(Told { status: Some(word), data })) = told else { return Reply::Wire(answer) };

@@ -1,8 +1,11 @@
 //! An answer, judged: whatever is in it, the judge does not panic or unpack without end, and what it calls good has what a
 //! client needs, as a decoder reads it.
 //!
-//! Input: one byte for the operation, the headers and the rules, the body.
+//! Input: one byte for the operation, the headers and the rules, one for the room and the URL that were asked for, one for the cookie's
+//! length, the cookie, the body.
 #![no_main]
+
+mod good;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -11,6 +14,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
 use signgate::base::operation::Operation;
+use signgate::base::room::Room;
 use signgate::generator::Question;
 use signgate::generator::judge::{Judge, Judgement, PushHosts, Rules, Signature};
 use signgate::generator::reply::Reply;
@@ -30,7 +34,8 @@ struct FetchResult {
     is_first: bool,
 }
 
-const ASKED: &str = "https://webcast.tiktok.com/webcast/im/fetch/?room_id=7";
+/// The room that answers are for.
+const ROOM: u64 = 7_300_000_000_000_000_001;
 
 static JUDGES: LazyLock<[Judge; 2]> = LazyLock::new(|| {
     let push_hosts = PushHosts::default().and_loopback();
@@ -38,19 +43,24 @@ static JUDGES: LazyLock<[Judge; 2]> = LazyLock::new(|| {
 });
 
 fuzz_target!(|data: &[u8]| {
-    let [flags, body @ ..] = data else { return };
+    let [flags, asked, length, rest @ ..] = data else { return };
+    let Some((cookie, body)) = rest.split_at_checked(usize::from(*length)) else { return };
     let operation = [Operation::Connect, Operation::SignUrl, Operation::RoomId, Operation::Chat][usize::from(flags & 3)];
-    let mut headers = vec![("x-room-id", "7300000000000000001".to_owned())];
+    // Long ones are many short ones.
+    let cookie = String::from_utf8_lossy(cookie).repeat(if flags & 32 == 0 { 1 } else { 100 });
+    let mut headers = vec![("x-room-id", ROOM.to_string())];
     if flags & 4 == 0 {
-        headers.push(("x-set-tt-cookie", "ttwid=1".to_owned()));
+        headers.push(("x-set-tt-cookie", cookie.clone()));
     }
     if flags & 8 != 0 {
         headers.push(("content-encoding", "gzip".to_owned()));
     }
+    let room = [None, Some(Room::Id(ROOM)), Some(Room::Id(7)), Room::parse("@name").ok()][usize::from(asked & 3)];
+    let url = good::ASKED[usize::from(asked >> 2 & 3)];
     let question = Question {
         operation,
-        room: None,
-        url: Some(ASKED),
+        room,
+        url: Some(url),
         browser_user_agent: &|| None,
         method: Method::Get,
         target: "/",
@@ -63,16 +73,15 @@ fuzz_target!(|data: &[u8]| {
     match operation {
         Operation::Connect => {
             assert_eq!(flags & 4, 0, "good without a cookie");
+            let (name, value) = cookie.split(';').next().and_then(|pair| pair.split_once('=')).expect("a pair");
+            assert!(!name.trim().is_empty() && !value.trim().is_empty() && cookie.len() <= 8 * 1024, "{cookie:?}");
+            assert_ne!(room, Some(Room::Id(7)), "good for another room");
             let read = FetchResult::decode(&good.body[..]).expect("a decoder reads what is good");
-            assert!(!read.cursor.is_empty() && !read.route_params.is_empty());
-            assert!(read.push_server.starts_with("ws"), "{}", read.push_server);
+            assert!(!read.cursor.is_empty() && read.route_params.keys().any(|name| !name.is_empty()));
+            let push_server = url::Url::parse(&read.push_server).expect("the push server is a URL");
+            assert!(matches!(push_server.scheme(), "ws" | "wss") && push_server.port() != Some(0), "{push_server}");
         }
-        Operation::SignUrl => {
-            let signed = good.signed.expect("a signed URL");
-            let url = url::Url::parse(&signed.signed_url).expect("is a URL");
-            assert_eq!((url.host_str(), url.path()), (Some("webcast.tiktok.com"), "/webcast/im/fetch/"));
-            assert!(url.query_pairs().any(|(name, value)| name == "room_id" && value == "7"));
-        }
+        Operation::SignUrl => good::assert_signed(url, &good),
         _ => {
             // What `Value` says beyond that, of halves of characters in escapes and of numbers that are too large, clients take.
             let text = std::str::from_utf8(&good.body).expect("is UTF-8");

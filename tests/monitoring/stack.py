@@ -103,7 +103,7 @@ class Generator:
             status, answer = 404, b'{"code": 404}'
         elif "sign_url" in request.path:
             url = json.loads(body)["url"]
-            signed = {"signedUrl": f"{url}&X-Bogus=DFSzswVLkKxANGP5CtmFF2lUrn1a&X-Gnarly={'M' * 332}&msToken=t", "tokens": {"X-Bogus": "x"}}
+            signed = {"signedUrl": f"{url}&X-Bogus=DFSzswVLkKxANGP5CtmFF2lUrn1a&X-Gnarly={'M' * 332}&msToken=t", "tokens": {"X-Bogus": "DFSzswVLkKxANGP5CtmFF2lUrn1a"}}
             status, answer = 200, json.dumps({"code": 200, "response": signed}).encode()
         else:
             status, answer = 200, STUB if self.mood == "stub" else CONNECT

@@ -18,7 +18,7 @@ type Played = Pin<Box<dyn Future<Output = u16>>>;
 
 /// What it does with each request.
 pub struct Play {
-    play: Box<dyn Fn(Option<Room>) -> Played + Send + Sync>,
+    answer: Box<dyn Fn(Option<Room>) -> Played + Send + Sync>,
     only: Option<Operation>,
     pub(super) works_to_the_end_for: Option<Duration>,
 }
@@ -31,7 +31,7 @@ impl fmt::Debug for Play {
 
 impl Play {
     fn of(play: impl Fn(Option<Room>) -> Played + Send + Sync + 'static) -> Self {
-        Self { play: Box::new(play), only: None, works_to_the_end_for: None }
+        Self { answer: Box::new(play), only: None, works_to_the_end_for: None }
     }
 
     /// Each request is played by one call: whether it answers well, else with status 500.
@@ -95,7 +95,7 @@ impl Play {
     }
 
     pub(super) async fn ask(&self, question: &Question<'_>, until: Instant) -> Result<Reply, WireError> {
-        match timeout_at(until, (self.play)(question.room)).await {
+        match timeout_at(until, (self.answer)(question.room)).await {
             Ok(200) => Ok(stand_in::answer(question)),
             Ok(status) => Ok(Reply::Mapped { status, headers: Vec::new(), body: bytes::Bytes::new() }),
             Err(_) => Err(WireError::TimedOut(Phase::Head)),

@@ -344,7 +344,7 @@ fn one_that_hangs_is_a_504_before_its_client_gives_up() {
         let took = started.elapsed();
         failed.refusal(504, "generator_timeout");
         tells_nothing("hangs", &failed, address);
-        assert!(took > after - Duration::from_millis(500), "{took:?}: it had its time");
+        assert!(took + Duration::from_millis(500) > after, "{took:?}: it had its time");
         assert!(took < after, "{took:?}: its client gives up after {after:?}");
         assert_eq!(left(&gateway), 3, "nobody is charged for it");
         let record = gateway.stop().records().remove(0);

@@ -14,7 +14,7 @@ use crate::generators::{CONNECT_TARGET, COOKIE, NAME, tells_nothing};
 
 /// A generator behind TLS; its certificate in PEM.
 fn secured(name: &str) -> (SocketAddr, String) {
-    secured_by(params(name), None, rustls::ALL_VERSIONS)
+    secured_by(&params(name), None, rustls::ALL_VERSIONS)
 }
 
 fn params(name: &str) -> CertificateParams {
@@ -23,7 +23,7 @@ fn params(name: &str) -> CertificateParams {
 
 /// The same, of its own making; with `clients`, one that talks to nobody who does not show a certificate that these have signed.
 fn secured_by(
-    params: CertificateParams,
+    params: &CertificateParams,
     clients: Option<RootCertStore>,
     versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> (SocketAddr, String) {
@@ -74,7 +74,7 @@ fn a_generator_behind_tls_is_trusted_by_the_configured_certificates_alone() {
     let mut expired = params("127.0.0.1");
     expired.not_before = rcgen::date_time_ymd(2020, 1, 1);
     expired.not_after = rcgen::date_time_ymd(2021, 1, 1);
-    let (expired, pem_of_expired) = secured_by(expired, None, rustls::ALL_VERSIONS);
+    let (expired, pem_of_expired) = secured_by(&expired, None, rustls::ALL_VERSIONS);
     let ask = |address: SocketAddr, ca: &str| {
         let setup = Setup::new(OPEN).file("ca.pem", ca).config(&format!(
             "[[generator]]\nname = \"{NAME}\"\nkind = \"euler\"\nurl = \"https://{address}\"\nca = \"ca.pem\""
@@ -119,7 +119,7 @@ fn a_generator_that_asks_for_a_certificate_is_shown_the_configured_one() {
     let (trusted, stranger) = (issuer("ours"), issuer("another"));
     let mut roots = RootCertStore::empty();
     roots.add(trusted.der().clone()).unwrap();
-    let (address, ca) = secured_by(params("127.0.0.1"), Some(roots.clone()), rustls::ALL_VERSIONS);
+    let (address, ca) = secured_by(&params("127.0.0.1"), Some(roots.clone()), rustls::ALL_VERSIONS);
     let setup = |shown: &str| {
         Setup::new(OPEN).file("ca.pem", &ca).config(&format!(
             "[[generator]]\nname = \"{NAME}\"\nkind = \"euler\"\nurl = \"https://{address}\"\nca = \"ca.pem\"\n{shown}"
@@ -140,7 +140,7 @@ fn a_generator_that_asks_for_a_certificate_is_shown_the_configured_one() {
         tells_nothing("client certificate", &failed, address);
         assert_eq!(gateway.stop().records()[0]["defect"], "closed before any byte");
     }
-    let (older, ca) = secured_by(params("127.0.0.1"), Some(roots), &[&rustls::version::TLS12]);
+    let (older, ca) = secured_by(&params("127.0.0.1"), Some(roots), &[&rustls::version::TLS12]);
     let setup = Setup::new(OPEN).file("ca.pem", &ca).config(&format!(
         "[[generator]]\nname = \"{NAME}\"\nkind = \"euler\"\nurl = \"https://{older}\"\nca = \"ca.pem\""
     ));

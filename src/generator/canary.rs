@@ -5,7 +5,7 @@
 //!
 //! **Whether.** Two things are counted of first attempts, on both sides: failures as the judge calls them, and good answers
 //! that are slow, which is beyond the baseline's own 75th percentile of the past (a canary may take [`SLOWER`] times as
-//! long). Requests that a side says are themselves to blame count for nothing, unless another generator did well on them. Of each the question is the same: are there more on the
+//! long). Requests that are themselves to blame count for nothing. Of each the question is the same: are there more on the
 //! canary's side than its share of the answers explains?
 //!
 //! The test is sequential and conditional. Of a batch with `n` answers, a share `p` of them the canary's, each failure would

@@ -66,7 +66,12 @@ impl Tally {
     pub fn good(&self) {
         self.good.fetch_add(1, Ordering::Relaxed);
         self.no_failure();
-        if self.blames.load(Ordering::Relaxed) != 0 {
+        self.did_its_work();
+    }
+
+    /// It does not blame every request.
+    pub fn did_its_work(&self) {
+        if self.blames.load(Ordering::Relaxed) > 0 {
             self.blames.store(0, Ordering::Relaxed);
         }
     }
@@ -109,10 +114,18 @@ impl Tally {
         self.blames.store(0, Ordering::Relaxed);
     }
 
-    /// Whether its word alone is not enough when it blames a request: it blamed the one before as well, or blames far more than
-    /// the others.
+    /// Another did well on a request that it blamed. A caller may choose what only one of them can do: so that convicts it only
+    /// where several callers fared so, each with another room, or a probe does.
+    pub fn is_refuted(&self) {
+        self.witnesses.unclear();
+    }
+
+    /// Whether its word alone is not enough when it blames a request: it has done nothing well yet, it blamed the one before as
+    /// well, or it blames far more than the others.
     pub fn is_doubted(&self) -> bool {
-        self.blames.load(Ordering::Relaxed) > BLAMES_BELIEVED || self.blames_more.load(Ordering::Relaxed)
+        self.good.load(Ordering::Relaxed) == 0
+            || self.blames.load(Ordering::Relaxed) > BLAMES_BELIEVED
+            || self.blames_more.load(Ordering::Relaxed)
     }
 
     /// Whether it blames requests far more often than the others.
@@ -368,6 +381,13 @@ impl Health {
             on_duty: Places::first(peers.len()),
             peers,
             all_out_since: None,
+        }
+    }
+
+    /// What was counted before is no news.
+    pub fn begins_with<'t>(&mut self, tally: impl Fn(usize) -> &'t Tally) {
+        for (place, one) in self.ones.iter_mut().enumerate() {
+            one.read = tally(place).counts();
         }
     }
 

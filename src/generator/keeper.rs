@@ -88,8 +88,9 @@ impl Keeper {
         roster.all().iter().for_each(|generator| generator.condition.begins(now));
         let one = |generator: &super::member::Generator| One {
             quantiles: Quantiles::new(now),
-            counts: Counts::default(),
-            asked: [0; Cause::COUNT],
+            // One that stays across a reload goes on from where it was.
+            counts: generator.tally.counts(),
+            asked: std::array::from_fn(|cause| generator.asked_for(cause)),
             failures: Failures::new(now),
             probed: now,
             is_late: false,
@@ -99,8 +100,10 @@ impl Keeper {
             not_before: now,
             metrics: metrics.generator(&generator.name, generator.in_flight_max, Mark::words()),
         };
+        let mut health = Health::new(settings.ejection, roster.peers(), roster.serving(), now);
+        health.begins_with(|place| &roster.all()[place].tally);
         Self {
-            health: Health::new(settings.ejection, roster.peers(), roster.serving(), now),
+            health,
             retries: Fill::new(settings.retries, now),
             trickle: Fill::even(settings.trickle, now),
             door: Door::new(now),

@@ -18,6 +18,9 @@ const ALIKE: Duration = Duration::from_millis(10);
 /// A failure counts as at least so slow: one that fails fast must not look fast.
 pub const FAILURE_AS_LATENCY: Duration = Duration::from_secs(1);
 
+/// And the first answer that blames its request.
+const BLAME_AS_LATENCY: Duration = Duration::from_millis(100);
+
 /// What a generator that was never measured costs for each request that it has already: it gets one at once, and further
 /// ones as if it were slow.
 const UNMEASURED: Duration = Duration::from_millis(500);
@@ -72,13 +75,12 @@ impl Latency {
         self.observe(took.max(FAILURE_AS_LATENCY), now);
     }
 
-    /// It said after so long that the request is at fault. That is sooner said than a signature is made: one that says it of
-    /// everything must not look fast, nor as if it had never been asked.
+    /// It said after so long that the request is at fault. That is sooner said than a signature is made, and tells nothing of how long
+    /// that takes; but one that says it of everything must not look as if it had never been asked.
     pub fn blamed(&self, took: Duration, now: Timestamp) {
-        let before = f64::from_bits(self.average.load(Ordering::Relaxed));
-        let known = (before > 0.0).then(|| Duration::from_secs_f64(before / 1e9));
-        let at_least = known.unwrap_or(FAILURE_AS_LATENCY);
-        self.observe(took.max(at_least), now);
+        if self.average.load(Ordering::Relaxed) == 0 {
+            self.observe(took.max(BLAME_AS_LATENCY), now);
+        }
     }
 
     /// An exchange was given up after so long: it would have taken longer.

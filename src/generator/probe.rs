@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::Question;
 use super::attempt::{Cause, Mark};
-use super::balance::{Places, best};
+use super::balance::Places;
 use super::fleet::Fleet;
 use super::judge::Judgement;
 use super::roster::{Permit, Roster};
@@ -67,6 +67,9 @@ pub async fn probe(fleet: &Fleet, place: usize) -> Option<Found> {
     let connects = generator.kind.can(Operation::Connect);
     let room = settings.room.or(roster.good_room()).filter(|_| connects);
     let began = Instant::now();
+    // What it blames is refuted by those alone that can do all that it can: a URL that it does not sign need not keep it from
+    // connecting.
+    let peers = roster.peers().get(place).copied().unwrap_or_default();
     let mut found = Found::Inconclusive;
     let mut in_doubt = suspect && connects;
     if let Some(room) = room {
@@ -77,12 +80,18 @@ pub async fn probe(fleet: &Fleet, place: usize) -> Option<Found> {
         in_doubt = match found {
             Found::Good | Found::Slow => false,
             // A room of a client's may have ended: it must be seen to work somewhere.
-            Found::Failed(_) => serves && is_learned && !works_elsewhere(fleet, place, &connect).await,
+            Found::Failed(_) => {
+                let all = Places::first(roster.all().len());
+                serves && is_learned && elsewhere(fleet, place, all, &connect).await != Elsewhere::Works
+            }
             Found::Inconclusive => in_doubt,
         };
-        if found == Found::Inconclusive && works_elsewhere(fleet, place, &connect).await {
-            found = Found::Failed(Mark::BLAMES);
-            in_doubt = false;
+        if found == Found::Inconclusive {
+            match elsewhere(fleet, place, peers, &connect).await {
+                Elsewhere::Works => (found, in_doubt) = (Found::Failed(Mark::BLAMES), false),
+                Elsewhere::Unasked if !serves => return None,
+                Elsewhere::Fails | Elsewhere::Unasked => {}
+            }
         }
     }
     // A room that has ended says nothing of a generator.
@@ -91,8 +100,15 @@ pub async fn probe(fleet: &Fleet, place: usize) -> Option<Found> {
         let target = "/webcast/sign_url?client=ttlive-other";
         let question = question(Operation::SignUrl, None, Some(&settings.url), target, Some(body.as_bytes()));
         let signed = ask(fleet, &permit, &question, until.max(Instant::now() + HASTE)).await;
-        let is_refuted = signed == Found::Inconclusive && works_elsewhere(fleet, place, &question).await;
-        let signed = if is_refuted { Found::Failed(Mark::BLAMES) } else { signed };
+        let refuted = match signed {
+            Found::Inconclusive => elsewhere(fleet, place, peers, &question).await,
+            Found::Good | Found::Slow | Found::Failed(_) => Elsewhere::Fails,
+        };
+        let signed = match refuted {
+            Elsewhere::Works => Found::Failed(Mark::BLAMES),
+            Elsewhere::Unasked if !serves => return None,
+            Elsewhere::Fails | Elsewhere::Unasked => signed,
+        };
         // Whether it can connect is as open as before.
         found = if in_doubt && !matches!(signed, Found::Failed(_)) { Found::Inconclusive } else { signed };
     }
@@ -108,19 +124,29 @@ fn patience(roster: &Roster, place: usize) -> Duration {
     roster.all()[place].hangs_after(is_alone).min(PROBE_TIME)
 }
 
-/// Whether another generator that is in service, and not in doubt itself, has a good answer to it.
-async fn works_elsewhere(fleet: &Fleet, place: usize, question: &Question<'_>) -> bool {
+/// What came of asking another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Elsewhere {
+    Works,
+    Fails,
+    /// Others are in service, and none has room.
+    Unasked,
+}
+
+/// Asks another generator of `among` that is in service, and not in doubt itself.
+async fn elsewhere(fleet: &Fleet, place: usize, among: Places, question: &Question<'_>) -> Elsewhere {
     let roster = &**fleet.roster();
-    let others = roster.serving().and(roster.able(question.operation)).without(place);
+    let others = roster.serving().and(roster.able(question.operation)).and(among).without(place);
     let sound = others.iter().filter(|other| !roster.is_suspect(*other));
     let sound = sound.fold(Places::NONE, Places::with);
-    let now = roster.now();
-    let Some(permit) = best(sound, |other| roster.cost(other, now)).and_then(|other| roster.permit_of(other))
-    else {
-        return false;
+    let Some(permit) = roster.permit(sound, &fleet.draws, roster.now()) else {
+        return if sound.is_empty() { Elsewhere::Fails } else { Elsewhere::Unasked };
     };
     let until = Instant::now() + patience(roster, permit.place);
-    matches!(ask(fleet, &permit, question, until).await, Found::Good | Found::Slow)
+    match ask(fleet, &permit, question, until).await {
+        Found::Good | Found::Slow => Elsewhere::Works,
+        Found::Failed(_) | Found::Inconclusive => Elsewhere::Fails,
+    }
 }
 
 async fn ask(fleet: &Fleet, permit: &Permit<'_>, question: &Question<'_>, until: Instant) -> Found {

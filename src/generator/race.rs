@@ -5,9 +5,10 @@
 //! against its generator ([`Runner`]).
 //!
 //! A generator may say that the request is at fault. Mostly it is; but one whose session has run out, or that is not there any
-//! more behind its proxy, says so of everything. So the word of one that blamed the request before as well, or blames far more
-//! than the others, is not enough, nor is that of one while another is being asked: one that is not doubted has to say the same. Where it
-//! does well instead, the first has failed.
+//! more behind its proxy, says so of everything. So the word of one that has done nothing well yet, blamed the request before as
+//! well, or blames far more than the others, is not enough: one that is not doubted has to say the same, and may take its time. Nor
+//! is that of one enough at once while another is being asked: that has a moment to do well. Where another does well, the first has
+//! failed; what convicts it of that is said in [`witness`](super::witness).
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -31,6 +32,9 @@ const HEDGE_MIN: Duration = Duration::from_millis(10);
 
 /// When a hedge comes for a generator of which too little is known.
 const HEDGE_UNKNOWN: Duration = Duration::from_millis(150);
+
+/// So long another that is being asked may still do well on what one says is at fault.
+const BELIEVED_AFTER: Duration = Duration::from_millis(250);
 
 type Judged = Result<Judgement, WireError>;
 type Running<'f> = Pin<Box<dyn Future<Output = Judged> + 'f>>;
@@ -95,8 +99,8 @@ impl<'f, 'q> Race<'f, 'q> {
         let mut count = 1;
         let mut ring = self.late_ring(runners[0].as_mut(), began);
         let mut attempts = [None; ATTEMPTS_MAX];
-        // What a generator said of the request, whose word alone is not enough.
-        let mut blamed = None;
+        // What a generator said of the request, whose word alone is not enough; and whether it is doubted.
+        let mut blamed: Option<(u16, bool)> = None;
 
         let (end, now) = loop {
             let event = poll_fn(|cx| {
@@ -130,10 +134,17 @@ impl<'f, 'q> Race<'f, 'q> {
                             Ok(Judgement::BlamesRequest(status)) => {
                                 let is_doubted = fleet.roster.all()[place].tally.is_doubted();
                                 needs_another = runners.iter().all(Option::is_none);
-                                let said = *blamed.get_or_insert(status);
                                 let is_first = attempts.iter().flatten().count() == 1;
+                                let (said, all_doubted) = blamed
+                                    .map_or((status, is_doubted), |(said, before)| {
+                                        (said, before && is_doubted)
+                                    });
+                                blamed = Some((said, all_doubted));
                                 if !is_doubted && (needs_another || !is_first) {
                                     break (End::BlamesRequest(said), now);
+                                }
+                                if !is_doubted {
+                                    ring = Some(fleet.bell.ring_at(now + BELIEVED_AFTER));
                                 }
                             }
                             Ok(Judgement::Bad(fault)) => failure = Some(Failure::Judged(fault)),
@@ -147,7 +158,7 @@ impl<'f, 'q> Race<'f, 'q> {
                 }
                 Event::Late => {
                     runners.iter_mut().flatten().for_each(|runner| runner.still_runs(now));
-                    if let Some(status) = blamed {
+                    if let Some((status, false)) = blamed {
                         break (End::BlamesRequest(status), now);
                     }
                 }
@@ -163,10 +174,15 @@ impl<'f, 'q> Race<'f, 'q> {
                 runners[count] = Some(self.runner(permit, cause, now));
                 ring = self.late_ring(runners[count].as_mut(), now);
                 count += 1;
-            } else if runners.iter().all(Option::is_none)
-                && let Some(end) = blamed.map(End::BlamesRequest).or(failure.map(End::Failed))
-            {
-                break (end, now);
+            } else if runners.iter().all(Option::is_none) {
+                match (blamed, failure) {
+                    (Some((status, false)), _) | (Some((status, true)), None) => {
+                        break (End::BlamesRequest(status), now);
+                    }
+                    // Nobody whose word counts has said it.
+                    (Some((_, true)) | None, Some(failure)) => break (End::Failed(failure), now),
+                    (None, None) => {}
+                }
             } else if cause == Cause::Hedge {
                 // No budget, or no room: there may be later.
                 ring = self.late_ring(runners.iter_mut().flatten().next(), now);
@@ -186,7 +202,7 @@ impl<'f, 'q> Race<'f, 'q> {
             }
         }
         if let Some(first) = &attempts[0] {
-            fleet.roster.count_for_trials(first, won);
+            fleet.roster.count_for_trials(first);
         }
         Outcome { end, attempts, queued, asking: now.duration_since(began) }
     }
@@ -205,11 +221,12 @@ impl<'f, 'q> Race<'f, 'q> {
         }
         for attempt in blames() {
             let generator = &all[attempt.generator];
-            if won {
-                generator.failed(Mark::BLAMES, self.origin(), attempt.took, self.fleet.roster.at(now));
-                generator.tally.vouch();
-            } else {
+            if !won {
                 generator.tally.is_confirmed();
+            } else if attempt.took < generator.hangs_after(false) {
+                // What hung as well is counted already.
+                generator.failed(Mark::BLAMES, self.origin(), attempt.took, self.fleet.roster.at(now));
+                generator.tally.is_refuted();
             }
         }
     }
@@ -287,6 +304,7 @@ impl Runner<'_, '_> {
             Ok(Judgement::Good(_)) => {
                 generator.latency.answered(took, at);
                 self.fleet.answered_well(self.question);
+                generator.tally.did_its_work();
                 // Who sends a chat message waits for it; it says little of how fast signatures are made.
                 if took > generator.slow() && self.question.operation.may_be_repeated() {
                     generator.tally.slow();

@@ -250,9 +250,10 @@ impl Roster {
         Ok(before)
     }
 
-    /// Counts a first attempt for the canary that it was made at, or that is compared with whom it was made at. `is_refuted`:
-    /// another generator did well on the same request.
-    pub(super) fn count_for_trials(&self, attempt: &Attempt, is_refuted: bool) {
+    /// Counts a first attempt for the canary that it was made at, or that is compared with whom it was made at. What it says is the
+    /// request's fault counts for nothing, also where another did well on it: who is asked that hangs on who is doubted, which
+    /// would count the one and not the other. One that blames everything is ejected, and its probes count.
+    pub(super) fn count_for_trials(&self, attempt: &Attempt) {
         for (canary, baseline) in &self.trials {
             let side = match attempt.generator {
                 place if place == *canary => Side::Canary,
@@ -262,7 +263,7 @@ impl Roster {
             let post = &self.all[*canary].post;
             if let Some(trial) = post.trial().filter(|_| post.duty() == Duty::Canary) {
                 match attempt.mark {
-                    Mark::BLAMES if !is_refuted => {}
+                    Mark::BLAMES => {}
                     // It was not waited for any longer: so long it took at least.
                     Mark::GOOD | Mark::OVERTAKEN => trial.tallies.note(side, Some(attempt.took)),
                     _ => trial.tallies.note(side, None),

@@ -632,6 +632,35 @@ async fn whoever_is_blamed_by_one_that_blames_far_more_than_the_others_is_helped
         .await;
 }
 
+/// Asks one of them, again and again, for what only the other can do.
+#[tokio::test(start_paused = true)]
+async fn one_caller_cannot_have_a_generator_ejected_for_what_only_another_can_do() {
+    let only_other = |room| if room == Some(Room::Id(9)) { 402 } else { 200 };
+    let world = World::of(vec![Play::by_status(20 * MS, only_other), Play::good(20 * MS)]);
+    world
+        .run(async {
+            let asked = world.load_of(50, 30, |_| (7, 9)).await;
+            assert!(share_good(&asked) > 0.9, "{}", share_good(&asked));
+            assert_eq!(world.fleet.roster.serving().len(), 2);
+            let others = world.load_of(50, 10, |n| (n as u8, 1_000 + n)).await;
+            assert!(share_good(&others) >= 1.0);
+            assert_eq!(world.fleet.roster.serving().len(), 2);
+        })
+        .await;
+}
+
+/// The word of one that is doubted counts for nothing while the other makes a signature.
+#[tokio::test(start_paused = true)]
+async fn who_checks_a_doubted_word_may_take_its_time() {
+    let world = World::of(vec![blames_all(), Play::good(800 * MS), Play::good(800 * MS)]);
+    world
+        .run(async {
+            let asked = world.load(5, 20).await;
+            assert!(share_good(&asked) >= 1.0, "{}", share_good(&asked));
+        })
+        .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_at_fault_everywhere_is_told_so_and_nobody_is_held_to_blame() {
     let ended = |room| if matches!(room, Some(Room::Id(room)) if room % 2 == 0) { 404 } else { 200 };
@@ -663,7 +692,9 @@ async fn a_hedge_that_blames_the_request_is_not_taken_at_its_word() {
         let hedged = [first, second].into_iter().find(|asked| asked.words().len() == 2);
         assert!(hedged.is_none_or(|asked| asked.is_good()));
     }
+    // One that did its work before is waited with for a moment.
     let hangs = World::of(vec![Play::hangs(), blames_all()]);
+    hangs.fleet.roster.all()[1].tally.good();
     let asked = hangs.run(hangs.ask(Operation::Connect)).await;
     assert!(matches!(asked.outcome.end, End::BlamesRequest(404)) && asked.took < Duration::from_secs(1));
 }
@@ -732,10 +763,12 @@ async fn a_canary_that_blames_every_request_falls_behind() {
     let world = World { fleet: Rc::new(Fleet::new(roster, 7)), metrics: Arc::new(Metrics::new(now)) };
     world
         .run(async {
-            let asked = world.load_of(50, 10, |n| (n as u8, n)).await;
+            let asked = world.load_of(50, 60, |n| (n as u8, n)).await;
             assert!(asked.iter().filter(|asked| !asked.is_good()).count() <= 1);
+            assert_eq!(world.fleet.roster.serving(), Places::NONE.with(0));
         })
         .await;
+    // By its probes.
     let behind = world.fleet.roster.compare(Duration::from_secs(1));
     assert_eq!(behind, [(1, Behind::Success)]);
 }

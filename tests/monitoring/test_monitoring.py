@@ -321,7 +321,7 @@ class Story:
         self.threads.append(threading.Thread(target=go, daemon=True))
         self.threads[-1].start()
 
-    def wait_for_alerts(self, *names: str, patience_s: float = 45) -> None:
+    def wait_for_alerts(self, *names: str, patience_s: float = 90) -> None:
         def wanting() -> set[str]:
             now = self.prometheus.alerts()
             self.fired |= {name for name, state in now.items() if state == "firing"}

@@ -110,13 +110,13 @@ impl Tally {
     }
 
     /// Another generator says the same of the request.
-    pub fn is_confirmed(&self) {
+    pub fn confirmed(&self) {
         self.blames.store(0, Ordering::Relaxed);
     }
 
     /// Another did well on a request that it blamed. A caller may choose what only one of them can do: so that convicts it only
     /// where several callers fared so, each with another room, or a probe does.
-    pub fn is_refuted(&self) {
+    pub fn refuted(&self) {
         self.witnesses.unclear();
     }
 
@@ -128,8 +128,8 @@ impl Tally {
             || self.blames_more.load(Ordering::Relaxed)
     }
 
-    /// Whether it blames requests far more often than the others.
-    pub fn blames_more(&self, more: bool) {
+    /// It blames requests far more often than the others, or no longer.
+    pub fn note_blames_more(&self, more: bool) {
         self.blames_more.store(more, Ordering::Relaxed);
     }
 
@@ -415,11 +415,6 @@ impl Health {
     pub fn serving(&self) -> Places {
         let serving = self.ones.iter().enumerate().filter(|(_, one)| one.serves());
         serving.fold(Places::NONE, |all, (place, _)| all.with(place))
-    }
-
-    /// Since when none is in service.
-    pub fn all_out_since(&self) -> Option<Timestamp> {
-        self.all_out_since
     }
 
     /// What the last five seconds of one came to.

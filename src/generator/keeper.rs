@@ -169,7 +169,7 @@ impl Keeper {
         self.health.are_on_duty(roster.on_duty());
         for (place, generator) in roster.all().iter().enumerate() {
             generator.is_slow_beyond(self.slow(place));
-            generator.tally.blames_more(self.health.blames_more(place));
+            generator.tally.note_blames_more(self.health.blames_more(place));
         }
         let changes = self.health.look(|place| &roster.all()[place].tally, now);
         self.take_in(&changes, now);

@@ -222,11 +222,11 @@ impl<'f, 'q> Race<'f, 'q> {
         for attempt in blames() {
             let generator = &all[attempt.generator];
             if !won {
-                generator.tally.is_confirmed();
+                generator.tally.confirmed();
             } else if attempt.took < generator.hangs_after(false) {
                 // What hung as well is counted already.
                 generator.failed(Mark::BLAMES, self.origin(), attempt.took, self.fleet.roster.at(now));
-                generator.tally.is_refuted();
+                generator.tally.refuted();
             }
         }
     }

@@ -5,6 +5,9 @@
 //! (it connects to a room that may have ended, and whatever else is asked works), the failures are those of several callers,
 //! each for another room. One caller with many rooms, many callers of one room, or both together, are not enough for that.
 //!
+//! A generator that blamed a request on which another then did well has failed at it, and bears no witness against itself by that: one
+//! caller may ask for what only the other can do. It takes several callers, each with another room, or a probe.
+//!
 //! Kept for each generator from its first failure after a good answer to its next good answer. A few words of memory,
 //! written only where something fails.
 
@@ -18,7 +21,7 @@ pub const DIFFERENT_MIN: usize = 3;
 pub struct Witnesses {
     /// Somebody else did well, or a probe failed, too.
     sure: AtomicBool,
-    /// A probe could not tell.
+    /// A probe could not tell, or another did well on what this one blamed.
     unclear: AtomicBool,
     /// Failures that have neither caller nor subject in common.
     different: [AtomicU64; DIFFERENT_MIN],

@@ -25,6 +25,7 @@ use crate::dialect::{Fault, Request};
 use crate::engine::facts::Facts;
 use crate::generator::attempt::{Attempt, Mark};
 use crate::generator::fleet::{End, Fleet};
+use crate::generator::keeper::tell_working;
 use crate::generator::member::Generator;
 use crate::generator::stage::Stage;
 use crate::generator::{Failure, Question, wire};
@@ -63,6 +64,7 @@ impl Staff {
         // Read first: should another come between the two, it is seen with the next request.
         let generation = stage.generation();
         let fleet = Fleet::new(stage.roster(), seed);
+        tell_working(fleet.roster(), metrics);
         let handles = |generator: &Generator| {
             metrics.generator(&generator.name, generator.in_flight_max, Mark::words())
         };

@@ -310,16 +310,21 @@ impl Keeper {
                 *read = asked;
             }
         }
-        // Limits are told without a generator.
-        for operation in Operation::ALL.into_iter().filter(|operation| *operation != Operation::Limits) {
-            let able = self.roster.able(operation);
-            let working = (!able.is_empty()).then(|| self.roster.working(operation).len());
-            self.metrics.generators_working(operation, working);
-        }
+        tell_working(&self.roster, &self.metrics);
         self.metrics.queue_depth(self.roster.waiting());
         let exhausted = self.roster.budget_exhausted();
         self.metrics.budget_exhausted(u64::from(exhausted.wrapping_sub(self.exhausted_read)));
         self.exhausted_read = exhausted;
+    }
+}
+
+/// Tells how many generators work for each operation: from the start, before anybody looks.
+pub fn tell_working(roster: &Roster, metrics: &Metrics) {
+    // Limits are told without a generator.
+    for operation in Operation::ALL.into_iter().filter(|operation| *operation != Operation::Limits) {
+        let able = roster.able(operation);
+        let working = (!able.is_empty()).then(|| roster.working(operation).len());
+        metrics.generators_working(operation, working);
     }
 }
 

@@ -250,11 +250,12 @@ impl Line {
         Next::Served(self.turn(slot, Turn::Has(place)))
     }
 
-    /// Nobody is left to wait for: all are told.
-    pub fn give_up(&mut self) -> Vec<Waker> {
+    /// These alone are in service: whoever waits for others has nobody left to wait for, and is told.
+    pub fn give_up(&mut self, serving: Places) -> Vec<Waker> {
+        let in_vain = |slot: &Slot| slot.turn == Turn::Waits && slot.entry.places.and(serving).is_empty();
         let mut wakers = Vec::new();
         for slot in 0..self.slots.len() as u32 {
-            if matches!(&self.slots[slot as usize], Some(Slot { turn: Turn::Waits, .. })) {
+            if self.slots[slot as usize].as_ref().is_some_and(in_vain) {
                 self.unlink(slot, false);
                 wakers.extend(self.turn(slot, Turn::Hopeless));
             }

@@ -185,13 +185,11 @@ impl Roster {
                 since.store(now.as_nanos(), Ordering::Relaxed);
             }
         }
-        if serving.is_empty() {
-            let mut line = self.line();
-            let wakers = line.give_up();
-            self.told(&line);
-            drop(line);
-            wakers.into_iter().for_each(std::task::Waker::wake);
-        }
+        let mut line = self.line();
+        let wakers = line.give_up(serving);
+        self.told(&line);
+        drop(line);
+        wakers.into_iter().for_each(std::task::Waker::wake);
     }
 
     /// How long none has been in service that can do it.

@@ -156,12 +156,19 @@ fn who_leaves_leaves_no_hole() {
 }
 
 #[test]
-fn with_nobody_left_to_wait_for_all_are_told() {
+fn whoever_has_nobody_left_to_wait_for_is_told() {
     let mut line = line(3, 3);
-    let (_, ticket) = enter(&mut line, 1, entry(1, 0), START);
-    line.poll(&ticket, Waker::noop());
-    assert_eq!(line.give_up().len(), 1);
-    assert_eq!(line.poll(&ticket, Waker::noop()), Turn::Hopeless);
+    let only = |place| Entry { places: Places::NONE.with(place), ..entry(place as u64, 0) };
+    let [first, second] = [1, 2].map(|place| {
+        let (_, ticket) = enter(&mut line, place as u64, only(place), START);
+        line.poll(&ticket, Waker::noop());
+        ticket
+    });
+    assert_eq!(line.give_up(Places::NONE.with(2)).len(), 1, "the second of them is served elsewhere, too");
+    assert_eq!(line.poll(&first, Waker::noop()), Turn::Hopeless);
+    assert_eq!(line.poll(&second, Waker::noop()), Turn::Waits);
+    assert_eq!(line.give_up(Places::NONE).len(), 1);
+    assert_eq!(line.poll(&second, Waker::noop()), Turn::Hopeless);
     assert!(line.is_empty());
 }
 

@@ -103,16 +103,22 @@ async fn who_hangs_up_with_a_permit_on_its_way_passes_it_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_nobody_left_in_service_all_who_wait_are_told_at_once() {
+async fn with_nobody_left_in_service_who_could_do_it_all_who_wait_are_told_at_once() {
     let roster = roster(&[1, 1]);
     let _held = (roster.permit_of(0), roster.permit_of(1));
     let start = Instant::now();
     let ends = async {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        roster.serve(Places::NONE, roster.now());
+        for serving in [Places::NONE.with(1), Places::NONE] {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            roster.serve(serving, roster.now());
+        }
     };
-    let (waited, ()) = tokio::join!(roster.wait(asker(1), Places::first(2), soon()), ends);
-    assert_eq!((waited.err(), start.elapsed().as_millis()), (Some(Unserved::Hopeless), 5));
+    let wait = async |places: Places| {
+        let waited = roster.wait(asker(1), places, soon()).await;
+        (waited.err(), start.elapsed().as_millis())
+    };
+    let (by_one, by_any, ()) = tokio::join!(wait(Places::NONE.with(0)), wait(Places::first(2)), ends);
+    assert_eq!((by_one, by_any), ((Some(Unserved::Hopeless), 5), (Some(Unserved::Hopeless), 10)));
 }
 
 /// Threads that come, wait, give up and hold: no permit is ever lost or made, and everybody who stays is served.

@@ -397,18 +397,25 @@ impl Feed {
     }
 }
 
-/// Whether a replay passes over a line, as it is no record.
-pub fn passes_over(line: &[u8]) -> bool {
-    let (mut scratch, mut fields) = (Scratch::default(), Line::default());
-    let read = scratch.read(line, &mut fields);
-    let taken = read.and_then(|read| match read {
-        Fields::Blank => Ok(()),
-        Fields::Line(places) => {
-            let (mut record, shared) = (Record::default(), (&mut scratch.shared, places));
-            Noticed::default().take_in(&fields, &mut record, Place::default(), shared, false).map(|_| ())
-        }
-    });
-    line.trim_ascii_end().len() > LINE_BYTES_MAX || matches!(taken, Err(Untaken::Broken(_)))
+/// Tells of one line after the other what a replay would make of it.
+#[derive(Debug, Default)]
+pub struct Lines(Scratch);
+
+impl Lines {
+    /// Whether a replay passes over a line, as it is no record.
+    pub fn passes_over(&mut self, line: &[u8]) -> bool {
+        let mut fields = Line::default();
+        let read = self.0.read(line, &mut fields);
+        let taken = read.and_then(|read| match read {
+            Fields::Blank => Ok(()),
+            Fields::Line(places) => {
+                let mut record = Record::default();
+                let shared = (&mut self.0.shared, places);
+                Noticed::default().take_in(&fields, &mut record, Place::default(), shared, false).map(|_| ())
+            }
+        });
+        line.trim_ascii_end().len() > LINE_BYTES_MAX || matches!(taken, Err(Untaken::Broken(_)))
+    }
 }
 
 /// What was read of a line.

@@ -178,7 +178,7 @@ pub fn score(
     traffic: impl BufRead,
     decisions: impl BufRead,
     which: Which,
-    passes_over: impl Fn(&[u8]) -> bool,
+    mut passes_over: impl FnMut(&[u8]) -> bool,
 ) -> Result<Scored, ScoreError> {
     let verdicts = Verdicts::read(decisions, which)?;
     let mut lines = Lines::cutting(traffic, "traffic");

@@ -23,7 +23,7 @@ const UNDER_WAY_MAX: usize = 1 << 16;
 
 /// One shard of the book is swept for every so many records: all of it once in a while, at a cost that none of them
 /// feels. Sweeping changes no decision.
-const RECORDS_PER_SHARD: u64 = 512;
+const RECORDS_PER_SHARD: u64 = 1_024;
 
 /// One policy on its way.
 pub struct Course<'p> {
@@ -156,6 +156,20 @@ impl<'p> Course<'p> {
                 Said::Decision(self.decide_assessed(operation, assessment, record))
             }
         }
+    }
+
+    /// Follows or decides each of the records that were foreseen, in their order; `None` of an operator's order.
+    pub fn decide_all<'r>(
+        &mut self,
+        records: &'r [Box<Record>],
+        foreseen: &mut [Foreseen<'p, 'r>],
+    ) -> Vec<Option<Said<'r>>> {
+        let mut all = Vec::with_capacity(records.len());
+        for (record, foreseen) in records.iter().zip(foreseen) {
+            let said = (!self.follow(record)).then(|| self.decide_foreseen(record, foreseen));
+            all.push(said);
+        }
+        all
     }
 
     /// What a record asks the policy; or what is said of it without one.

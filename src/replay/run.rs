@@ -83,41 +83,43 @@ pub fn run_into(
     let names: Vec<String> = feed.names().iter().map(|name| name.display().to_string()).collect();
     let (mut decisions, mut lines) = (decisions, Vec::with_capacity(2 * WRITE_BYTES));
     let mut records = Vec::new();
+    let mut latest = Timestamp::EPOCH;
     let ended = loop {
         let read = feed.next_records(&mut records);
         if read.is_err() || records.is_empty() {
             break read;
         }
+        // Each step for all of them: by turns, record by record, the processor would fetch the code of all steps again for each.
         let mut foreseen = course.foresee(&records);
         for record in &records {
             outcome.tally.prefetch(record);
         }
-        let mut foreseen_by_other = other.as_mut().map(|other| other.foresee(&records));
-        for (place, (record, foreseen)) in records.iter().zip(&mut foreseen).enumerate() {
-            if course.follow(record) {
-                if let Some(other) = &mut other {
-                    other.follow(record);
-                }
-                continue;
-            }
-            let said = course.decide_foreseen(record, foreseen);
+        let said = course.decide_all(&records, &mut foreseen);
+        let said_by_other = other.as_mut().map(|other| {
+            let mut foreseen = other.foresee(&records);
+            other.decide_all(&records, &mut foreseen)
+        });
+        for (place, (record, said)) in records.iter().zip(&said).enumerate() {
+            latest = latest.max(record.time);
+            let Some(said) = said else { continue };
             let room = record.room().or_else(|| record.request().as_ref().ok()?.room());
-            outcome.tally.count(record, room, &said, policy);
-            if let (Some(other), Some(difference), Some(foreseen)) =
-                (&mut other, &mut outcome.difference, &mut foreseen_by_other)
-            {
-                let before = other.decide_foreseen(record, &mut foreseen[place]);
-                difference.count(record, (&said, policy), (&before, other.policy));
+            outcome.tally.count(record, room, said, policy);
+            if let (Some(other), Some(difference), Some(before)) = (
+                &other,
+                &mut outcome.difference,
+                said_by_other.as_ref().and_then(|said| said.get(place)?.as_ref()),
+            ) {
+                difference.count(record, (said, policy), (before, other.policy));
                 note_tier(&mut outcome.unknown_tiers_against, record, other.policy);
             }
             note_tier(&mut outcome.unknown_tiers, record, policy);
             outcome.unlike_recorded +=
                 u64::from(record.verdict.is_some_and(|verdict| verdict != said.verdict()));
             let first = outcome.span.map_or(record.time, |(first, _)| first);
-            outcome.span = Some((first, course.now().max(record.time)));
+            outcome.span = Some((first, latest));
             if let Some(decisions) = &mut decisions {
                 let file = (names.len() > 1).then(|| names[usize::from(record.place.file)].as_str());
-                decided::write(&mut lines, (record.place.line, file, record.time), &said, policy);
+                decided::write(&mut lines, (record.place.line, file, record.time), said, policy);
                 if lines.len() >= WRITE_BYTES {
                     decisions.write_all(&lines).map_err(ReplayError::Decisions)?;
                     lines.clear();
@@ -127,7 +129,7 @@ pub fn run_into(
                 tell(feed, outcome.tally.total.asked);
             }
         }
-        drop((foreseen, foreseen_by_other));
+        drop((said, said_by_other, foreseen));
         records.drain(..).for_each(|record| feed.give_back(record));
     };
     if let Some(decisions) = &mut decisions {

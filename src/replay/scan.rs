@@ -40,7 +40,8 @@ pub(super) struct Known {
     /// for each.
     quotes: Vec<u64>,
     /// Names that were met, after one that is none: each line begins behind that. Lines of one writer have their names in one
-    /// order, so that of each it is asked first whether it is the one that came there before.
+    /// order, but for some that not every line has, so that of each it is asked first whether it is one of the two that came there
+    /// before.
     names: Vec<Name>,
 }
 
@@ -48,7 +49,7 @@ impl Default for Known {
     fn default() -> Self {
         Self {
             quotes: Vec::new(),
-            names: vec![Name { word: 0, mask: u128::MAX, length: 0, field: Field::Other, next: 0 }],
+            names: vec![Name { word: 0, mask: u128::MAX, length: 0, field: Field::Other, next: [0; 2] }],
         }
     }
 }
@@ -61,8 +62,8 @@ struct Name {
     mask: u128,
     length: usize,
     field: Field,
-    /// The name that came after it last.
-    next: u8,
+    /// The names that came after it last.
+    next: [u8; 2],
 }
 
 impl Name {
@@ -71,7 +72,7 @@ impl Name {
         let mut word = [0; 16];
         word.get_mut(..bytes.len())?.copy_from_slice(bytes);
         let mask = u128::MAX >> (128 - 8 * bytes.len());
-        Some(Self { word: u128::from_le_bytes(word), mask, length: bytes.len(), field, next: 0 })
+        Some(Self { word: u128::from_le_bytes(word), mask, length: bytes.len(), field, next: [0; 2] })
     }
 }
 
@@ -296,14 +297,15 @@ impl<'a> Scan<'a, '_> {
     /// Passes over a name and the colon behind it; tells which field it is.
     #[inline]
     fn name(&mut self) -> Option<Field> {
-        let next = usize::from(self.names[self.last].next);
-        let name = &self.names[next];
-        if let Some(here) = self.bytes.get(self.at..)?.first_chunk()
-            && (u128::from_le_bytes(*here) ^ name.word) & name.mask == 0
-        {
-            self.at += name.length;
-            self.last = next;
-            return Some(name.field);
+        if let Some(here) = self.bytes.get(self.at..)?.first_chunk() {
+            for next in self.names[self.last].next.map(usize::from) {
+                let name = &self.names[next];
+                if (u128::from_le_bytes(*here) ^ name.word) & name.mask == 0 {
+                    self.at += name.length;
+                    self.last = next;
+                    return Some(name.field);
+                }
+            }
         }
         self.unforeseen_name()
     }
@@ -326,7 +328,8 @@ impl<'a> Scan<'a, '_> {
                 if known.is_none() {
                     self.names.push(name);
                 }
-                self.names[self.last].next = place as u8;
+                let next = &mut self.names[self.last].next;
+                *next = [place as u8, next[0]];
                 self.last = place;
             }
         }

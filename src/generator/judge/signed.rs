@@ -84,34 +84,46 @@ fn names(query: &str) -> impl Iterator<Item = &str> {
     query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name))
 }
 
-/// Pair by pair, in whatever order.
+/// Pair by pair, in whatever order. Whoever asks chooses how many there are: what was asked for is sorted, so that each is found
+/// in a few steps.
 fn judge_pairs(rule: Signature, asked: &str, signed: &str) -> Result<(), Fault> {
     type Pair<'q> = (Cow<'q, str>, Cow<'q, str>);
-    let asked: SmallVec<[Pair<'_>; 64]> = form_urlencoded::parse(asked.as_bytes()).collect();
-    let mut is_kept: SmallVec<[bool; 64]> = SmallVec::from_elem(false, asked.len());
+    let mut asked: SmallVec<[Pair<'_>; 64]> = form_urlencoded::parse(asked.as_bytes()).collect();
+    asked.sort_unstable();
+    // How many of equal pairs were found again, at the place of the first of them.
+    let mut kept: SmallVec<[usize; 64]> = SmallVec::from_elem(0, asked.len());
     let mut parts = Parts::default();
-    // Most keep the order: where the next one is to be looked for first.
-    let mut next = 0;
     for pair in form_urlencoded::parse(signed.as_bytes()) {
-        let kept = (next..asked.len()).chain(0..next).find(|at| !is_kept[*at] && asked[*at] == pair);
+        let first = asked.partition_point(|asked| *asked < pair);
+        let was_asked = asked.get(first) == Some(&pair);
         let (name, value) = &pair;
-        if let Some(at) = kept {
-            is_kept[at] = true;
-            next = at + 1;
+        if was_asked && asked.get(first + kept[first]) == Some(&pair) {
+            kept[first] += 1;
             // A token is a session's; the others are one request's, and this one came with the question.
             parts.token |= name == "msToken" && !value.is_empty();
         } else if is_of_signers(name) {
-            if !asked.contains(&pair) {
+            if !was_asked {
                 parts.add(name, value);
             }
-        } else if asked.iter().any(|asked| asked.0 == *name && asked.1 != *value) {
-            return Err(Fault::OtherUrl);
+        } else {
+            let named_so = asked.partition_point(|asked| asked.0 < *name)
+                ..asked.partition_point(|asked| asked.0 <= *name);
+            let named_so = &asked[named_so];
+            if [named_so.first(), named_so.last()].into_iter().flatten().any(|asked| asked.1 != *value) {
+                return Err(Fault::OtherUrl);
+            }
         }
     }
     // One that is empty says as much as none.
     let may_be_missing = |(name, value): &Pair<'_>| value.is_empty() || is_of_signers(name);
-    if asked.iter().zip(&is_kept).any(|(pair, is_kept)| !is_kept && !may_be_missing(pair)) {
-        return Err(Fault::OtherUrl);
+    let mut first = 0;
+    for (at, pair) in asked.iter().enumerate() {
+        if asked[first] != *pair {
+            first = at;
+        }
+        if at - first >= kept[first] && !may_be_missing(pair) {
+            return Err(Fault::OtherUrl);
+        }
     }
     parts.judge(rule)
 }
@@ -338,6 +350,22 @@ mod tests {
         ] {
             assert_eq!(judged(&other), Some(Fault::OtherUrl), "{other}");
         }
+    }
+
+    #[test]
+    fn thousands_of_parameters_in_another_order_are_compared_at_once() {
+        let pairs = |of: &mut dyn Iterator<Item = u16>| {
+            of.map(|number| format!("&{:x}", number / 2)).collect::<String>()
+        };
+        let asked = format!("https://h.example/x?a{}", pairs(&mut (0..2_000)));
+        let judged = |query: &str| {
+            let url = format!("https://h.example/x?X-Bogus={BOGUS}{query}&a");
+            let body = serde_json::json!({"response": {"signedUrl": url}}).to_string();
+            judge(Signature::Any, &asked, body.as_bytes()).err()
+        };
+        assert_eq!(judged(&pairs(&mut (0..2_000).rev())), None);
+        let one_else = pairs(&mut (0..2_000).rev()).replace("&3e7", "&3e7=x");
+        assert_eq!(judged(&one_else), Some(Fault::OtherUrl));
     }
 
     #[test]

@@ -169,23 +169,29 @@ impl Fleet {
                 None => Outcome::without(self.refused(Lack::AllOut, question.operation, asker), None),
             };
         }
-        let race = Race::among(self, question, asker.payer, serving, deadline);
+        let race = |serving| Race::among(self, question, asker.payer, serving, deadline);
         if roster.waiting() == 0
             && let Some(permit) = roster.permit(serving, &self.draws, roster.at(came))
         {
-            return race.run(permit, came, None).await;
+            return race(serving).run(permit, came, None).await;
         }
         // Who would be served too late for an answer to come in time need not wait.
         let in_time = deadline.checked_sub(self.usual_time(serving)).unwrap_or(came);
         let until = in_time.min(came + roster.settings().queue_time);
-        let waited = roster.wait(asker, serving, until).await;
-        let began = Instant::now();
-        let queued = Some(began.duration_since(came));
-        let lack = match waited {
-            Ok(permit) => return race.run(permit, began, queued).await,
-            Err(Unserved::NoRoom) => Lack::QueueFull,
-            Err(Unserved::TooLong) => Lack::QueueSlow,
-            Err(Unserved::Hopeless) => Lack::AllOut,
+        let mut serving = serving;
+        let (lack, queued) = loop {
+            let waited = roster.wait(asker, serving, until).await;
+            let began = Instant::now();
+            let queued = Some(began.duration_since(came));
+            match waited {
+                Ok(permit) => return race(serving).run(permit, began, queued).await,
+                Err(Unserved::NoRoom) => break (Lack::QueueFull, queued),
+                Err(Unserved::TooLong) => break (Lack::QueueSlow, queued),
+                Err(Unserved::Hopeless) => serving = roster.working(question.operation),
+            }
+            if serving.is_empty() {
+                break (Lack::AllOut, queued);
+            }
         };
         Outcome::without(self.refused(lack, question.operation, asker), queued)
     }

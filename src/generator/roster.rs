@@ -364,7 +364,8 @@ impl Roster {
         (held_at, takes)
     }
 
-    /// Waits until one of `places` has room, and no longer than `until`. Who would have to wait longer is told at once.
+    /// Waits until one of `places` has room, and no longer than `until`. Who would have to wait longer is told at once, and who waits
+    /// for none that is in service, when the last of them goes out.
     ///
     /// What can be worked off within the `queue-time` is a burst, and may wait so long. A queue that has not been empty for as long
     /// will not be worked off: to wait in it helps nobody, and it is held at a tenth of the time, which is enough for the
@@ -378,6 +379,10 @@ impl Roster {
         let account = self.hash(&asker.payer);
         let (ticket, until) = {
             let mut line = self.line();
+            // Under the lock: later it is told.
+            if places.and(self.serving()).is_empty() {
+                return Err(Unserved::Hopeless);
+            }
             let (entry, now, left) = (
                 Entry { account, rank: asker.rank, places },
                 self.now(),

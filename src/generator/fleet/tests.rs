@@ -132,6 +132,7 @@ impl World {
     }
 }
 
+#[derive(Debug)]
 struct Asked {
     outcome: Outcome,
     took: Duration,
@@ -631,4 +632,31 @@ async fn while_all_others_are_out_a_canary_serves_everybody() {
             assert!(share_good(&late) >= 1.0, "{}", share_good(&late));
         })
         .await;
+}
+
+/// Those that it waited for went out; others that can do it are in service by now.
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_one_that_goes_out_is_served_by_the_others() {
+    let world = World::with(vec![Play::good(20 * MS), Play::good(20 * MS)], Settings::default(), 1);
+    let roster = Arc::clone(world.fleet.roster());
+    let serve = |serving| roster.serve(serving, roster.now());
+    serve(Places::NONE.with(0));
+    let held = roster.permit_of(0).unwrap();
+    let goes_out = async {
+        tokio::time::sleep(5 * MS).await;
+        for serving in [Places::first(2), Places::NONE.with(1)] {
+            serve(serving);
+        }
+    };
+    let (asked, ()) = tokio::join!(world.ask(Operation::Connect), goes_out);
+    assert!(matches!(asked.outcome.end, End::Good(_, 1)) && asked.took == 25 * MS, "{asked:?}");
+    let goes_out_too = async {
+        tokio::time::sleep(5 * MS).await;
+        serve(Places::NONE);
+    };
+    let held_too = roster.permit_of(1).unwrap();
+    let (asked, ()) = tokio::join!(world.ask(Operation::Connect), goes_out_too);
+    assert!(matches!(asked.outcome.end, End::Failed(Failure::NoCapacity(Lack::AllOut, _))), "{asked:?}");
+    assert_eq!((asked.took, roster.waiting()), (5 * MS, 0));
+    drop((held, held_too));
 }

@@ -164,7 +164,7 @@ fn whoever_has_nobody_left_to_wait_for_is_told() {
         line.poll(&ticket, Waker::noop());
         ticket
     });
-    assert_eq!(line.give_up(Places::NONE.with(2)).len(), 1, "the second of them is served elsewhere, too");
+    assert_eq!(line.give_up(Places::NONE.with(2)).len(), 1, "the second waits for one that is in service");
     assert_eq!(line.poll(&first, Waker::noop()), Turn::Hopeless);
     assert_eq!(line.poll(&second, Waker::noop()), Turn::Waits);
     assert_eq!(line.give_up(Places::NONE).len(), 1);

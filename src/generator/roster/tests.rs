@@ -119,6 +119,11 @@ async fn with_nobody_left_in_service_who_could_do_it_all_who_wait_are_told_at_on
     };
     let (by_one, by_any, ()) = tokio::join!(wait(Places::NONE.with(0)), wait(Places::first(2)), ends);
     assert_eq!((by_one, by_any), ((Some(Unserved::Hopeless), 5), (Some(Unserved::Hopeless), 10)));
+    assert_eq!(
+        wait(Places::first(2)).await,
+        (Some(Unserved::Hopeless), 10),
+        "and whoever comes too late for that"
+    );
 }
 
 /// Threads that come, wait, give up and hold: no permit is ever lost or made, and everybody who stays is served.

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 
 use super::check::Format;
 use super::stdout::print;
-use crate::replay::feed;
+use crate::replay::feed::LineCheck;
 use crate::replay::input;
 use crate::replay::report::Count;
 use crate::score::{Score, Scored, Which, score, text};
@@ -65,8 +65,8 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
 
 fn one(traffic: &Path, decisions: &Path, which: Which) -> anyhow::Result<Score> {
     let open = |path: &Path| input::open(path).map(BufReader::new);
-    let mut lines = feed::Lines::default();
-    let scored = score(open(traffic)?, open(decisions)?, which, |line| lines.passes_over(line))
+    let mut check = LineCheck::default();
+    let scored = score(open(traffic)?, open(decisions)?, which, |line| check.passes_over(line))
         .with_context(|| format!("cannot score `{}` by `{}`", traffic.display(), decisions.display()))?;
     let Scored { score, unlabelled, passed_over } = scored;
     if unlabelled > 0 {

@@ -23,7 +23,7 @@ const UNDER_WAY_MAX: usize = 1 << 16;
 
 /// One shard of the book is swept for every so many records: all of it once in a while, at a cost that none of them
 /// feels. Sweeping changes no decision.
-const RECORDS_PER_SHARD: u64 = 1_024;
+const RECORDS_PER_SHARD: u64 = 512;
 
 /// One policy on its way.
 pub struct Course<'p> {
@@ -117,7 +117,7 @@ impl<'p> Course<'p> {
         }
     }
 
-    /// Looks ahead to records that come next, each of which is then to be [decided](Self::decide_foreseen) with what was seen.
+    /// Looks ahead to records that come next, which are then to be [decided](Self::decide_all) with what was seen.
     pub fn foresee<'r>(&mut self, records: &'r [Box<Record>]) -> Vec<Foreseen<'p, 'r>> {
         for record in records {
             record.prefetch_shared();
@@ -146,7 +146,7 @@ impl<'p> Course<'p> {
     }
 
     /// [`decide`](Self::decide) for a record that was foreseen.
-    pub fn decide_foreseen<'r>(&mut self, record: &'r Record, foreseen: &mut Foreseen<'p, 'r>) -> Said<'r> {
+    fn decide_foreseen<'r>(&mut self, record: &'r Record, foreseen: &mut Foreseen<'p, 'r>) -> Said<'r> {
         match foreseen {
             Foreseen::Unasked(unasked) => (*unasked).into(),
             Foreseen::Asks(foresight) => {

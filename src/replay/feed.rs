@@ -397,12 +397,12 @@ impl Feed {
     }
 }
 
-/// Tells of one line after the other what a replay would make of it.
+/// Looks at one line after the other as a replay does, without deciding anything.
 #[derive(Debug, Default)]
-pub struct Lines(Scratch);
+pub struct LineCheck(Scratch);
 
-impl Lines {
-    /// Whether a replay passes over a line, as it is no record.
+impl LineCheck {
+    /// Whether a replay passes over this line, as it is no record.
     pub fn passes_over(&mut self, line: &[u8]) -> bool {
         let mut fields = Line::default();
         let read = self.0.read(line, &mut fields);

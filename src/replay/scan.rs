@@ -62,7 +62,7 @@ struct Name {
     mask: u128,
     length: usize,
     field: Field,
-    /// The names that came after it last.
+    /// The two that were looked up after it last.
     next: [u8; 2],
 }
 
@@ -329,7 +329,10 @@ impl<'a> Scan<'a, '_> {
                     self.names.push(name);
                 }
                 let next = &mut self.names[self.last].next;
-                *next = [place as u8, next[0]];
+                // It may have been foreseen, at the end of a line that has no sixteen bytes left.
+                if next[0] != place as u8 {
+                    *next = [place as u8, next[0]];
+                }
                 self.last = place;
             }
         }

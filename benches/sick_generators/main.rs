@@ -153,7 +153,9 @@ fn kind(word: &str) -> anyhow::Result<Kind> {
 fn pairs(args: &Args) -> anyhow::Result<Vec<(Mood, Mood)>> {
     let all = Mood::SICK;
     if args.quick && args.moods == ["all"] {
-        return Ok((0..all.len() / 2).map(|place| (all[place], all[place + all.len() / 2])).collect());
+        // The last of an odd number is set beside the first.
+        let half = all.len().div_ceil(2);
+        return Ok((0..half).map(|place| (all[place], all[(place + half) % all.len()])).collect());
     }
     let moods: Vec<Mood> = if args.moods == ["all"] {
         all.to_vec()

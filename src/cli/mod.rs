@@ -45,7 +45,7 @@ struct Cli {
 mod exit_codes {
     pub(super) const SERVE: &str = "Exit codes: 0 stopped as it was told, 1 where the deployment file or the policies have errors, 2 where it could not start";
     pub(super) const CHECK: &str = "Exit codes: 0 clean (with --explain: admitted), 1 with diagnostics, warnings alone too (with --explain: refused), 2 where something could not be read or written (with --explain: or there are errors)";
-    pub(super) const RELOAD: &str = "Exit codes: 0 where the policies are in force, warnings or not, 1 where they were refused, 2 where the gateway could not be asked, or what it said not be written";
+    pub(super) const RELOAD: &str = "Exit codes: 0 where policies and generators are in force, warnings or not, 1 where either was refused (the message says which), 2 where the gateway could not be asked, or what it said not be written";
     pub(super) const ROLLBACK: &str = "Exit codes: 0 where an earlier policy is in force, 1 where there is none or it was refused, 2 where the gateway could not be asked, or what it said not be written";
     pub(super) const ASK: &str = "Exit codes: 0 done, 1 where the gateway says no (there is no such one, or it cannot be), 2 where it could not be asked, or what it said not be written";
     pub(super) const REPLAY: &str = "Exit codes: 0 done, whatever was decided, 2 where something could not be read or written, or where there are lines and not one of them is a record; an empty input is none of that";
@@ -61,18 +61,21 @@ mod exit_codes {
 enum Verb {
     /// Serve clients until told to stop
     ///
-    /// SIGTERM and SIGINT stop it without losing a request; SIGHUP reads the policies again and reopens the access
-    /// record. Changed policy files are taken by themselves, at the latest within two seconds; a set with errors leaves
+    /// SIGTERM and SIGINT stop it without losing a request; SIGHUP reads the policies, and the generators of the
+    /// deployment file, again and reopens the access record. Changed policy files are taken by themselves, at the latest within two seconds; a set with errors leaves
     /// the one before in force.
+    ///
+    /// The log goes to stderr: SIGNGATE_LOG=debug, or signgate::generator=debug,info, says how much (info).
     #[command(after_help = exit_codes::SERVE)]
     Serve(serve::ServeArgs),
     /// Check a policy directory, or a deployment file: exit code 0 where it is clean, 1 with diagnostics, 2 where it cannot be read
     #[command(after_help = exit_codes::CHECK)]
     Check(check::CheckArgs),
-    /// Have a running gateway read its policies again: exit code 0 where they are in force, 1 where they were refused
+    /// Have a running gateway read its policies, and the generators of its deployment file, again: exit code 0 where they are in
+    /// force, 1 where either was refused
     ///
-    /// Needed only to hear at once what comes of a change, to end a rollback, or to confirm that a feed shrank: changed
-    /// files are taken by themselves.
+    /// Changed policy files are taken by themselves: for them it is needed only to hear at once what comes of a change, to end a
+    /// rollback, or to confirm that a feed shrank. Changes of generators are taken by this or SIGHUP alone.
     #[command(after_help = exit_codes::RELOAD)]
     Reload(reload::ReloadArgs),
     /// Bring the policy before this one back in a running gateway; once more goes further back

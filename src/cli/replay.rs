@@ -4,7 +4,7 @@
 //!
 //! **Reloads in the record are told and not followed.** A record holds the digest of the policy that came into force, not its
 //! files; and the question is what the policies given here would have done with all of this traffic. To see what a reload
-//! changed, replay with the new policies `--against` the former ones (`signgate rollback --list` knows where they are).
+//! changed, replay with the new policies `--against` a copy of the former ones.
 //! What an operator ordered (a ban, a lift, a promotion, a pardon) is followed, by both policies.
 //!
 //! Exit codes: 0 done, 2 where something could not be read or written, there are lines and not one is a record, or a broken line

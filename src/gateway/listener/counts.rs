@@ -157,3 +157,18 @@ impl ListenerCounts {
         self.capped.0[cap as usize].add(1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::reference;
+
+    /// Telemetry does not know this room, and names its words all the same.
+    #[test]
+    fn the_reference_of_metrics_has_every_word() {
+        let (deadlines, caps) = (Deadline::ALL.map(Deadline::label), CapReached::ALL.map(CapReached::label));
+        for word in deadlines.into_iter().chain(caps) {
+            assert!(reference().contains(&format!("`{word}`")), "{word}");
+        }
+    }
+}

@@ -309,11 +309,12 @@ mod tests {
     use crate::engine::viewbot::{Against, Rung};
     use crate::policy::file::RULE_NAMES_RESERVED;
 
-    /// Else a rule's refusals and those of no rule would be one series.
+    /// Else a rule's refusals and those of no rule would be one series. And the reference says which words these are.
     #[test]
     fn no_rule_can_be_named_as_what_no_rule_decides() {
         for word in WITHOUT_RULE.iter().map(|(word, _)| *word).chain([NO_RULE]) {
             assert!(RULE_NAMES_RESERVED.contains(&word), "{word}");
+            assert!(series::Named::RuleOrWord.words().contains(&format!("`{word}`")), "{word}");
         }
     }
 

@@ -102,7 +102,10 @@ impl Named {
     /// As the reference says it.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::RuleOrWord => "a rule of the policy, or what decided without one",
+            Self::RuleOrWord => {
+                "a rule of the policy, or what decided without one: `none`, `key-unknown`, `key-attempts`, `key-expired`, `key-disabled`, \
+                 `key-proxy`, `key-room`, `target-not-listed`, `session-refused`, `ban`, `operator-ban`, `viewbot`"
+            }
             Self::Rule => "a rule of the policy",
             Self::Feed => "a rule of the policy that has a feed",
             Self::Tier => "a tier of the policy",
@@ -224,7 +227,7 @@ const CODE: Label = Label { name: "code", values: Values::Closed(&STATUS_WORDS) 
 const OUTCOME: Label = Label { name: "outcome", values: Values::Closed(&OUTCOME_WORDS) };
 
 /// The gateway's own time, in seconds. A decision takes some ten microseconds, so the first bounds are close there; 1 ms is
-/// slow for it and 10 ms is what an alert looks at; whatever is beyond 100 ms is a machine that hardly runs.
+/// slow for it and 25 ms is what an alert looks at; whatever is beyond 100 ms is a machine that hardly runs.
 pub const GATEWAY_BUCKETS: [f64; 12] =
     [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 1.0];
 
@@ -334,15 +337,15 @@ series! {
     CONNECTIONS_ACCEPTED = Counter Count "signgate_connections_accepted_total" []
         "Client connections accepted.";
     CONNECTIONS_REFUSED = Counter Count "signgate_connections_refused_total"
-        [Label { name: "reason", values: Values::Words("the listener's caps", 8) }]
+        [Label { name: "reason", values: Values::Words("the listener's caps: `connections`, `connections_per_source`, `accepts_per_source`", 8) }]
         "Client connections turned away at once, by the cap that they met.";
     ACCEPT_ERRORS = Counter Count "signgate_accept_errors_total" []
         "Failures to accept a connection, such as a lack of file descriptors.";
     REQUESTS_REJECTED = Counter Count "signgate_requests_rejected_total"
-        [Label { name: "reason", values: Values::Words("the listener's framing rules", 64) }]
+        [Label { name: "reason", values: Values::Words("the listener's framing rules, each the `limit_label` of its answer", 64) }]
         "Requests rejected for their framing or size before anything else looked at them.";
     DEADLINES = Counter Count "signgate_deadlines_total"
-        [Label { name: "kind", values: Values::Words("the listener's deadlines", 16) }]
+        [Label { name: "kind", values: Values::Words("the listener's deadlines: `silent`, `head`, `body`, `idle`, `write`, `half_closed`, `drain`", 16) }]
         "Deadlines that client connections ran into.";
     RECEIVED = Counter Bytes "signgate_received_bytes_total" []
         "Bytes received from clients.";

@@ -65,20 +65,30 @@ impl Feeds {
     }
 }
 
-/// What is wrong, as diagnostics read; `directory` is what is printed before each name.
+/// Why they are not taken, as diagnostics read; `directory` is what is printed before each name.
 pub fn complaint(shrunk: &[Shrunk], directory: &str) -> String {
+    let not_taken = format!(": more than {SHRINK_PERCENT_MAX} % is not taken unasked");
+    let help = "whoever was listed would be let in; if it is meant: `signgate reload --confirm-shrink`";
+    let text = told(shrunk, directory, ("error", &not_taken, help));
+    text.trim_end().to_owned()
+}
+
+/// The same of feeds that shrank while no gateway ran, and are taken: a person started it.
+pub fn warning(shrunk: &[Shrunk], directory: &str) -> String {
+    let help = "whoever was listed is let in; if it is not meant, put the feed right or `signgate rollback`";
+    told(shrunk, directory, ("warning", " since it was last in force", help))
+}
+
+fn told(shrunk: &[Shrunk], directory: &str, (severity, more, help): (&str, &str, &str)) -> String {
     let mut text = String::new();
     for Shrunk { file, before, after } in shrunk {
         let percent = (before - after) * 100 / before;
         let _ = write!(
             text,
-            "error: the feed shrank from {before} entries to {after}, by {percent} %: more than {SHRINK_PERCENT_MAX} % \
-             is not taken unasked\n --> {}/{file}\nhelp: whoever was listed would be let in; if it is meant: \
-             `signgate reload --confirm-shrink`\n",
+            "{severity}: the feed shrank from {before} entries to {after}, by {percent} %{more}\n --> {}/{file}\nhelp: {help}\n",
             directory.trim_end_matches('/')
         );
     }
-    text.truncate(text.trim_end().len());
     text
 }
 

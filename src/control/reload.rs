@@ -82,7 +82,8 @@ pub struct Rest {
 
 impl Start {
     /// Loads what is to be in force: the files of `place`, or, where they were rolled back and have not changed since,
-    /// what was brought back then.
+    /// what was brought back then. A feed that shrank while no gateway ran is taken, with a warning: somebody starts a gateway to
+    /// have what its files say.
     pub fn load(place: PolicyPlace, mut history: History, now: Timestamp) -> Result<Self, LoadError> {
         let read = place.read()?;
         let disk = written_by_hand(&read.sources);
@@ -108,9 +109,14 @@ impl Start {
             }
         }
         let compiled = compile(&read.sources, now).map_err(LoadError::Wrong)?;
+        let (feeds, mut warnings) = (Feeds::of(&read.sources), render(&compiled.warnings));
+        if let Some(kept) = history.current() {
+            let shrunk = Feeds::of(&kept.sources(place.name())).shrunk(&feeds);
+            warnings.push_str(&feeds::warning(&shrunk, &place.name()));
+        }
         history.taken(&read.sources, compiled.set.digest(), now);
-        let rest = Rest { place, history, feeds: Feeds::of(&read.sources), read, since: now };
-        Ok(Self { policy: compiled.set, warnings: render(&compiled.warnings), rolled_back: false, rest })
+        let rest = Rest { place, history, feeds, read, since: now };
+        Ok(Self { policy: compiled.set, warnings, rolled_back: false, rest })
     }
 
     /// The set for the data path, and the rest for the policies thread.

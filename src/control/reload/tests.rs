@@ -114,6 +114,27 @@ fn a_rollback_outlives_a_restart_and_ends_with_a_change() {
 }
 
 #[test]
+fn a_feed_that_shrank_before_a_start_is_taken_with_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let (policies, kept) = (directory.path().join("policies"), directory.path().join("kept"));
+    write(&policies, 5);
+    let target = "[[target]]\nhosts = [\"webcast.tiktok.com\"]\npaths = [\"/webcast/*\"]\n";
+    fs::write(policies.join("20.toml"), target).unwrap();
+    let list = "[[blocklist]]\nname = \"bad\"\nfile = \"bad.netset\"\n";
+    fs::write(policies.join("30.toml"), list).unwrap();
+    let listed = |count: u32| (1..=count).map(|n| format!("192.0.2.{n}\n")).collect::<String>();
+    let warned = |count| {
+        fs::write(policies.join("bad.netset"), listed(count)).unwrap();
+        start(&policies, History::open(kept.clone())).unwrap().warnings
+    };
+    assert_eq!((warned(100), warned(50)), (String::new(), String::new()));
+    let shrank = warned(10);
+    assert!(shrank.starts_with("warning: the feed shrank from 50 entries to 10, by 80 %"), "{shrank}");
+    assert!(shrank.contains("bad.netset") && shrank.ends_with("`signgate rollback`\n"), "{shrank}");
+    assert_eq!(warned(10), "", "it was in force last");
+}
+
+#[test]
 fn rolling_back_to_what_the_disk_holds_passes_nothing_over() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), 5);

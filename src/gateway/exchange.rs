@@ -434,7 +434,8 @@ impl Drop for Exchange<'_> {
         };
         let known = self.decision.as_ref().is_some_and(|decision| decision.caller.identity.is_some());
         let key_doubt = match self.shown {
-            Shown::Key if !known => Some(KeyDoubt::Unknown),
+            // Where nobody came to look it up, such as with a body that cannot be read, nothing is known of it.
+            Shown::Key if !known && self.decision.is_some() => Some(KeyDoubt::Unknown),
             Shown::Barred(wait) => Some(KeyDoubt::Barred(wait)),
             Shown::Nothing | Shown::Key => None,
         };

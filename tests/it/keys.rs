@@ -94,6 +94,14 @@ fn what_is_wrong_with_a_key_is_said() {
     }
     let long = "k".repeat(513);
     ask(&long, CONNECT).refusal(400, "key_too_long");
+    // Of a key that nobody came to look up the record does not say that nobody knows it.
+    gateway.post("/webcast/sign_url", &["X-Api-Key: good"], "{bad").refusal(400, "bad_body");
+    let records = gateway.stop().records();
+    let unknown = |label: &str| {
+        let of: Vec<_> = records.iter().filter(|record| record["rule"] == label).collect();
+        (of.len(), of.iter().filter(|record| record["key_unknown"] == true).count())
+    };
+    assert_eq!((unknown("key-unknown"), unknown("bad_body")), ((4, 4), (1, 0)));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::builder::NonEmptyStringValueParser;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 
 use super::operate::{GatewayArgs, deployment};
@@ -73,7 +73,18 @@ fn room(text: &str) -> Result<Room, String> {
 
 fn net(text: &str) -> Result<IpNet, String> {
     let alone = text.parse().map(|address: IpAddr| IpNet::from(address.to_canonical()));
-    alone.or_else(|_| text.parse()).map_err(|_| "expected an address or a prefix, such as 203.0.113.7".into())
+    let net = alone
+        .or_else(|_| text.parse())
+        .map_err(|_| "expected an address or a prefix, such as 203.0.113.7")?;
+    // The record has no IPv4 address in the form of IPv6 (RFC 4291 section 2.5.5.2).
+    Ok(match net {
+        IpNet::V6(mapped) if mapped.prefix_len() >= 96 => {
+            let v4 =
+                mapped.addr().to_ipv4_mapped().and_then(|v4| Ipv4Net::new(v4, mapped.prefix_len() - 96).ok());
+            v4.map_or(net, IpNet::V4)
+        }
+        _ => net,
+    })
 }
 
 /// Does it.
@@ -267,6 +278,8 @@ mod tests {
             (None, Some("name"), None, [false; 7]),
             (None, None, Some("203.0.113.7"), [true, false, false, true, false, false, false]),
             (None, None, Some("::ffff:203.0.113.7"), [true, false, false, true, false, false, false]),
+            (None, None, Some("::ffff:203.0.113.7/128"), [true, false, false, true, false, false, false]),
+            (None, None, Some("::ffff:203.0.113.0/120"), [true, false, true, true, true, false, false]),
             (None, None, Some("203.0.113.0/24"), [true, false, true, true, true, false, false]),
             (None, None, Some("2001:db8::/64"), [false, true, false, false, false, false, false]),
             (Some("studio"), None, Some("2001:db8::7"), [true, true, false, false, false, false, true]),

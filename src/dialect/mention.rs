@@ -16,21 +16,24 @@ pub fn mentions(target: &str, room: Room) -> bool {
         Room::Id(id) => id.to_string(),
         Room::Anchor(name) => name.as_str().to_owned(),
     };
-    decoded
-        .match_indices(&word)
-        .any(|(at, found)| may_begin_behind(&decoded[..at]) && may_end_before(&decoded[at + found.len()..]))
+    decoded.match_indices(&word).any(|(at, found)| {
+        may_begin_behind(&decoded[..at], room) && may_end_before(&decoded[at + found.len()..])
+    })
 }
 
-fn may_begin_behind(before: &str) -> bool {
-    let segment = before.trim_end_matches('/');
-    let in_path =
-        segment.len() < before.len() && ["/rooms", "/anchors"].iter().any(|of| segment.ends_with(of));
-    let pair = before.rsplit(['?', '&']).next().unwrap_or_default();
-    let in_query = || {
-        let name = pair.strip_suffix('=').filter(|name| !name.contains('='));
-        name.is_some_and(|name| matches!(Param::of(name), Param::RoomId | Param::UniqueId))
+/// A handle may have digits alone, and then it is another's than the room of that number: each is where it can stand alone.
+fn may_begin_behind(before: &str, room: Room) -> bool {
+    let (may_be_id, may_be_handle) = match room {
+        Room::Id(_) => (true, false),
+        Room::Anchor(name) => (!name.as_str().bytes().all(|byte| byte.is_ascii_digit()), true),
     };
-    before.ends_with('@') || in_path || in_query()
+    let segment = before.trim_end_matches('/');
+    let is_behind = |of| segment.len() < before.len() && segment.ends_with(of);
+    let pair = before.rsplit(['?', '&']).next().unwrap_or_default();
+    let name = pair.strip_suffix('=').filter(|name| !name.contains('='));
+    let is_value_of = |param| name.is_some_and(|name| Param::of(name) == param);
+    may_be_id && (is_behind("/rooms") || is_value_of(Param::RoomId))
+        || may_be_handle && (before.ends_with('@') || is_behind("/anchors") || is_value_of(Param::UniqueId))
 }
 
 fn may_end_before(after: &str) -> bool {
@@ -56,6 +59,8 @@ mod tests {
             ("/webcast/sign_url?url=https%3A%2F%2Fh%2Fp%3Funique_id%3D%2540some.name%26a%3Db", "@some.name"),
             ("/webcast/sign_url?url=https%3A%2F%2Fwww.tiktok.com%2F%40Some.Name%2Flive", "@some.name"),
             ("/webcast/fetch?room_id=fetch", "@fetch"),
+            ("/webcast/anchors/71/connect", "@71"),
+            ("/webcast/room_id?uniqueId=71", "@71"),
         ] {
             assert!(mentions(target, Room::parse(room).unwrap()), "{target} {room}");
         }
@@ -76,6 +81,10 @@ mod tests {
                 "@webcast",
             ),
             ("/webcast/fetch?x=room_id=71", "71"),
+            ("/webcast/anchors/71/connect", "71"),
+            ("/webcast/room_id?uniqueId=71", "71"),
+            ("/webcast/rooms/71/connect", "@71"),
+            ("/webcast/fetch?room_id=71", "@71"),
         ] {
             assert!(!mentions(target, Room::parse(room).unwrap()), "{target} {room}");
         }

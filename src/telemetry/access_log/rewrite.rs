@@ -143,13 +143,13 @@ impl Drop for Aside {
 }
 
 #[derive(Clone, Copy)]
-enum Packing {
+pub(super) enum Packing {
     Plain,
     Gzip,
     Zstd,
 }
 
-fn unpack(file: File) -> io::Result<(Box<dyn BufRead>, Packing)> {
+pub(super) fn unpack(file: File) -> io::Result<(Box<dyn BufRead>, Packing)> {
     let mut reader = BufReader::with_capacity(256 << 10, file);
     let start = reader.fill_buf()?;
     if start.starts_with(&[0x1f, 0x8b]) {

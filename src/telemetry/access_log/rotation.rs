@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::RecordSettings;
-use super::rewrite::{UNDER_WAY, cut_addresses, rewrite};
+use super::rewrite::{UNDER_WAY, cut_addresses, rewrite, unpack};
 use crate::base::time::Timestamp;
 
 /// A file is rotated at this age, whatever its size: otherwise a quiet gateway would keep addresses for ever.
@@ -154,8 +154,8 @@ impl RotatingFile {
             if path == self.path || path.to_string_lossy().ends_with(CUT) {
                 continue;
             }
-            let first = File::open(&path).ok().and_then(|mut file| first_time(&mut file));
-            // One that another tool has packed tells nothing, but when it was set aside.
+            // Another tool may have packed it.
+            let first = File::open(&path).and_then(unpack).ok().and_then(|(reader, _)| first_time(reader));
             let since = first.or_else(|| set_aside_at(&self.path, &path)).unwrap_or(Timestamp::EPOCH);
             if now.since(since) + CUT_MARGIN >= after {
                 due.push(path);
@@ -238,6 +238,7 @@ fn open(path: &Path, now: Timestamp) -> io::Result<Open> {
     }
     let mut file = options.open(path)?;
     let length = cut_torn_line(&file)?;
+    file.seek(SeekFrom::Start(0))?;
     let since = first_time(&mut file).filter(|_| length > 0).unwrap_or(now);
     Ok(Open { file, length, since })
 }
@@ -263,11 +264,10 @@ fn cut_torn_line(mut file: &File) -> io::Result<u64> {
 }
 
 /// The time of the file's first line: `{"time":1795342463123,`.
-fn first_time(file: &mut File) -> Option<Timestamp> {
-    let mut head = [0; 32];
-    file.seek(SeekFrom::Start(0)).ok()?;
-    let length = file.read(&mut head).ok()?;
-    let text = std::str::from_utf8(&head[..length]).ok()?;
+fn first_time(file: impl Read) -> Option<Timestamp> {
+    let mut head = Vec::new();
+    file.take(32).read_to_end(&mut head).ok()?;
+    let text = std::str::from_utf8(&head).ok()?;
     let digits = text.strip_prefix("{\"time\":")?.split(',').next()?;
     digits.parse().ok().map(Timestamp::from_millis)
 }

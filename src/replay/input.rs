@@ -19,8 +19,9 @@ use crate::base::time::Timestamp;
 /// The longest line that is read, in bytes: five times what ours have at most.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
 
-/// At most so many files at a time: each is open.
-pub const FILES_MAX: usize = 256;
+/// At most so many files at a time: each is open. A record whose addresses are cut after an hour is set aside every quarter of
+/// one, and kept for a week: 672 of them.
+pub const FILES_MAX: usize = 768;
 
 /// Of a file so much is held at a time; more than two lines.
 const BUFFER_BYTES: usize = 256 << 10;

@@ -151,7 +151,7 @@ impl Record {
         });
         (self.rule, self.request_id, self.policy) = Default::default();
         if with_names || self.by_gateway {
-            self.rule = self.keep(line.rule.as_deref());
+            self.rule = self.keep(line.rule.as_deref().map(shown));
             self.request_id = self.keep(line.request_id.as_deref());
             self.policy = self.keep(line.policy.as_deref());
         }
@@ -243,10 +243,10 @@ impl Record {
         self.asked.as_ref().map_or("", |asked| asked.target())
     }
 
-    /// The account of the key; empty where the line names none.
+    /// The account of the key, as it is shown; empty where the line names none.
     pub fn account(&self) -> &str {
         match &self.key {
-            SaidKey::Known(key) => key.account(),
+            SaidKey::Known(key) => shown(key.account()),
             _ => "",
         }
     }
@@ -254,7 +254,7 @@ impl Record {
     /// The account of the key, and its seat in the tally of accounts, where the line names one.
     pub(super) fn account_seat(&self) -> Option<(&Seat, &str)> {
         match &self.key {
-            SaidKey::Known(key) => Some((&key.seat, key.account())),
+            SaidKey::Known(key) => Some((&key.seat, shown(key.account()))),
             _ => None,
         }
     }
@@ -323,6 +323,13 @@ impl Record {
             self.text = String::new();
         }
     }
+}
+
+/// A name of which at most so many bytes are counted by and shown: ours are shorter, and others may have any.
+const NAME_BYTES_MAX: usize = 128;
+
+fn shown(name: &str) -> &str {
+    &name[..name.floor_char_boundary(NAME_BYTES_MAX)]
 }
 
 /// Of a line's texts those that it may share: its request line with the user agent, and id, account and tier of the key.

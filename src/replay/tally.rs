@@ -187,6 +187,10 @@ impl<K: Ord + Hash> Ranking<K> {
     }
 }
 
+/// As many as a policy may have rules, and the words of the gateway's own. Lines of others may hold any: those beyond are
+/// counted together.
+const WORDS_MAX: usize = 1_024 + 64;
+
 /// Names of rules, numbered as they come.
 #[derive(Debug, Default)]
 pub struct Words(Vec<Box<str>>);
@@ -194,10 +198,9 @@ pub struct Words(Vec<Box<str>>);
 impl Words {
     /// The number of a name.
     pub fn number(&mut self, word: &str) -> u16 {
-        // As many as a policy has rules, and a few words of the gateway's own.
         match self.0.iter().position(|known| &**known == word) {
             Some(place) => place as u16,
-            None if self.0.len() < usize::from(u16::MAX) => {
+            None if self.0.len() < WORDS_MAX => {
                 self.0.push(word.into());
                 (self.0.len() - 1) as u16
             }
@@ -330,6 +333,14 @@ impl Difference {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_many_words_have_numbers_of_their_own() {
+        let mut words = Words::default();
+        let numbers: Vec<u16> = (0..2 * WORDS_MAX).map(|n| words.number(&format!("rule {n}"))).collect();
+        assert_eq!((numbers[0], usize::from(numbers[WORDS_MAX - 1])), (0, WORDS_MAX - 1));
+        assert!(numbers[WORDS_MAX..].iter().all(|number| words.word(*number) == "…"));
+    }
 
     /// In another ranking it says nothing, nor where names were dropped since.
     #[test]

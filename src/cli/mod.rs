@@ -108,8 +108,9 @@ enum Verb {
     /// numbers
     ///
     /// With `--request-id`, which every answer carries as `X-Request-ID`, it is looked up in the access record of the
-    /// deployment file, and the record up to it is replayed first, so that every count stands as it stood then; the record
-    /// also says how it ended: which generator answered, what was the matter, what the client got. With a
+    /// deployment file, and the record up to it is replayed first, so that every count stands as it stood then (of a
+    /// gateway that was not started anew in between); the record also says how it ended: which generator answered, what
+    /// was the matter, what the client got. With a
     /// REQUEST it is asked after all of `--input`. Nothing is asked of a running gateway, and nothing of it is slowed.
     #[command(after_help = exit_codes::EXPLAIN)]
     Explain(explain::ExplainArgs),

@@ -72,17 +72,21 @@ pub fn is_success(code: f64) -> bool {
     (code - 200.0).abs() < 1.0
 }
 
+/// So many cookies, and so many fields of one or of tokens, are taken: browsers hold some dozen for a site. Each takes hundreds
+/// of bytes, and three in an answer.
+const TAKEN_MAX: usize = 128;
+
 /// Cookies: a list of objects or of texts `name=value`, one text `a=b; c=d`, or an object of names and values.
 pub fn cookies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Cookie>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
-        Value::String(text) => text.split(';').filter_map(cookie_of_text).collect(),
-        Value::Array(list) => list.into_iter().filter_map(cookie_of).collect(),
+        Value::String(text) => text.split(';').filter_map(cookie_of_text).take(TAKEN_MAX).collect(),
+        Value::Array(list) => list.into_iter().filter_map(cookie_of).take(TAKEN_MAX).collect(),
         Value::Object(fields) if fields.contains_key("name") && fields.contains_key("value") => {
             cookie_of(Value::Object(fields)).into_iter().collect()
         }
         Value::Object(fields) => {
             let pair = |(name, value)| Some(cookie(name, word_of(value)?));
-            fields.into_iter().filter_map(pair).collect()
+            fields.into_iter().filter_map(pair).take(TAKEN_MAX).collect()
         }
         _ => Vec::new(),
     })
@@ -109,7 +113,7 @@ fn cookie(name: String, value: String) -> Cookie {
 
 fn map_of(value: Value, told: impl Fn(Value) -> Option<String>) -> BTreeMap<String, String> {
     let Value::Object(fields) = value else { return BTreeMap::new() };
-    fields.into_iter().filter_map(|(name, value)| Some((name, told(value)?))).collect()
+    fields.into_iter().filter_map(|(name, value)| Some((name, told(value)?))).take(TAKEN_MAX).collect()
 }
 
 fn text_of(value: Value) -> Option<String> {

@@ -179,6 +179,19 @@ fn what_no_client_needs_may_be_of_any_type() {
     }
 }
 
+/// A mebibyte of them would become hundreds.
+#[test]
+fn so_many_cookies_are_taken() {
+    let url = "https://webcast.tiktok.com/webcast/im/fetch/?X-Bogus=DFSzswVLkKxANGP5CtmFF2lUrn1a";
+    let many: serde_json::Map<_, _> = (0..1_000).map(|n| (format!("a{n}"), "b".into())).collect();
+    for cookies in ["a=b;".repeat(1_000).into(), vec!["a=b"; 1_000].into(), many.into()] {
+        let cookies: Value = cookies;
+        let body = json!({"response": {"signedUrl": url, "cookies": cookies}});
+        let signed = SignedUrl::parse(body.to_string().as_bytes()).unwrap();
+        assert_eq!(signed.cookies.len(), 128);
+    }
+}
+
 #[test]
 fn tokens_beside_a_url_are_those_of_the_url() {
     let parse = |url: &str, tokens: Value| {

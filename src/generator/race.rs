@@ -101,6 +101,7 @@ impl<'f, 'q> Race<'f, 'q> {
         let mut attempts = [None; ATTEMPTS_MAX];
         // What a generator said of the request, whose word alone is not enough; and whether it is doubted.
         let mut blamed: Option<(u16, bool)> = None;
+        let mut failed: Option<Failure> = None;
 
         let (end, now) = loop {
             let event = poll_fn(|cx| {
@@ -163,6 +164,7 @@ impl<'f, 'q> Race<'f, 'q> {
                     }
                 }
             }
+            failed = failure.or(failed);
             let repeats = question.operation.may_be_repeated()
                 || matches!(failure, Some(Failure::Wire(error)) if error.certainly_unsent());
             let another = (repeats && needs_another && count < ATTEMPTS_MAX && now < deadline)
@@ -175,12 +177,12 @@ impl<'f, 'q> Race<'f, 'q> {
                 ring = self.late_ring(runners[count].as_mut(), now);
                 count += 1;
             } else if runners.iter().all(Option::is_none) {
-                match (blamed, failure) {
+                match (blamed, failed) {
                     (Some((status, false)), _) | (Some((status, true)), None) => {
                         break (End::BlamesRequest(status), now);
                     }
-                    // Nobody whose word counts has said it.
-                    (Some((_, true)) | None, Some(failure)) => break (End::Failed(failure), now),
+                    // Nobody whose word counts has said it, whoever failed first.
+                    (Some((_, true)) | None, Some(failed)) => break (End::Failed(failed), now),
                     (None, None) => {}
                 }
             } else if cause == Cause::Hedge {
@@ -365,7 +367,8 @@ impl Drop for Runner<'_, '_> {
         let now = Instant::now();
         self.still_runs(now);
         let took = now.duration_since(self.began);
-        if !self.is_booked && took >= self.late_after() {
+        // Whoever sends a chat message waits for it, and says little of how long it takes, as in `ended`.
+        if !self.is_booked && took >= self.late_after() && self.question.operation.may_be_repeated() {
             let generator = self.permit.generator();
             generator.tally.slow();
             generator.latency.outlasted(took, self.fleet.roster.at(now));

@@ -143,3 +143,16 @@ async fn a_canary_that_blames_every_request_falls_behind() {
     let behind = world.fleet.roster.compare(Duration::from_secs(1));
     assert_eq!(behind, [(1, Behind::Success)]);
 }
+
+/// Whoever of the two is asked first.
+#[tokio::test(start_paused = true)]
+async fn what_a_doubted_one_says_after_another_failed_is_no_answer() {
+    let mut first = Vec::new();
+    for plays in [vec![Play::bad(), blames_all()], vec![blames_all(), Play::bad()]] {
+        let world = World::of(plays);
+        let asked = world.run(world.ask(Operation::Connect)).await;
+        assert!(matches!(asked.outcome.end, End::Failed(_)), "{:?}", asked.words());
+        first.push(asked.words()[0]);
+    }
+    assert!(first.contains(&"blames the request") && first[0] != first[1], "{first:?}");
+}

@@ -87,11 +87,11 @@ impl Keeper {
         let settings = roster.settings();
         roster.all().iter().for_each(|generator| generator.condition.begins(now));
         let one = |generator: &super::member::Generator| One {
-            quantiles: Quantiles::new(now),
+            quantiles: Quantiles::new(&generator.latency, now),
             // One that stays across a reload goes on from where it was.
             counts: generator.tally.counts(),
             asked: std::array::from_fn(|cause| generator.asked_for(cause)),
-            failures: Failures::new(now),
+            failures: Failures::new(generator, now),
             probed: now,
             is_late: false,
             late_probes: 0,

@@ -64,6 +64,10 @@ impl Default for Latency {
 }
 
 impl Latency {
+    fn held(&self) -> [u32; BUCKETS] {
+        std::array::from_fn(|place| self.buckets[place].load(Ordering::Relaxed))
+    }
+
     /// A good answer took so long.
     pub fn answered(&self, took: Duration, now: Timestamp) {
         self.buckets[bucket(took)].fetch_add(1, Ordering::Relaxed);
@@ -167,21 +171,20 @@ pub struct Quantiles {
 }
 
 impl Quantiles {
-    /// From now on.
-    pub fn new(now: Timestamp) -> Self {
-        Self { since: now, bases: [[0; BUCKETS]; 2] }
+    /// From now on: of one that is known longer than its keeper, what came before is another span's.
+    pub fn new(latency: &Latency, now: Timestamp) -> Self {
+        Self { since: now, bases: [latency.held(); 2] }
     }
 
     /// Works the quantiles out anew. With too few answers what is known is left as it is.
     pub fn look(&mut self, latency: &Latency, now: Timestamp) {
-        let held: [u32; BUCKETS] =
-            std::array::from_fn(|place| latency.buckets[place].load(Ordering::Relaxed));
+        let held = latency.held();
         let counts: [u32; BUCKETS] =
             std::array::from_fn(|place| held[place].wrapping_sub(self.bases[0][place]));
-        let total: u32 = counts.iter().sum();
-        if total >= SAMPLES_MIN {
+        let total: u64 = counts.iter().map(|count| u64::from(*count)).sum();
+        if total >= u64::from(SAMPLES_MIN) {
             for (quantile, percent) in [(&latency.p50, 50), (&latency.p95, 95), (&latency.p99, 99)] {
-                let rank = (u64::from(total) * percent).div_ceil(100);
+                let rank = (total * percent).div_ceil(100);
                 let mut passed = 0_u64;
                 let place = counts.iter().position(|count| {
                     passed += u64::from(*count);
@@ -249,9 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn who_begins_to_look_has_not_seen_what_came_before() {
+        let latency = Latency::default();
+        (0..1_000).for_each(|_| latency.answered(40 * MS, at(0)));
+        let mut quantiles = Quantiles::new(&latency, at(1));
+        quantiles.look(&latency, at(2));
+        assert_eq!(latency.p95(), None);
+        (0..20).for_each(|_| latency.answered(600 * MS, at(3)));
+        quantiles.look(&latency, at(4));
+        assert!(latency.p50().unwrap() > 500 * MS);
+    }
+
+    #[test]
     fn quantiles_are_those_of_the_last_spans() {
         let latency = Latency::default();
-        let mut quantiles = Quantiles::new(at(0));
+        let mut quantiles = Quantiles::new(&latency, at(0));
         (1..20).for_each(|_| latency.answered(20 * MS, at(1)));
         quantiles.look(&latency, at(50));
         assert_eq!(latency.p95(), None, "too few");

@@ -27,9 +27,10 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    pub(super) fn new(now: Timestamp) -> Self {
-        let none = || Mark::words().iter().map(|_| 0).collect();
-        Self { since: now, bases: [none(), none()] }
+    /// From now on: what failed before is another's to tell.
+    pub(super) fn new(generator: &Generator, now: Timestamp) -> Self {
+        let held = || generator.failures().collect();
+        Self { since: now, bases: [held(), held()] }
     }
 
     pub(super) fn look(&mut self, generator: &Generator, now: Timestamp) {

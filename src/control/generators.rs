@@ -156,6 +156,8 @@ impl Generators {
 
     /// Does what the operator orders about the generator of that name: its duty before and now.
     pub fn obey(&self, order: Order, name: &str, by: &str) -> Result<(Duty, Duty), Disobeyed> {
+        // Else a reload that is under way would bring back what it was.
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let roster = self.stage.roster();
         let found = roster.all().iter().position(|generator| &*generator.name == name);
         let place = found.ok_or_else(|| Disobeyed::Unknown(name.to_owned()))?;
@@ -204,7 +206,8 @@ impl Generators {
         for line in &lines {
             tracing::info!(by, "{line}");
         }
-        for name in changes.removed.iter().chain(&changes.replaced) {
+        // Of one that was replaced the new one's handles may be there already, and write over what was.
+        for name in &changes.removed {
             self.metrics.forget_generator(name);
         }
         self.tell("generators-reloaded", &format!("{} by {by}", lines.join(", ")));
@@ -216,6 +219,7 @@ impl Generators {
     /// Compares canaries with their baselines, `passed` after the last time, which is about a second: those that fell behind
     /// are rolled back.
     pub fn compare(&self, passed: Duration) {
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let roster = self.stage.roster();
         for (place, behind) in roster.compare(passed) {
             let generator = &roster.all()[place];

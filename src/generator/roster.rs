@@ -235,17 +235,49 @@ impl Roster {
         (0..self.all.len()).map(peers).collect()
     }
 
-    /// Gives a generator another duty: its duty before. Somebody must be left who gets all traffic and can do what it can.
+    /// Gives a generator another duty: its duty before. Somebody must be left who gets all traffic and can do what it can; after
+    /// the last canary, which serves everybody where nobody else is on duty, somebody at all.
     pub fn assign(&self, place: usize, duty: Duty) -> Result<Duty, Unchanged> {
         let post = &self.all[place].post;
-        let others = on(&self.all, Duty::Full).and(self.peers()[place]).without(place);
-        if post.duty() == Duty::Full && duty != Duty::Full && others.is_empty() {
+        let full = on(&self.all, Duty::Full);
+        let left = match (post.duty(), duty) {
+            (Duty::Full, Duty::Canary | Duty::RolledBack | Duty::Drained) => Some(full),
+            (Duty::Canary, Duty::RolledBack | Duty::Drained) => {
+                Some(Places(full.0 | on(&self.all, Duty::Canary).0))
+            }
+            _ => None,
+        };
+        if left.is_some_and(|left| left.and(self.peers()[place]).without(place).is_empty()) {
             return Err(Unchanged::LastOne);
         }
-        let before = post.assign(duty)?;
+        let before = post.assign(duty);
+        self.know_duties();
+        before
+    }
+
+    fn know_duties(&self) {
         self.open.store(on(&self.all, Duty::Full).0, Ordering::Relaxed);
         self.canaries.store(on(&self.all, Duty::Canary).0, Ordering::Relaxed);
-        Ok(before)
+    }
+
+    /// Puts those back on duty without whom nobody would be left for an operation that some of them can do, as after a reload that
+    /// takes out the others: their names.
+    pub(super) fn leave_nobody_out(&self) -> Vec<Arc<str>> {
+        let mut back = Vec::new();
+        for able in self.able.iter().filter(|able| able.and(self.on_duty()).is_empty()) {
+            // Those that are no canaries, where there are such.
+            let plain = able.iter().filter(|place| self.all[*place].post.trial().is_none());
+            let plain = plain.fold(Places::NONE, Places::with);
+            for place in if plain.is_empty() { *able } else { plain }.iter() {
+                let generator = &self.all[place];
+                let duty = if plain.is_empty() { Duty::Canary } else { Duty::Full };
+                if generator.post.assign(duty).is_ok() {
+                    back.push(Arc::clone(&generator.name));
+                }
+            }
+        }
+        self.know_duties();
+        back
     }
 
     /// Counts a first attempt for the canary that it was made at, or that is compared with whom it was made at. What it says is the

@@ -41,6 +41,8 @@ pub struct Changes {
     pub replaced: Vec<Arc<str>>,
     /// How they are asked, by the fields that are not what they were: a line for each.
     pub asked: Vec<String>,
+    /// Those that had been taken off duty, and without which nobody would be left that can do what they can.
+    pub back_on_duty: Vec<Arc<str>>,
 }
 
 impl Changes {
@@ -51,7 +53,9 @@ impl Changes {
         let replaced = self.replaced.iter().map(line("is replaced by its new settings"));
         let removed = self.removed.iter().map(line("is taken out: what it works on is finished"));
         let asked = self.asked.iter().map(|line| format!("of how generators are asked, {line}"));
-        added.chain(replaced).chain(removed).chain(asked).collect()
+        let back =
+            self.back_on_duty.iter().map(line("is on duty again: nobody else is left that can do its work"));
+        added.chain(replaced).chain(removed).chain(asked).chain(back).collect()
     }
 }
 
@@ -129,6 +133,7 @@ impl Stage {
             return None;
         }
         let roster = Roster::of(next.iter().map(|one| Arc::clone(&one.generator)).collect(), settings, now);
+        changes.back_on_duty = roster.leave_nobody_out();
         roster.succeed(&old, now);
         let old = self.current.swap(Arc::new(roster));
         *known = next;
@@ -201,7 +206,7 @@ mod tests {
                 added: names(&["d"]),
                 removed: names(&["c"]),
                 replaced: names(&["b"]),
-                asked: Vec::new()
+                ..Changes::default()
             }
         );
         let after = stage.roster();
@@ -210,6 +215,20 @@ mod tests {
         assert!(!Arc::ptr_eq(&before.all()[1], &after.all()[1]));
         assert!(before.all()[2].has_room(), "one that was taken out finishes what it has");
         stage.tend_retired(now);
+    }
+
+    /// Nobody would see it in the file, and every request would be refused.
+    #[test]
+    fn a_drained_one_that_is_left_alone_is_on_duty_again() {
+        let now = Timestamp::from_secs(9);
+        let stage = Stage::new(vec![wanted("a", 1), wanted("b", 1)], Settings::default(), now);
+        stage.roster().assign(0, Duty::Drained).unwrap();
+        let changes = stage.set(vec![wanted("a", 1)], Settings::default(), now).unwrap();
+        assert_eq!((changes.removed.clone(), changes.back_on_duty.clone()), (names(&["b"]), names(&["a"])));
+        assert_eq!(changes.lines().len(), 2);
+        let after = stage.roster();
+        assert_eq!((after.all()[0].post.duty(), after.on_duty()), (Duty::Full, Places::first(1)));
+        assert_eq!(after.assign(0, Duty::Drained), Err(crate::generator::trial::Unchanged::LastOne));
     }
 
     #[test]

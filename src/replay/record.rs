@@ -11,6 +11,7 @@ use crate::base::net::parse_address;
 use crate::base::prefetch::prefetch;
 use crate::base::room::Room;
 use crate::base::secret::SessionHash;
+use crate::base::text::cut;
 use crate::base::time::{Timestamp, Wait};
 use crate::dialect::Fault;
 use crate::dialect::recorded::{Reading, Recorded, RecordedKey};
@@ -329,7 +330,7 @@ impl Record {
 const NAME_BYTES_MAX: usize = 128;
 
 fn shown(name: &str) -> &str {
-    &name[..name.floor_char_boundary(NAME_BYTES_MAX)]
+    cut(name, NAME_BYTES_MAX)
 }
 
 /// Of a line's texts those that it may share: its request line with the user agent, and id, account and tier of the key.

@@ -199,7 +199,10 @@ fn a_record_of_a_request_is_judged_as_the_request() {
         let (one, two) = (facts(&request), facts(&recorded));
         assert_eq!((one.operation, one.room, one.target), (two.operation, two.room, two.target), "{public}");
         assert_eq!((one.library, one.device), (two.library, two.device), "{public}");
-        assert!(public.matches("client=").count() <= 1 && public.matches("device_id=").count() <= 1, "{public}");
+        assert!(
+            public.matches("client=").count() <= 1 && public.matches("device_id=").count() <= 1,
+            "{public}"
+        );
     }
 }
 

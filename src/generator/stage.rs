@@ -174,7 +174,7 @@ mod tests {
     use crate::generator::adapters::{Carcabot, Kind};
     use crate::generator::balance::Places;
     use crate::generator::judge::Judge;
-    use crate::generator::trial::Duty;
+    use crate::generator::trial::{Duty, Trial, Unchanged};
     use crate::generator::wire::{Origin, Roots};
 
     fn wanted(name: &str, version: u8) -> Wanted {
@@ -228,7 +228,29 @@ mod tests {
         assert_eq!(changes.lines().len(), 2);
         let after = stage.roster();
         assert_eq!((after.all()[0].post.duty(), after.on_duty()), (Duty::Full, Places::first(1)));
-        assert_eq!(after.assign(0, Duty::Drained), Err(crate::generator::trial::Unchanged::LastOne));
+        assert_eq!(after.assign(0, Duty::Drained), Err(Unchanged::LastOne));
+    }
+
+    /// It serves everybody, as nobody else is on duty.
+    #[test]
+    fn the_last_canary_stays_on_duty() {
+        let now = Timestamp::from_secs(9);
+        let new = |version| {
+            let Wanted { generator, fingerprint } = wanted("new", version);
+            Wanted { generator: generator.on_trial(Trial::new("old", 0.1)), fingerprint }
+        };
+        let stage = Stage::new(vec![wanted("old", 1), new(1)], Settings::default(), now);
+        stage.roster().assign(1, Duty::Full).unwrap();
+        stage.roster().assign(0, Duty::Drained).unwrap();
+        let changes = stage.set(vec![wanted("old", 1), new(2)], Settings::default(), now).unwrap();
+        assert_eq!((changes.replaced.clone(), changes.back_on_duty.len()), (names(&["new"]), 0));
+        let after = stage.roster();
+        assert_eq!((after.all()[1].post.duty(), after.on_duty()), (Duty::Canary, Places::NONE.with(1)));
+        for duty in [Duty::RolledBack, Duty::Drained] {
+            assert_eq!(after.assign(1, duty), Err(Unchanged::LastOne));
+        }
+        after.assign(0, Duty::Full).unwrap();
+        after.assign(1, Duty::RolledBack).unwrap();
     }
 
     #[test]

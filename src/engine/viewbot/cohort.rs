@@ -131,6 +131,32 @@ impl Newcomer {
     }
 }
 
+#[cfg(test)]
+impl Newcomer {
+    /// With a paid key, at an address of one subnet.
+    pub(super) fn example(host: u8, at: u32) -> Self {
+        let address = Address::of(crate::base::net::Prefix::proxy([198, 18, 7, host].into()));
+        Self {
+            viewer: Viewer { address, who: 9 },
+            fingerprint: Fingerprint(1),
+            wide: Wide::example(1),
+            key: KeyNumber(4),
+            chain: [0; 2],
+            meetings: Meetings::default(),
+            at,
+            usual_known: 0.5,
+            sort: super::sighting::SORTS as u8 - 1,
+            has_key: true,
+            is_stranger: true,
+            tells_age: true,
+            counted: 0.0,
+            is_hosting: true,
+            is_shared: false,
+            is_mobile: false,
+        }
+    }
+}
+
 /// Who came with a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Member {
@@ -491,42 +517,17 @@ fn bump<K: std::hash::Hash + Eq>(counts: &mut Map<K, f64>, key: K, weight: f64, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::net::Prefix;
-    use crate::engine::viewbot::sighting::SORTS;
-
-    /// With a paid key, at an address of one subnet.
-    fn machine(host: u8) -> Newcomer {
-        let address = Address::of(Prefix::proxy([198, 18, 7, host].into()));
-        Newcomer {
-            viewer: Viewer { address, who: 9 },
-            fingerprint: Fingerprint(1),
-            wide: Wide::example(1),
-            key: KeyNumber(4),
-            chain: [0; 2],
-            meetings: Meetings::default(),
-            at: 0,
-            usual_known: 0.5,
-            sort: SORTS as u8 - 1,
-            has_key: true,
-            is_stranger: true,
-            tells_age: true,
-            counted: 0.0,
-            is_hosting: true,
-            is_shared: false,
-            is_mobile: false,
-        }
-    }
 
     #[test]
     fn one_that_is_taken_back_takes_no_place_from_those_who_stay() {
         let mut alarm = Alarm::new(Room::Id(7), 0.0, 0);
         let counted = |alarm: &Alarm| alarm.keys.get(&KeyNumber(4)).map(|key| (key.addresses, key.strangers));
-        assert!(machine(1).profile().is_paid());
-        (1..=4).for_each(|host| alarm.add(&machine(host), 0, true));
+        assert!(Newcomer::example(1, 0).profile().is_paid());
+        (1..=4).for_each(|host| alarm.add(&Newcomer::example(host, 0), 0, true));
         assert_eq!(counted(&alarm), Some((1.0, 4.0)), "the machines of one subnet are one place");
-        (1..=3).for_each(|host| alarm.remove(&machine(host)));
+        (1..=3).for_each(|host| alarm.remove(&Newcomer::example(host, 0)));
         assert_eq!(counted(&alarm), Some((1.0, 1.0)));
-        alarm.remove(&machine(4));
+        alarm.remove(&Newcomer::example(4, 0));
         assert_eq!(counted(&alarm), Some((0.0, 0.0)));
     }
 }

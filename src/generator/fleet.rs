@@ -153,7 +153,7 @@ impl Fleet {
         if able.is_empty() {
             return Outcome::without(Failure::NoneConfigured, None);
         }
-        let (open, canary) = roster.posted(asker.payer);
+        let canary = roster.posted(asker.payer);
         let serving = roster.working(question.operation);
         if let Some(canary) = canary.filter(|place| roster.serving().and(able).contains(*place))
             && let Some(permit) = roster.permit_of(canary)
@@ -162,7 +162,10 @@ impl Fleet {
             return Race::among(self, question, asker.payer, serving, deadline).run(permit, came, None).await;
         }
         if serving.is_empty() {
-            return match self.least_bad(able.and(open), came) {
+            // As among those that work: a canary where nobody else can do it.
+            let regular = able.and(roster.on_full_duty());
+            let tried = if regular.is_empty() { able.and(roster.on_duty()) } else { regular };
+            return match self.least_bad(tried, came) {
                 Some(permit) => {
                     Race::alone(self, question, asker.payer, deadline).run(permit, came, None).await
                 }

@@ -185,9 +185,12 @@ impl Keeper {
     }
 
     /// What is slow of one, beside the fastest of those that can do all that it can: to sign a URL may take a tenth of what it
-    /// takes to connect. With one generator alone nothing is.
+    /// takes to connect. With one generator alone nothing is. Nor is one on full duty slow beside a canary, however fast that is:
+    /// it would get all the traffic, before anybody knows how it does with more than its share.
     fn slow(&self, place: usize) -> Option<Duration> {
-        let others = self.health.others(place);
+        let full = self.roster.on_full_duty();
+        let all = self.health.others(place);
+        let others = if full.contains(place) { all.and(full) } else { all };
         let known = others.with(place).iter().filter_map(|place| self.roster.all()[place].latency.p95());
         let fastest = known.min().filter(|_| !others.is_empty())?;
         Some((fastest * SLOW_FACTOR).max(SLOW_MIN))

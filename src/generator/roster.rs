@@ -205,16 +205,20 @@ impl Roster {
         Places(self.open.load(Ordering::Relaxed) | self.canaries.load(Ordering::Relaxed))
     }
 
+    /// Those that get their whole part of the traffic.
+    pub fn on_full_duty(&self) -> Places {
+        Places(self.open.load(Ordering::Relaxed))
+    }
+
     /// Those in service that do it. While all that get their part of the traffic are out, a canary does it for everybody.
     pub fn working(&self, operation: Operation) -> Places {
         let working = self.serving().and(self.able(operation));
-        let regular = working.and(Places(self.open.load(Ordering::Relaxed)));
+        let regular = working.and(self.on_full_duty());
         if regular.is_empty() { working.and(self.on_duty()) } else { regular }
     }
 
-    /// Those among whom `payer`'s requests are shared out, and the canary that they go to first, if they do.
-    pub(super) fn posted(&self, payer: Payer<'_>) -> (Places, Option<usize>) {
-        let open = Places(self.open.load(Ordering::Relaxed));
+    /// The canary that `payer`'s requests go to first, if they do.
+    pub(super) fn posted(&self, payer: Payer<'_>) -> Option<usize> {
         let canaries = Places(self.canaries.load(Ordering::Relaxed));
         let chosen = |place: &usize| {
             let generator = &self.all[*place];
@@ -222,7 +226,7 @@ impl Roster {
             let hash = foldhash::quality::FixedState::default().hash_one((payer, &*generator.name));
             generator.post.trial().is_some_and(|trial| is_chosen(hash, trial.share))
         };
-        (open, canaries.iter().find(chosen))
+        canaries.iter().find(chosen)
     }
 
     /// Of each those that can do all that it can, and it.

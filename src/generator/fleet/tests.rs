@@ -618,18 +618,56 @@ async fn where_the_only_one_that_connects_is_out_it_is_probed_each_second_and_ca
         .await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn while_all_others_are_out_a_canary_serves_everybody() {
+/// `old`, and `new` that is its canary with a tenth of the traffic.
+fn with_canary(old: Play, new: Play) -> World {
     let now = Timestamp::from_secs(1_000);
     let of = |name, play| Generator::new(name, name, Kind::Played(play), Judge::of_stand_in(), 1_000, 1);
-    let all = vec![of("old", Play::bad()), of("new", Play::good(20 * MS)).on_trial(Trial::new("old", 0.1))];
+    let all = vec![of("old", old), of("new", new).on_trial(Trial::new("old", 0.1))];
     let roster = Arc::new(Roster::new(all, Settings::default(), now));
-    let world = World { fleet: Rc::new(Fleet::new(roster, 7)), metrics: Arc::new(Metrics::new(now)) };
+    World { fleet: Rc::new(Fleet::new(roster, 7)), metrics: Arc::new(Metrics::new(now)) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_all_others_are_out_a_canary_serves_everybody() {
+    let world = with_canary(Play::bad(), Play::good(20 * MS));
     world
         .run(async {
             world.load_of(50, 3, |n| (n as u8, n)).await;
             let late = world.load_of(50, 10, |n| (n as u8, n)).await;
             assert!(share_good(&late) >= 1.0, "{}", share_good(&late));
+        })
+        .await;
+}
+
+/// Beside one that is no canary, the slow one would be out.
+#[tokio::test(start_paused = true)]
+async fn a_canary_that_is_faster_by_far_gets_no_more_than_its_share() {
+    let world = with_canary(Play::good(700 * MS), Play::good(100 * MS));
+    let asked_at = |place: usize| world.fleet.roster.all()[place].asked_for(Cause::First as usize);
+    world
+        .run(async {
+            world.load_of(50, 20, |n| (n as u8, n)).await;
+            let before = [asked_at(0), asked_at(1)];
+            let late = world.load_of(50, 10, |n| (n as u8, n)).await;
+            let [old, new] = [asked_at(0) - before[0], asked_at(1) - before[1]];
+            assert!(share_good(&late) >= 1.0 && world.fleet.roster.serving().len() == 2);
+            assert!(new > 0 && new <= (old + new) / 5, "{new} beside {old}");
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_only_a_canary_can_do_it_and_is_out_a_few_requests_try_it() {
+    let world = with_canary(Play::good(20 * MS).only(Operation::SignUrl), Play::bad());
+    world
+        .run(async {
+            world.load(50, 5).await;
+            assert_eq!(world.fleet.roster.working(Operation::Connect), Places::NONE);
+            let tried = world.load(50, 10).await;
+            let tried = tried
+                .iter()
+                .filter(|asked| !matches!(asked.outcome.end, End::Failed(Failure::NoCapacity(..))));
+            assert!((20..=150).contains(&tried.count()));
         })
         .await;
 }

@@ -221,11 +221,11 @@ impl Fleet {
 
     fn refused(&self, lack: Lack, operation: Operation, asker: Asker<'_>) -> Failure {
         let roster = &*self.roster;
+        roster.shedding.refused(asker.rank);
         let wait = if lack == Lack::AllOut {
             // Of something that has lasted for a while, nothing better is known than that it may last as long again.
             roster.out_for(operation, roster.now()).min(ALL_OUT_WAIT_MAX)
         } else {
-            roster.shedding.refused(asker.rank);
             // Who comes back after so many times the chance's worth will find a place; not all at the same second.
             let tries = 1.0 / (1.0 - roster.shedding.chance(asker.rank)).max(0.1);
             Duration::from_secs_f64(1.0 + tries * f64::from(self.draws.bits()) / f64::from(u32::MAX))

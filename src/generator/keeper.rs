@@ -175,9 +175,10 @@ impl Keeper {
         self.take_in(&changes, now);
 
         let stood = roster.queue_stands_for(now);
-        let arrived = self.door.look(&roster.shedding, self.served, stood, now);
-        self.retries.look(&roster.budget, arrived, now);
-        self.trickle.look(&roster.trickle, arrived, now);
+        let came = self.door.look(&roster.shedding, self.served, stood, now);
+        // A share of what generators are asked for: a flood that is turned away must not widen it.
+        self.retries.look(&roster.budget, came.let_in, now);
+        self.trickle.look(&roster.trickle, came.arrived, now);
         // A generator that has just come back is not known to those who wait.
         roster.serve_waiting();
         self.teller.tell_held(roster.all(), now);

@@ -77,12 +77,13 @@ fn who_is_turned_away_is_charged_nothing_and_replays_so() {
         .flag("1")
         .start();
     let address = gateway.public;
-    let ask_from = move |source: [u8; 4]| {
+    let ask_of = move |source: [u8; 4], target: &str| {
         let mut stream = crate::gateway::connect_from(source.into(), address);
         let headers = ["Connection: close"];
-        stream.write_all(&crate::gateway::request("GET", CONNECT_TARGET, &headers, None)).unwrap();
+        stream.write_all(&crate::gateway::request("GET", target, &headers, None)).unwrap();
         crate::gateway::Answer::read_one(&mut stream)
     };
+    let ask_from = move |source| ask_of(source, CONNECT_TARGET);
     let is_over = Arc::new(AtomicBool::new(false));
     // Strangers, each once: one is served for ever, one waits, and the others find the queue full until it has stood long enough.
     let crowd: Vec<_> = (0..4u8)
@@ -111,6 +112,15 @@ fn who_is_turned_away_is_charged_nothing_and_replays_so() {
             assert_eq!(answer.number("ratelimit-remaining"), u64::from(MAX), "{answer:?}");
         }
         turned_away > 3 * MAX
+    });
+    let mut asked = 0_u16;
+    gateway.wait_until("the limits tell of it", |_| {
+        // Whoever asks more than now and then is told the same again.
+        asked += 1;
+        let [high, low] = asked.to_be_bytes();
+        let limits = ask_of([127, 8, high, low], "/webcast/rate_limits");
+        assert_eq!(limits.status, 200, "{limits:?}");
+        limits.json()["load_shedding"]["chance"].as_f64().is_some_and(|chance| chance > 0.5)
     });
     is_over.store(true, Ordering::Relaxed);
     gate.open();

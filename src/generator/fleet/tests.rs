@@ -301,6 +301,8 @@ async fn with_all_out_a_trickle_is_tried_and_the_rest_is_told_at_once() {
         .collect();
     let tried = asked.len() - refused.len();
     assert!((180..=230).contains(&tried), "{tried}: 2 % of 1,000 a second");
+    let told = world.fleet.roster.shedding.chance(0);
+    assert!(told > 0.9, "{told}: whoever asks for its limits is told that nearly all are refused");
     assert!(refused.iter().all(|(took, _)| *took < MS), "at once");
     assert!(refused.iter().all(|(_, wait)| *wait >= Duration::from_secs(20) && *wait <= ALL_OUT_WAIT_MAX));
 }
@@ -457,6 +459,8 @@ struct Overload {
     /// And for any refusal.
     refused_p99: Duration,
     asked: u32,
+    /// What the budget of retries holds at the end.
+    retries_left: usize,
 }
 
 /// Two generators, each eight at a time of 50 ms: 320 a second. Half of the callers pay.
@@ -513,6 +517,7 @@ async fn overload(percent: u32) -> Overload {
         }
     }
     let asked = (0..2).map(|place| world.asked(place, Cause::First)).sum();
+    let retries_left = std::iter::from_fn(|| world.fleet.roster.budget.draw().then_some(())).count();
     refused.sort_unstable();
     Overload {
         refused_p99: refused[refused.len() * 99 / 100],
@@ -522,6 +527,7 @@ async fn overload(percent: u32) -> Overload {
         good_p99: quantile(&fine, 990),
         shed_p99: if shed.is_empty() { Duration::ZERO } else { quantile(&shed, 990) },
         asked,
+        retries_left,
     }
 }
 
@@ -550,6 +556,12 @@ async fn at_three_times_the_capacity_nine_tenths_of_the_peak_are_served() {
         assert!(
             f64::from(load.asked) <= load.goodput * 15.0 * 1.1,
             "what is refused costs no generator anything"
+        );
+        let saved = load.goodput * 10.0 / 5.0;
+        assert!(
+            load.retries_left as f64 <= 1.3 * saved,
+            "{} of {saved}: a fifth, of ten seconds",
+            load.retries_left
         );
     }
     // At twice the capacity the dear tier alone is what can be served, at three times it is half as much again.

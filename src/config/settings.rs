@@ -322,6 +322,8 @@ impl Default for Judge {
 /// What a signed URL must carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignatureWord {
+    /// Any parameter that was not asked for, whatever it looks like.
+    Present,
     /// `X-Bogus`, `X-Gnarly` or the older `_signature`.
     Any,
     /// `X-Bogus` and `X-Gnarly`.
@@ -332,8 +334,8 @@ pub enum SignatureWord {
 
 impl SignatureWord {
     /// The words of the file.
-    pub const WORDS: [(&'static str, Self); 3] =
-        [("any", Self::Any), ("new", Self::New), ("full", Self::Full)];
+    pub const WORDS: [(&'static str, Self); 4] =
+        [("present", Self::Present), ("any", Self::Any), ("new", Self::New), ("full", Self::Full)];
 }
 
 /// The gateway's own certificate at a generator, in PEM files.

@@ -183,6 +183,7 @@ pub(super) fn made_judge(wanted: &config::Judge, kind: &Kind) -> Judge {
         push_hosts,
         size: Size { share: wanted.size_share, below_bytes: wanted.size_below },
         signature: match wanted.signature {
+            SignatureWord::Present => Signature::Present,
             SignatureWord::Any => Signature::Any,
             SignatureWord::New => Signature::New,
             SignatureWord::Full => Signature::Full,

@@ -47,9 +47,13 @@ impl Default for Size {
     }
 }
 
-/// What a signed URL must carry. Of these parameters each that is there must look like one; they differ in which must be.
+/// What a signed URL must carry. Of these parameters each that is there must look like one, but with
+/// [`Present`](Self::Present); they differ in which must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Signature {
+    /// Any parameter that was not asked for, of whatever name, length and alphabet: for the day on which the platform changes what
+    /// a signature looks like. A word that scripts write where they have nothing, such as `undefined`, is none.
+    Present,
     /// `X-Bogus`, `X-Gnarly` or the older `_signature`.
     #[default]
     Any,

@@ -112,6 +112,9 @@ fn judge_pairs(rule: Signature, asked: &str, signed: &str) -> Result<(), Fault> 
             if [named_so.first(), named_so.last()].into_iter().flatten().any(|asked| asked.1 != *value) {
                 return Err(Fault::OtherUrl);
             }
+            if named_so.is_empty() {
+                parts.add(name, value);
+            }
         }
     }
     // One that is empty says as much as none.
@@ -141,7 +144,12 @@ struct Parts {
     gnarly: bool,
     token: bool,
     older: bool,
-    is_implausible: bool,
+    /// Any other that was not asked for.
+    other: bool,
+    /// One is a word of scripts that have nothing.
+    says_nothing: bool,
+    /// One is of a length or an alphabet that no signature has today.
+    is_odd: bool,
 }
 
 impl Parts {
@@ -159,25 +167,30 @@ impl Parts {
             "X-Gnarly" => (&mut self.gnarly, 64..=2048),
             "msToken" => (&mut self.token, 1..=2048),
             "_signature" => (&mut self.older, 16..=512),
-            _ => return,
+            _ => {
+                self.other |= !value.is_empty() && !says_nothing(value);
+                return;
+            }
         };
         // Signers leave an empty one where they have none.
         if value.is_empty() {
             return;
         }
         *found = true;
-        self.is_implausible |= !lengths.contains(&value.len()) || !looks_signed(value);
+        self.says_nothing |= says_nothing(value);
+        self.is_odd |= !lengths.contains(&value.len()) || !is_of_a_signature(value);
     }
 
     fn judge(&self, rule: Signature) -> Result<(), Fault> {
-        if self.is_implausible {
+        let is_lenient = rule == Signature::Present;
+        if self.says_nothing || self.is_odd && !is_lenient {
             return Err(Fault::ImplausibleSignature);
         }
-        if !(self.bogus || self.gnarly || self.older) {
+        if !(self.bogus || self.gnarly || self.older || self.other && is_lenient) {
             return Err(Fault::Unsigned);
         }
         let is_complete = match rule {
-            Signature::Any => true,
+            Signature::Present | Signature::Any => true,
             Signature::New => self.bogus && self.gnarly,
             Signature::Full => self.bogus && self.gnarly && self.token,
         };
@@ -185,13 +198,12 @@ impl Parts {
     }
 }
 
-/// Whether it is of the alphabets of base64, and not what a script writes where it has nothing. A `+` that was not escaped is
-/// a space to who reads the query, and would be to the platform.
-fn looks_signed(value: &str) -> bool {
-    let is_of_a_signature = |byte: u8| {
+/// Whether it is of the alphabets of base64. A `+` that was not escaped is a space to who reads the query, and would be to the
+/// platform.
+fn is_of_a_signature(value: &str) -> bool {
+    value.bytes().all(|byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b'+' | b'=' | b'*' | b'~')
-    };
-    value.bytes().all(is_of_a_signature) && !says_nothing(value)
+    })
 }
 
 /// Whether it is a word of scripts and servers, or made of such. Short words stand in a long signature by chance: they count
@@ -267,6 +279,37 @@ mod tests {
         }
     }
 
+    /// The platform's signature is of another name, length or alphabet from one day to the next.
+    #[test]
+    fn any_signature_that_is_present_will_do_where_that_is_asked_for() {
+        for part in [
+            format!("X-Bogus={}", "b".repeat(70)),
+            format!("X-Gnarly={}", "g".repeat(3_000)),
+            "X-Bogus=DFSz(swVLkKxANGP5CtmFF2l)".to_owned(),
+            "X-Mystery=1".to_owned(),
+            "a_bogus=of%20another%20kind".to_owned(),
+        ] {
+            for url in [format!("{ASKED}&{part}"), ASKED.replace("room_id", &format!("{part}&room_id"))] {
+                assert_eq!(fault(Signature::Present, &url), None, "{url}");
+                let strict = fault(Signature::Any, &url);
+                assert!(
+                    matches!(strict, Some(Fault::ImplausibleSignature | Fault::Unsigned)),
+                    "{strict:?} {url}"
+                );
+            }
+        }
+        for (part, why) in [
+            ("X-Bogus=undefined", Fault::ImplausibleSignature),
+            ("a_bogus=undefined", Fault::Unsigned),
+            ("X-Mystery=", Fault::Unsigned),
+            ("msToken=t", Fault::Unsigned),
+            ("room_id=8", Fault::OtherUrl),
+        ] {
+            assert_eq!(fault(Signature::Present, &format!("{ASKED}&{part}")), Some(why), "{part}");
+        }
+        assert_eq!(fault(Signature::Present, ASKED), Some(Fault::Unsigned));
+    }
+
     #[test]
     fn a_word_that_stands_in_a_signature_by_chance_is_no_word() {
         for value in [
@@ -275,7 +318,7 @@ mod tests {
             "DFSzswerrorNGP5CtmFF2lUrn1a",
             "_Bnull",
         ] {
-            assert!(looks_signed(value), "{value}");
+            assert!(!says_nothing(value), "{value}");
         }
     }
 

@@ -15,9 +15,10 @@ use super::balance::{Draws, Places, best};
 use super::bell::Bell;
 use super::judge::{Good, Judgement};
 use super::member::Generator;
+use super::queue::DEAREST;
 use super::race::Race;
 use super::reply::WANTED;
-use super::roster::{Asker, Permit, Roster, Unserved};
+use super::roster::{Asker, Payer, Permit, Roster, Unserved};
 use super::wire::{self, Pool, WireError};
 use super::{Failure, Lack, Question, unattended};
 use crate::base::operation::Operation;
@@ -277,6 +278,27 @@ impl Fleet {
         }
         roster.out_of_budget();
         None
+    }
+
+    /// The same where there is no room at once: it is waited for, before all who have just come. While all are busy, whatever one
+    /// of them fails would be the client's else.
+    pub(super) async fn wait_for_another(
+        &self,
+        candidates: Places,
+        payer: Payer<'_>,
+        deadline: Instant,
+    ) -> Option<Permit<'_>> {
+        let roster = &*self.roster;
+        let until = deadline.checked_sub(self.usual_time(candidates))?;
+        if candidates.and(roster.serving()).is_empty() || !roster.budget.draw() {
+            return None;
+        }
+        let until = until.min(Instant::now() + roster.settings().queue_time);
+        let waited = roster.wait(Asker { payer, rank: DEAREST }, candidates, until).await.ok();
+        if waited.is_none() {
+            roster.budget.give_back();
+        }
+        waited
     }
 }
 

@@ -27,6 +27,9 @@ pub const OVERLOADED_AFTER: Duration = Duration::from_millis(500);
 /// Tiers, by when they are shed: 0 goes first.
 pub const RANKS_MAX: usize = 64;
 
+/// Of the dearest tier, for what has been let in already and was failed by a generator.
+pub const DEAREST: u8 = RANKS_MAX as u8 - 1;
+
 /// How much may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {

@@ -121,7 +121,7 @@ impl<'f, 'q> Race<'f, 'q> {
                 }
             })
             .await;
-            let now = Instant::now();
+            let mut now = Instant::now();
             let mut cause = Cause::Hedge;
             let mut failure = None;
             let mut needs_another = true;
@@ -167,16 +167,21 @@ impl<'f, 'q> Race<'f, 'q> {
             failed = failure.or(failed);
             let repeats = question.operation.may_be_repeated()
                 || matches!(failure, Some(Failure::Wire(error)) if error.certainly_unsent());
-            let another = (repeats && needs_another && count < ATTEMPTS_MAX && now < deadline)
-                .then(|| fleet.permit_for_another(self.left, cause, now))
-                .flatten();
+            let may_ask = repeats && needs_another && count < ATTEMPTS_MAX && now < deadline;
+            let mut another = may_ask.then(|| fleet.permit_for_another(self.left, cause, now)).flatten();
+            let is_last = runners.iter().all(Option::is_none);
+            if another.is_none() && may_ask && is_last && failure.is_some() && blamed.is_none() {
+                // Boxed, as the futures of all other requests would have room for it.
+                another = Box::pin(fleet.wait_for_another(self.left, self.payer, deadline)).await;
+                now = Instant::now();
+            }
             if let Some(permit) = another {
                 self.left = self.left.without(permit.place);
                 others[count - 1] = Some(Box::pin(fleet.ask_one(&permit, question, deadline)));
                 runners[count] = Some(self.runner(permit, cause, now));
                 ring = self.late_ring(runners[count].as_mut(), now);
                 count += 1;
-            } else if runners.iter().all(Option::is_none) {
+            } else if is_last {
                 match (blamed, failed) {
                     (Some((status, false)), _) | (Some((status, true)), None) => {
                         break (End::BlamesRequest(status), now);

@@ -1,5 +1,6 @@
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::super::adapters::Kind;
 use super::super::judge::Judge;
@@ -569,6 +570,34 @@ async fn at_three_times_the_capacity_nine_tenths_of_the_peak_are_served() {
     assert!(found[3].good[0] <= 0.02 && found[3].good[1] >= 0.6, "{:?}", found[3].good);
     assert!((found[3].told[0] - 1.0).abs() < 0.05, "{:?}: what is told is what happens", found[3].told);
     assert!((found[3].told[1] - (1.0 - found[3].good[1])).abs() < 0.15, "{:?}", found[3].told);
+}
+
+/// One of three fails a seventh of what it is asked, too little to be out for it; all have their hands full.
+#[tokio::test(start_paused = true)]
+async fn while_all_are_busy_what_one_fails_waits_for_another() {
+    let asked = AtomicU32::new(0);
+    let fails_now_and_then = Play::new(move || {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        async move {
+            tokio::time::sleep(50 * MS).await;
+            number % 7 != 0
+        }
+    });
+    let plays = vec![fails_now_and_then, Play::good(50 * MS), Play::good(50 * MS)];
+    let world = World::with(plays, Settings::default(), 8);
+    let late = world
+        .run(async {
+            world.load_of(700, 5, |n| ((n % 200) as u8, n)).await;
+            world.load_of(700, 10, |n| ((n % 200) as u8, n)).await
+        })
+        .await;
+    assert_eq!(world.fleet.roster.serving().len(), 3, "it is not out");
+    let is_refused = |asked: &&Asked| matches!(asked.outcome.end, End::Failed(Failure::NoCapacity(..)));
+    let refused = late.iter().filter(is_refused).count();
+    let good = late.iter().filter(|asked| asked.is_good()).count();
+    assert!(good >= 4_000 && refused >= 1_000, "{good} good, {refused} refused: they are busy");
+    let failed = late.len() - refused - good;
+    assert!(failed <= late.len() / 1_000, "{failed} of {good}");
 }
 
 /// One generator that does one thing at a time, twelve a second: what it can work off in time is not refused.

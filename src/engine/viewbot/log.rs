@@ -226,7 +226,7 @@ mod tests {
     fn there_are_never_more_than_so_many() {
         let mut log = Log::new(1_024);
         let mut last = 0;
-        for host in 0..5_000 {
+        for host in 0..5_000_u32 {
             last = log.note(Newcomer::example(host as u8, 7), last);
         }
         assert_eq!(log.blocks.len(), 5);

@@ -580,7 +580,7 @@ async fn while_all_are_busy_what_one_fails_waits_for_another() {
         let number = asked.fetch_add(1, Ordering::Relaxed);
         async move {
             tokio::time::sleep(50 * MS).await;
-            number % 7 != 0
+            !number.is_multiple_of(7)
         }
     });
     let plays = vec![fails_now_and_then, Play::good(50 * MS), Play::good(50 * MS)];

@@ -18,6 +18,7 @@ mod generators;
 mod hard_rules;
 mod headers;
 mod hostile;
+mod keyed;
 mod keys;
 mod labelled;
 mod layers;

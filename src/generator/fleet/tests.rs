@@ -16,6 +16,7 @@ use crate::base::time::Timestamp;
 use crate::telemetry::metrics::Metrics;
 
 mod blames;
+mod choice;
 mod unattended;
 
 const MS: Duration = Duration::from_millis(1);

@@ -58,6 +58,19 @@ fn of_three_to_one_the_heavier_gets_three_quarters() {
     assert!((295..=305).contains(&heavier), "{heavier}");
 }
 
+#[test]
+fn one_that_takes_ten_times_as_long_gets_a_tenth_of_the_work() {
+    let roster = roster(&[1_000, 1_000]);
+    for (generator, takes) in roster.all().iter().zip([200, 20]) {
+        generator.latency.answered(Duration::from_millis(takes), roster.now());
+    }
+    let draws = Draws::new(7);
+    let permits: Vec<_> =
+        (0..440).map(|_| roster.permit(Places::first(2), &draws, roster.now()).unwrap()).collect();
+    let slower = permits.iter().filter(|permit| permit.place == 0).count();
+    assert!((36..=42).contains(&slower), "{slower}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_permit_goes_to_the_next_who_waits() {
     let roster = roster(&[1]);

@@ -33,6 +33,8 @@ struct Browser {
     page: Mutex<()>,
     waiting: AtomicU32,
     waiting_max: AtomicU32,
+    /// What others than the gateway have sent it, and waits.
+    of_others: AtomicU32,
     ready: AtomicBool,
     course: Mutex<Course>,
     signing: Mutex<Gate>,
@@ -46,6 +48,7 @@ impl Browser {
             page: Mutex::default(),
             waiting: AtomicU32::new(0),
             waiting_max: AtomicU32::new(0),
+            of_others: AtomicU32::new(0),
             ready: AtomicBool::new(true),
             course: Mutex::new(Course::Signs),
             signing: Mutex::new(open),
@@ -69,11 +72,15 @@ impl Browser {
                 self.waiting.fetch_sub(1, Ordering::SeqCst);
                 json(status, body)
             }
-            ("GET", "/health") => json(
-                200,
-                json!({"status": "ok", "ready": self.ready.load(Ordering::SeqCst), "initializing": false,
-                    "generationCount": 7, "queueLength": self.waiting.load(Ordering::SeqCst).saturating_sub(1)}),
-            ),
+            ("GET", "/health") => {
+                let waiting = self.waiting.load(Ordering::SeqCst).saturating_sub(1)
+                    + self.of_others.load(Ordering::SeqCst);
+                json(
+                    200,
+                    json!({"status": "ok", "ready": self.ready.load(Ordering::SeqCst), "initializing": false,
+                        "generationCount": 7, "queueLength": waiting}),
+                )
+            }
             (_, "/restart") => json(200, json!({"status": "ok", "message": "Browser restarted"})),
             ("POST", "/fetch") => json(200, json!({"status": "ok", "httpStatus": 200, "data": {}})),
             _ => json(404, json!({"error": "Not found"})),
@@ -282,14 +289,16 @@ fn it_has_one_request_at_a_time_also_when_its_settings_change() {
     drop(client);
 }
 
+fn looked_at(generator: &Generator) -> usize {
+    generator.asked().iter().filter(|asked| asked.target == "/health").count()
+}
+
 #[test]
 fn while_it_restarts_another_is_asked() {
     let (restarting, first) = Browser::start();
     let (_other, second) = Browser::start();
     restarting.ready.store(false, Ordering::SeqCst);
     let gateway = gateway(OPEN, &[&first, &second]);
-    let looked_at =
-        |generator: &Generator| generator.asked().iter().filter(|asked| asked.target == "/health").count();
     // With the second look the first has been heard.
     gateway.wait_until("two looks at its health", |_| looked_at(&first) >= 2);
     for _ in 0..12 {
@@ -311,9 +320,64 @@ fn alone_it_is_asked_even_while_it_says_that_it_is_not_ready() {
     let (browser, generator) = Browser::start();
     browser.ready.store(false, Ordering::SeqCst);
     let gateway = gateway(OPEN, &[&generator]);
-    let looks = || generator.asked().iter().filter(|asked| asked.target == "/health").count();
-    gateway.wait_until("two looks at its health", |_| looks() >= 2);
+    gateway.wait_until("two looks at its health", |_| looked_at(&generator) >= 2);
     assert_eq!(gateway.post("/tiktok/sign_url", &[], &wanted()).status, 200);
+}
+
+/// A gateway with two, the first of which has work of others.
+fn two_of_weights(browsers: [&Generator; 2], weight: u32) -> Gateway {
+    let table = |(name, generator, weight): (&str, &Generator, u32)| {
+        table(generator).replace("browser", name) + &format!("weight = {weight}\n")
+    };
+    let tables = [("shared", browsers[0], weight), ("ours", browsers[1], 1)].map(table).concat();
+    Setup::new(OPEN).config(&tables).start()
+}
+
+fn has_been_heard(gateway: &Gateway, generator: &Generator) {
+    let looks = looked_at(generator);
+    // With the second look from now on the first has been heard.
+    gateway.wait_until("two looks at its health", |_| looked_at(generator) >= looks + 2);
+}
+
+fn sign(gateway: &Gateway, times: usize) {
+    for _ in 0..times {
+        assert_eq!(gateway.post("/tiktok/sign_url", &[], &wanted()).status, 200);
+    }
+}
+
+#[test]
+fn what_waits_at_it_for_others_counts_as_work_that_it_has() {
+    let (shared, first) = Browser::start();
+    let (_ours, second) = Browser::start();
+    shared.of_others.store(5, Ordering::SeqCst);
+    let gateway = two_of_weights([&first, &second], 1);
+    has_been_heard(&gateway, &first);
+    sign(&gateway, 12);
+    assert_eq!(gateway.first_asked(["shared", "ours"], 12), [0, 12]);
+}
+
+/// However fast it is otherwise: the last in its queue would wait for two seconds.
+#[test]
+fn one_with_a_long_queue_is_not_asked_where_another_can_be() {
+    let (shared, first) = Browser::start();
+    let (_ours, second) = Browser::start();
+    let gateway = two_of_weights([&first, &second], 1_000);
+    // Both have been measured: one that was not gets a request at once.
+    sign(&gateway, 2);
+    let measured = gateway.first_asked(["shared", "ours"], 2);
+    assert_eq!(measured, [1, 1]);
+    shared.of_others.store(5, Ordering::SeqCst);
+    has_been_heard(&gateway, &first);
+    sign(&gateway, 12);
+    assert_eq!(
+        gateway.first_asked(["shared", "ours"], 14),
+        [13, 1],
+        "half a second is little beside its weight"
+    );
+    shared.of_others.store(30, Ordering::SeqCst);
+    has_been_heard(&gateway, &first);
+    sign(&gateway, 12);
+    assert_eq!(gateway.first_asked(["shared", "ours"], 26), [13, 13]);
 }
 
 #[test]

@@ -170,10 +170,14 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::base::net::Prefix;
     use crate::generator::adapters::{Carcabot, Kind};
     use crate::generator::balance::Places;
     use crate::generator::judge::Judge;
+    use crate::generator::roster::{Asker, Payer};
     use crate::generator::trial::{Duty, Trial, Unchanged};
     use crate::generator::wire::{Origin, Roots};
 
@@ -215,6 +219,33 @@ mod tests {
         assert!(!Arc::ptr_eq(&before.all()[1], &after.all()[1]));
         assert!(before.all()[2].has_room(), "one that was taken out finishes what it has");
         stage.tend_retired(now);
+    }
+
+    /// A thread that has not gone over yet waits in the roster before, and those that have give back what they took in the new one.
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_in_a_roster_that_was_replaced_is_served() {
+        let now = Timestamp::from_secs(9);
+        let one = || {
+            let generator = Generator::new("a", "a", Kind::StandIn, Judge::of_stand_in(), 1, 1);
+            Wanted { generator, fingerprint: [1; 32] }
+        };
+        let stage = Stage::new(vec![one()], Settings::default(), now);
+        let before = stage.roster();
+        stage.set(vec![one(), wanted("b", 1)], Settings::default(), now).unwrap();
+        let after = stage.roster();
+        let held = after.permit_of(0).unwrap();
+        let payer = Payer::Proxy(Prefix::proxy(std::net::IpAddr::from([203, 0, 113, 7])));
+        let soon = Instant::now() + Duration::from_secs(1);
+        let waits = before.wait(Asker { payer, rank: 0 }, Places::first(1), soon);
+        let tended = async {
+            tokio::task::yield_now().await;
+            drop(held);
+            assert_eq!((before.waiting(), after.all()[0].in_flight()), (1, 0), "nobody has told who waits");
+            stage.tend_retired(now);
+            assert_eq!(before.waiting(), 0);
+        };
+        let (permit, ()) = tokio::join!(waits, tended);
+        assert_eq!(permit.unwrap().place, 0);
     }
 
     /// Nobody would see it in the file, and every request would be refused.

@@ -297,6 +297,12 @@ fn a_canary_that_falls_behind_is_rolled_back_by_itself_and_nobody_notices() {
         asked(&new) > stayed
     });
     assert_eq!(done(&gateway, &["generators", "promote", "new"]), "new was canary and is full\n");
+    gateway.wait_until("all of the traffic", |gateway| {
+        (gateway.metric("signgate_generator_canary_share{generator=\"new\"}") - 1.0).abs() < 1e-9
+    });
+    gateway.wait_until("its line", |gateway| {
+        gateway.said().contains("generator `new` was canary and is full: promote, as ordered")
+    });
     assert_eq!(done(&gateway, &["generators", "drain", "old"]), "old was full and is drained\n");
     let before = asked(&old);
     assert!(from_everywhere(&gateway, 0).iter().all(|answered| answered.status == 200));

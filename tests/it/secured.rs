@@ -104,6 +104,25 @@ fn a_generator_behind_tls_is_trusted_by_the_configured_certificates_alone() {
     }
 }
 
+/// Those of the system are where its `SSL_CERT_FILE` says.
+#[test]
+fn without_certificates_of_its_own_a_generator_is_trusted_by_the_systems() {
+    let (address, pem) = secured("127.0.0.1");
+    let setup = |config: &str| {
+        let table = format!(
+            "[[generator]]\nname = \"{NAME}\"\nkind = \"euler\"\nurl = \"https://{address}\"\n{config}"
+        );
+        Setup::new(OPEN).config(&table).file("system.pem", &pem).env("SSL_CERT_FILE", "system.pem")
+    };
+    let good = setup("").start().get(CONNECT_TARGET, &[]);
+    assert_eq!((good.status, good.body), (200, bytes_of(CONNECT)));
+    // With `ca` the configured ones alone count.
+    let (_, other) = secured("127.0.0.1");
+    let gateway = setup("ca = \"ca.pem\"").file("ca.pem", &other).start();
+    gateway.get(CONNECT_TARGET, &[]).refusal(503, "generator_unreachable");
+    assert_eq!(gateway.stop().records()[0]["defect"], "certificate not accepted");
+}
+
 #[test]
 fn a_generator_that_asks_for_a_certificate_is_shown_the_configured_one() {
     let issuer = |name: &str| {

@@ -180,8 +180,12 @@ impl Kind {
 
     /// Asks it how it fares, where it tells.
     pub async fn look(&self, pool: Option<&Pool>, deadline: Instant) {
-        if let (Self::Carcabot(carcabot), Some(pool)) = (self, pool) {
-            carcabot.look(pool, deadline).await;
+        match (self, pool) {
+            (Self::Euler(euler), Some(pool)) => euler.look(pool, deadline).await,
+            (Self::Carcabot(carcabot), Some(pool)) => carcabot.look(pool, deadline).await,
+            (Self::Euler(_) | Self::Carcabot(_), None) | (Self::StandIn, _) => {}
+            #[cfg(test)]
+            (Self::Played(_), _) => {}
         }
     }
 }

@@ -180,6 +180,9 @@ impl Explainer<'_> {
         progress.done();
         self.tell(&mut feed, &unknown_tiers);
         let Some(record) = found else { return Err(not_found(wanted, before, feed.unmet())) };
+        if record.starts {
+            bail!("line {} is the event `start`: it is no request", record.place.line + 1);
+        }
         if let Some(order) = &record.order {
             bail!(
                 "line {} is an operator's order of {}, {}: it is no request",

@@ -30,6 +30,7 @@ use crate::policy::PolicySet;
 use crate::replay::feed::{Feed, Noticed, OnBroken};
 use crate::replay::report::{Count, Report};
 use crate::replay::run::{self, Outcome, ReplayError};
+use crate::telemetry::access_log::START;
 
 /// What is replayed, and against what.
 #[derive(Debug, clap::Args)]
@@ -202,6 +203,7 @@ pub(super) fn tell(feed: &Feed, policy: &PolicySet) {
             "reload" | "rollback" => {
                 "not followed: the policies given here decide from the first record to the last"
             }
+            START => "followed: nothing that was counted before is known any more, as in the gateway",
             word if order::WORDS.contains(&word) => "followed where they find what they are about",
             _ => "nothing follows from them",
         };

@@ -30,7 +30,7 @@ use crate::gateway::listener::{ConnectionCaps, ListenerCounts, ListenerSettings}
 use crate::gateway::{Live, Shared, listener};
 use crate::generator::stage::Stage;
 use crate::policy::diagnostic::{quoted_list, render};
-use crate::telemetry::access_log::RecordLog;
+use crate::telemetry::access_log::{Event, RecordLog, START};
 use crate::telemetry::logging;
 use crate::telemetry::metrics::{Metrics, ViewbotNumbers};
 use crate::telemetry::readiness::{Phase, Readiness};
@@ -245,6 +245,15 @@ fn serve(loaded: &Loaded, again: Read) -> anyhow::Result<ExitCode> {
         gateway: Arc::clone(&shared),
     };
     let admin_thread = admin::start(admin_listener, admin_socket, shown)?;
+
+    record.event(&Event {
+        time: shared.clock.now(),
+        seq: 0,
+        event: START,
+        policy: Some(shared.live.load().policy.digest()),
+        order: None,
+        detail: Some(concat!("signgate ", env!("CARGO_PKG_VERSION"))),
+    });
 
     // The data path.
     let (stop, stopped) = watch::channel(false);

@@ -30,6 +30,7 @@ pub struct Course<'p> {
     /// The policy.
     pub policy: &'p PolicySet,
     engine: Engine,
+    seed: u64,
     now: Timestamp,
     under_way: UnderWay,
     records: u64,
@@ -102,7 +103,7 @@ impl<'p> Course<'p> {
     /// With empty counts. `seed` seeds the hash tables: nothing hangs on it.
     pub fn new(policy: &'p PolicySet, seed: u64) -> Self {
         let engine = Engine::new(STRANGERS_MAX_DEFAULT, seed);
-        Self { policy, engine, now: Timestamp::EPOCH, under_way: UnderWay::default(), records: 0 }
+        Self { policy, engine, seed, now: Timestamp::EPOCH, under_way: UnderWay::default(), records: 0 }
     }
 
     /// Decides one record, as the gateway would have.
@@ -158,7 +159,7 @@ impl<'p> Course<'p> {
         }
     }
 
-    /// Follows or decides each of the records that were foreseen, in their order; `None` of an operator's order.
+    /// Follows or decides each of the records that were foreseen, in their order; `None` of what is no request.
     pub fn decide_all<'r>(
         &mut self,
         records: &'r [Box<Record>],
@@ -182,8 +183,15 @@ impl<'p> Course<'p> {
         self.facts(record, request).ok_or_else(by_gateway)
     }
 
-    /// Follows an operator's order, where the record is one. A ban that there is not with this policy is not missed.
+    /// Follows an operator's order or a gateway's start, where the record is one. A ban that there is not with this policy is not missed.
     pub fn follow(&mut self, record: &Record) -> bool {
+        if record.starts {
+            // Nothing is kept over a start, and what was under way then never ended.
+            self.engine = Engine::new(STRANGERS_MAX_DEFAULT, self.seed);
+            self.under_way = UnderWay::default();
+            self.advance(record.time);
+            return true;
+        }
         let Some(order) = &record.order else { return false };
         self.advance(record.time);
         let _ = self.engine.obey(order, self.now);

@@ -18,7 +18,7 @@ use super::shared::{Places, Shared};
 use crate::base::time::Timestamp;
 use crate::engine::order;
 use crate::policy::diagnostic::quoted;
-use crate::telemetry::access_log::RECORD_FORMAT;
+use crate::telemetry::access_log::{RECORD_FORMAT, START};
 
 /// So many broken lines are told one by one; the others are counted.
 const COMPLAINTS_MAX: usize = 20;
@@ -485,6 +485,10 @@ impl Noticed {
         let taken = |is_held| Ok(Taken { time: Some(time), is_held });
         if let Some(event) = &line.event {
             note(&mut self.events, event, 1);
+            if **event == *START {
+                record.fill_start(line, place);
+                return taken(true);
+            }
             let Some(order) = line.order.as_deref() else {
                 self.note_reload(event, line.policy.as_deref(), time);
                 return taken(false);

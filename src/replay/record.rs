@@ -62,6 +62,8 @@ pub struct Record {
     pub turned_away: bool,
     /// What an operator ordered: then it is no request, and nothing else of it is set.
     pub order: Option<Box<Order>>,
+    /// Whether the gateway started, with nothing counted: it is no request either.
+    pub starts: bool,
     /// Of most records empty: what is not [shared](super::shared).
     text: String,
     asked: Option<Rc<Asked>>,
@@ -183,6 +185,13 @@ impl Record {
         self.order = Some(Box::new(order));
     }
 
+    /// Takes in the line of a gateway's start.
+    pub(super) fn fill_start(&mut self, line: &Line<'_>, place: Place) {
+        *self = Self { text: std::mem::take(&mut self.text), ..Self::default() };
+        self.begin(line, place);
+        self.starts = true;
+    }
+
     fn begin(&mut self, line: &Line<'_>, place: Place) {
         self.text.clear();
         self.place = place;
@@ -190,6 +199,7 @@ impl Record {
         self.seq = line.seq.unwrap_or_default();
         self.wanted = false;
         self.order = None;
+        self.starts = false;
     }
 
     fn keep(&mut self, text: Option<&str>) -> Span {

@@ -521,6 +521,41 @@ fn events_are_no_requests() {
     );
 }
 
+/// By both policies; and what was under way when it came is given back to nobody.
+#[test]
+fn a_start_is_followed_nothing_that_was_counted_before_is_known() {
+    let start = |millis: u64| json!({ "time": START + millis, "seq": 0, "format": 1, "event": "start", "detail": "signgate 1" });
+    let fails = |millis: u64| {
+        let mut line = asked(millis);
+        line["outcome"] = "generator-failed".into();
+        line["duration_ms"] = 5_000.into();
+        line
+    };
+    let few = quota("proxy", "hour = 2");
+    let ban = json!({ "time": START + 5_000, "seq": 0, "event": "ban", "order": format!("prefix 203.0.113.0/24 {} x", START + 900_000) });
+    let lines = [
+        start(0),
+        asked(1_000),
+        fails(2_000),
+        asked(3_000),
+        start(4_000),
+        asked(4_500),
+        ban,
+        asked(6_000),
+        start(6_500),
+        asked(7_000),
+        asked(8_000),
+        asked(9_000),
+    ];
+    let replayed = replay(&few, &lines);
+    assert_eq!(replayed.verdicts(), "aatadaat", "banned, and free again with the start");
+    assert_eq!((replayed.noticed.events["start"], replayed.outcome.tally.total.asked), (3, 8));
+    let files = Files::new();
+    let both = replay_files(&few, Some(&few), 1, &[files.of("a.jsonl", &lines)], OnBroken::Stop).unwrap();
+    let total = both.outcome.difference.unwrap().total;
+    assert_eq!((total.newly_refused, total.newly_freed), (0, 0), "the other policy follows it, too");
+}
+
 /// In the order of their times, whatever order they stand in, and with both policies.
 #[test]
 fn an_operators_orders_are_followed() {

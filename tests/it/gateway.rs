@@ -310,10 +310,11 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// The access record's lines, in the order of their decisions: each worker writes its own.
+    /// The requests of the access record, in the order of their decisions: each worker writes its own.
     pub fn records(&self) -> Vec<Value> {
         let read = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let mut records: Vec<Value> = self.record.lines().map(read).collect();
+        records.retain(|record| record["event"] != "start");
         records.sort_by_key(|record| (record["time"].as_u64(), record["seq"].as_u64()));
         records
     }

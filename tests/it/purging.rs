@@ -73,7 +73,8 @@ fn an_address_and_a_room_go_while_the_gateway_writes_on() {
         .wait_until("a record of who comes again", |_| of(&lines(&directory), "client", "203.0.113.7") == 1);
     let left = lines(&directory);
     assert_eq!(of(&left, "room", "7300000000000000002"), 0);
-    assert_eq!((of(&left, "client", "203.0.113.8"), left.len()), (3, 3 + 1 + 2), "{left:#?}");
+    assert_eq!((of(&left, "client", "203.0.113.8"), left.len()), (3, 3 + 1 + 3), "{left:#?}");
+    assert_eq!(of(&left, "event", "start"), 1);
     assert_eq!(of(&left, "event", "record-rotated"), 2, "an operator's action is a line of its own");
 }
 

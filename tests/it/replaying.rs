@@ -361,6 +361,45 @@ fn decisions_are_not_written_over_the_traffic() {
     assert_eq!(signgate(directory.path(), &other).0, 0, "decisions of before are written over");
 }
 
+/// As the gateway did, a replay knows nothing any more of what was before.
+#[test]
+fn a_record_goes_on_over_a_start_and_replays_to_the_same_verdicts() {
+    let generator = Generator::good();
+    let run = || {
+        let gateway = Setup::new(FEW).generator(generator.address).flag("--workers").flag("1").start();
+        let statuses = [1, 2, 3].map(|room: u64| {
+            gateway.get(&format!("/webcast/fetch?room_id=730000000000000000{room}"), &[]).status
+        });
+        assert_eq!(statuses, [200, 200, 429]);
+        gateway.stop().record
+    };
+    let record = [run(), run()].concat();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("policies")).unwrap();
+    std::fs::write(directory.path().join("policies/10-test.toml"), FEW).unwrap();
+    std::fs::write(directory.path().join("access.jsonl"), &record).unwrap();
+    let replay =
+        ["replay", "--strict", "--policies", "policies", "--input", "access.jsonl", "--format", "json"];
+    let (code, out, said) = signgate(directory.path(), &replay);
+    assert_eq!(code, 0, "{said}");
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&report["records"], &report["unlike_recorded"]), (&6.into(), &0.into()), "{out}");
+    assert!(said.contains("2 events `start` in the record; followed"), "{said}");
+    let id = record.lines().filter_map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["request_id"].as_str().map(ToOwned::to_owned)
+    });
+    let id = id.last().unwrap();
+    let explain = ["explain", "--policies", "policies", "--input", "access.jsonl", "--request-id", &id];
+    let (code, out, said) = signgate(directory.path(), &explain);
+    assert_eq!(code, 1, "refused: {out}{said}");
+    assert!(out.contains("hour: 2 of 2 used"), "{out}");
+    let start = ["explain", "--policies", "policies", "--input", "access.jsonl", "--line", "1"];
+    let (code, _, said) = signgate(directory.path(), &start);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("line 1 is the event `start`"), "{said}");
+}
+
 /// Orders are followed, a reload is told: a record of a gateway whose operator was busy.
 #[test]
 fn a_record_with_a_ban_a_pardon_and_a_reload_replays_to_the_same_verdicts() {
@@ -630,7 +669,7 @@ fn a_running_gateway_s_request_is_explained_by_its_id() {
         "--input",
         "data/access.jsonl",
         "--line",
-        "2",
+        "3",
         "--format",
         "json",
     ];

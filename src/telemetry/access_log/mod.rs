@@ -397,6 +397,9 @@ fn milliseconds(out: &mut Vec<u8>, length: Duration) {
     }
 }
 
+/// The gateway started, with nothing counted.
+pub const START: &str = "start";
+
 /// Something other than a request that changed what is decided: a line of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
@@ -404,7 +407,7 @@ pub struct Event<'a> {
     pub time: Timestamp,
     /// Its place among the decisions of that moment.
     pub seq: u64,
-    /// What happened, in one word: `start`, `reload`, `stop`, `ban`.
+    /// What happened, in one word: [`start`](START), `reload`, `ban`.
     pub event: &'static str,
     /// The policy in force from then on.
     pub policy: Option<Digest>,

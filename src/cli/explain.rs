@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::check::BODY_UNREAD;
 use super::check::output::{Format, Output};
 use super::progress::Progress;
-use super::replay::{load_place, tell, tell_tiers};
+use super::replay::{load_place, tell, tell_tiers, tell_unlike};
 use super::same_file::refuse_twice;
 use crate::base::room::Room;
 use crate::base::time::{Clock, Timestamp};
@@ -33,7 +33,7 @@ use crate::replay::course::Course;
 use crate::replay::ending::Ending;
 use crate::replay::feed::{Feed, OnBroken, Wanted};
 use crate::replay::record::Record;
-use crate::replay::run::note_tier;
+use crate::replay::run::{Compared, note_tier};
 use crate::telemetry::access_log::record_files;
 
 /// Which request, and after what.
@@ -155,10 +155,11 @@ impl Explainer<'_> {
     /// A record: the state is what the records decided before it left.
     fn of_record(&self, input: &[PathBuf], wanted: &Wanted) -> anyhow::Result<ExitCode> {
         let mut feed = Feed::open(input, OnBroken::Skip)?;
+        feed.look_for_policies([self.policy]);
         feed.look_for(wanted.clone());
         let mut course = Course::new(self.policy, 0);
         let mut progress = Progress::new();
-        let mut before = 0;
+        let (mut before, mut compared) = (0, Compared::default());
         let mut unknown_tiers = BTreeSet::new();
         let found = loop {
             let Some(record) = feed.next_record()? else { break None };
@@ -169,7 +170,7 @@ impl Explainer<'_> {
                 feed.give_back(record);
                 continue;
             }
-            course.decide(&record);
+            compared.count(&record, 0, &course.decide(&record));
             note_tier(&mut unknown_tiers, &record, self.policy);
             feed.give_back(record);
             before += 1;
@@ -178,7 +179,7 @@ impl Explainer<'_> {
             }
         };
         progress.done();
-        self.tell(&mut feed, &unknown_tiers);
+        self.tell(&mut feed, &unknown_tiers, compared);
         let Some(record) = found else { return Err(not_found(wanted, before, feed.unmet())) };
         if record.starts {
             bail!("line {} is the event `start`: it is no request", record.place.line + 1);
@@ -241,8 +242,9 @@ impl Explainer<'_> {
         let said = &args.said;
         let mut course = Course::new(self.policy, 0);
         let mut feed = Feed::open(input, OnBroken::Skip)?;
+        feed.look_for_policies([self.policy]);
         let mut progress = Progress::new();
-        let mut before = 0;
+        let (mut before, mut compared) = (0, Compared::default());
         let mut holds_later = false;
         let mut unknown_tiers = BTreeSet::new();
         while let Some(record) = feed.next_record()? {
@@ -254,7 +256,7 @@ impl Explainer<'_> {
                 feed.give_back(record);
                 continue;
             }
-            course.decide(&record);
+            compared.count(&record, 0, &course.decide(&record));
             note_tier(&mut unknown_tiers, &record, self.policy);
             feed.give_back(record);
             before += 1;
@@ -263,7 +265,7 @@ impl Explainer<'_> {
             }
         }
         progress.done();
-        self.tell(&mut feed, &unknown_tiers);
+        self.tell(&mut feed, &unknown_tiers, compared);
         if feed.noticed.is_nothing_but_broken(before + u64::from(holds_later)) {
             bail!("not one line of the input is a record: nothing can be explained after it");
         }
@@ -320,9 +322,10 @@ impl Explainer<'_> {
     }
 
     /// What should be known of the traffic before, as a replay of it tells.
-    fn tell(&self, feed: &mut Feed, unknown_tiers: &BTreeSet<String>) {
+    fn tell(&self, feed: &mut Feed, unknown_tiers: &BTreeSet<String>, compared: Compared) {
         feed.noticed.settle_policy();
         tell(feed, self.policy);
+        tell_unlike(compared, &self.place);
         tell_tiers(unknown_tiers, &self.place);
     }
 
@@ -444,8 +447,8 @@ fn not_found(wanted: &Wanted, records: u64, unmet: Option<&str>) -> anyhow::Erro
             anyhow::anyhow!("line {} holds no record: {why}", line + 1)
         }
         Wanted::RequestId(id) => anyhow::anyhow!(
-            "request {} is not among {records} records: a request is recorded within half a second of its answer, and removed \
-             when the record has been kept long enough",
+            "request {} is not among {records} records: a request is recorded within half a second of its answer, unless \
+             `allowed-share` leaves it out, and removed when the record has been kept long enough",
             quoted(id)
         ),
     }

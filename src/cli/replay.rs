@@ -29,7 +29,7 @@ use crate::engine::order;
 use crate::policy::PolicySet;
 use crate::replay::feed::{Feed, Noticed, OnBroken};
 use crate::replay::report::{Count, Report};
-use crate::replay::run::{self, Outcome, ReplayError};
+use crate::replay::run::{self, Compared, Outcome, ReplayError};
 use crate::telemetry::access_log::START;
 
 /// What is replayed, and against what.
@@ -100,9 +100,13 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     };
     let elapsed = progress.elapsed();
     tell(&feed, &policy);
-    tell_tiers(&outcome.unknown_tiers, &args.policies.display().to_string());
+    let directory = args.policies.display().to_string();
+    tell_unlike(outcome.compared, &directory);
+    tell_tiers(&outcome.unknown_tiers, &directory);
     if let Some(against) = &args.against {
-        tell_tiers(&outcome.unknown_tiers_against, &against.display().to_string());
+        let directory = against.display().to_string();
+        tell_unlike(outcome.compared_against, &directory);
+        tell_tiers(&outcome.unknown_tiers_against, &directory);
     }
     match stopped {
         Some(error) if outcome.tally.total.asked == 0 => return Err(error.into()),
@@ -155,6 +159,18 @@ pub(super) fn load_place(place: &PolicyPlace) -> anyhow::Result<PolicySet> {
 /// A word of a record, without what a terminal obeys.
 fn printable(word: &str) -> String {
     word.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// That a policy says otherwise here than it did when the records were made, and why that may be.
+pub(super) fn tell_unlike(compared: Compared, directory: &str) {
+    if compared.unlike > 0 {
+        eprintln!(
+            "warning: {} of {} verdicts that the policy of `{directory}` recorded are other ones here: records may be missing \
+             (left out by `allowed-share`, an earlier part), or a restart or several workers be behind it",
+            Count(compared.unlike),
+            Count(compared.verdicts)
+        );
+    }
 }
 
 /// Which tiers the policies of a directory lack.

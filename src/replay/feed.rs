@@ -17,6 +17,7 @@ use super::scan::{Known, scan};
 use super::shared::{Places, Shared};
 use crate::base::time::Timestamp;
 use crate::engine::order;
+use crate::policy::PolicySet;
 use crate::policy::diagnostic::quoted;
 use crate::telemetry::access_log::{RECORD_FORMAT, START};
 
@@ -68,6 +69,9 @@ pub struct Noticed {
     /// The policy of the last record, and of how many before it without a break.
     policy: String,
     same_policy: u64,
+    /// The policies that are looked for, by digest, and which of them that one is.
+    looked_for: Vec<String>,
+    found: Option<u8>,
 }
 
 /// The records of all inputs, in the order of their decisions.
@@ -172,6 +176,12 @@ impl Feed {
     /// Marks one record as [wanted](Record::wanted).
     pub fn look_for(&mut self, wanted: Wanted) {
         self.wanted = Some(wanted);
+    }
+
+    /// Marks the records that one of these policies decided, by its [place](Record::decided_by) among them.
+    pub fn look_for_policies<'p>(&mut self, policies: impl IntoIterator<Item = &'p PolicySet>) {
+        let digests = policies.into_iter().map(|policy| policy.digest().to_string());
+        self.noticed.looked_for = digests.collect();
     }
 
     /// Why the line that is looked for is no record, once it has been read.
@@ -507,7 +517,11 @@ impl Noticed {
                 self.policy.clear();
                 self.policy.push_str(policy);
                 self.same_policy = 1;
+                let found = self.looked_for.iter().position(|digest| *digest == self.policy);
+                self.found = found.map(|place| place as u8);
             }
+            // What the gateway refused by itself no policy decided.
+            record.decided_by = self.found.filter(|_| !record.by_gateway);
         }
         self.cut_addresses += u64::from(line.client_prefix.is_some());
         self.sampled += u64::from(line.share.is_some());

@@ -60,6 +60,8 @@ pub struct Record {
     pub by_gateway: bool,
     /// Whether it was turned away for want of capacity, before anything was charged: so it is in a replay.
     pub turned_away: bool,
+    /// Which of the policies that the feed [looks for](super::feed::Feed::look_for_policies) decided it, as the line says.
+    pub decided_by: Option<u8>,
     /// What an operator ordered: then it is no request, and nothing else of it is set.
     pub order: Option<Box<Order>>,
     /// Whether the gateway started, with nothing counted: it is no request either.
@@ -198,6 +200,7 @@ impl Record {
         self.time = line.time.0 + Duration::from_nanos(line.nanos.unwrap_or_default().min(999_999).into());
         self.seq = line.seq.unwrap_or_default();
         self.wanted = false;
+        self.decided_by = None;
         self.order = None;
         self.starts = false;
     }

@@ -197,8 +197,9 @@ impl Report<'_> {
     /// For a program: one object. Lists hold the largest `rows_max`; `in_all` says how many there are of each, and `others` what
     /// was counted under names that there were too many of.
     pub fn json(&self) -> Value {
-        let Outcome { tally, difference, span, unknown_tiers, unknown_tiers_against, unlike_recorded } =
-            self.outcome;
+        let Outcome {
+            tally, difference, span, unknown_tiers, unknown_tiers_against, unlike_recorded, ..
+        } = self.outcome;
         let total = &tally.total;
         let rules = |measure: fn(&Row) -> u64| -> Vec<Value> {
             let rows = tally.rules.largest(measure).into_iter().take(self.rows_max);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use super::course::Course;
+use super::course::{Course, Said};
 use super::decided;
 use super::feed::Feed;
 use super::input::InputError;
@@ -41,6 +41,29 @@ pub struct Outcome {
     pub unknown_tiers_against: BTreeSet<String>,
     /// Records whose verdict is not the one that they hold.
     pub unlike_recorded: u64,
+    /// Of the records that the policy itself decided.
+    pub compared: Compared,
+    /// Of those that the other one did, where one was asked.
+    pub compared_against: Compared,
+}
+
+/// What one and the same policy said when it was recorded, and says now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// So many verdicts are its own.
+    pub verdicts: u64,
+    /// So many of them are other ones now.
+    pub unlike: u64,
+}
+
+impl Compared {
+    /// Counts a record, where it says that the policy at this [place](Record::decided_by) decided it.
+    pub fn count(&mut self, record: &Record, place: u8, said: &Said<'_>) {
+        if let Some(verdict) = record.verdict.filter(|_| record.decided_by == Some(place)) {
+            self.verdicts += 1;
+            self.unlike += u64::from(verdict != said.verdict());
+        }
+    }
 }
 
 /// Notes the tier of a record where a policy lacks it, and there are not too many.
@@ -77,6 +100,7 @@ pub fn run_into(
 ) -> Result<(), ReplayError> {
     const TELL_EVERY: u64 = 1 << 12;
     const WRITE_BYTES: usize = 64 << 10;
+    feed.look_for_policies(std::iter::once(policy).chain(against));
     let mut course = Course::new(policy, seed);
     let mut other = against.map(|policy| Course::new(policy, seed));
     outcome.difference = against.map(|_| Difference::default());
@@ -110,11 +134,13 @@ pub fn run_into(
                 said_by_other.as_ref().and_then(|said| said.get(place)?.as_ref()),
             ) {
                 difference.count(record, (said, policy), (before, other.policy));
+                outcome.compared_against.count(record, 1, before);
                 note_tier(&mut outcome.unknown_tiers_against, record, other.policy);
             }
             note_tier(&mut outcome.unknown_tiers, record, policy);
             outcome.unlike_recorded +=
                 u64::from(record.verdict.is_some_and(|verdict| verdict != said.verdict()));
+            outcome.compared.count(record, 0, said);
             let first = outcome.span.map_or(record.time, |(first, _)| first);
             outcome.span = Some((first, latest));
             if let Some(decisions) = &mut decisions {

@@ -11,7 +11,7 @@ use super::input::InputError;
 use super::line::Line;
 use super::record::{Place, Record, shared_texts};
 use super::report::Report;
-use super::run::{self, Outcome, ReplayError};
+use super::run::{self, Compared, Outcome, ReplayError};
 use super::shared::Shared;
 use crate::base::time::Timestamp;
 use crate::dialect::Request;
@@ -776,4 +776,36 @@ proptest! {
             prop_assert_eq!(read(&kept), Some(said), "{} {}", target, kept);
         }
     }
+}
+
+/// A record of which a part is missing: the same policy, which says otherwise.
+#[test]
+fn verdicts_are_compared_with_those_of_the_same_policy_alone() {
+    let (policy, other) = (quota("proxy", "minute = 2"), quota("proxy", "minute = 1"));
+    let said = |millis, policy: &str, verdict: &str| {
+        with(asked(millis), &json!({ "policy": policy, "verdict": verdict }))
+    };
+    let (own, others) = (policy.digest().to_string(), other.digest().to_string());
+    let lines = [
+        said(0, &own, "throttle"),
+        said(1, &others, "throttle"),
+        said(2, "0fa10203040506ff", "allow"),
+        with(asked(3), &json!({ "verdict": "allow" })),
+        said(4, &others, "throttle"),
+        said(5, &own, "throttle"),
+        with(asked(6), &json!({ "policy": own })),
+        // No policy was asked.
+        with(said(7, &own, "allow"), &json!({ "by": "gateway", "rule": "bare_lf" })),
+    ];
+    let files = Files::new();
+    let path = [files.of("access.jsonl", &lines)];
+    let compare = |policy, against| {
+        let Outcome { compared, compared_against, unlike_recorded, .. } =
+            replay_files(policy, against, 1, &path, OnBroken::Stop).unwrap().outcome;
+        let pair = |compared: Compared| (compared.unlike, compared.verdicts);
+        (pair(compared), pair(compared_against), unlike_recorded)
+    };
+    assert_eq!(compare(&policy, Some(&other)), ((1, 2), (0, 2), 5));
+    assert_eq!(compare(&other, Some(&policy)), ((0, 2), (1, 2), 4));
+    assert_eq!(compare(&policy, None), ((1, 2), (0, 0), 5));
 }

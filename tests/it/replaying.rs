@@ -764,3 +764,52 @@ fn a_request_of_one_s_own_is_explained_after_a_stretch_of_traffic() {
         "the window is over"
     );
 }
+
+/// A record of refusals alone: what was admitted before them is not in it.
+#[test]
+fn verdicts_that_come_out_otherwise_for_want_of_records_are_told() {
+    let generator = Generator::good();
+    let gateway = Setup::new(FEW)
+        .config("[record]\nallowed-share = 0.0")
+        .generator(generator.address)
+        .flag("--workers")
+        .flag("1")
+        .start();
+    let ask = || gateway.get("/webcast/fetch?room_id=7300000000000000001", &[]);
+    let answers: Vec<_> = (0..5).map(|_| ask()).collect();
+    assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 200, 429, 429, 429]);
+    let left_out = answers[0].header("x-request-id").unwrap().to_owned();
+    let kept = tempfile::tempdir().unwrap();
+    for (name, limit) in [("same", "hour = 2"), ("new", "hour = 1")] {
+        std::fs::create_dir(kept.path().join(name)).unwrap();
+        std::fs::write(kept.path().join(name).join("10-test.toml"), FEW.replace("hour = 2", limit)).unwrap();
+    }
+    std::fs::write(kept.path().join("access.jsonl"), gateway.stop().record).unwrap();
+    let ask = |verb: &str, more: &[&str]| {
+        signgate(kept.path(), &[&[verb, "--input", "access.jsonl"], more].concat())
+    };
+    let told = |said: &str, count: &str, directory: &str| {
+        said.contains(&format!(
+            "warning: {count} verdicts that the policy of `{directory}` recorded are other ones here: records may be missing (left \
+             out by `allowed-share`, an earlier part), or a restart or several workers be behind it\n"
+        ))
+    };
+    let (code, out, said) = ask("replay", &["--policies", "same"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(out.contains("allow               2") && told(&said, "2 of 3", "same"), "{out}{said}");
+    // What is compared with is the policy in force.
+    let (_, _, said) = ask("replay", &["--policies", "new", "--against", "same"]);
+    assert!(told(&said, "2 of 3", "same") && !said.contains("policy of `new`"), "{said}");
+    let (_, _, said) = ask("replay", &["--policies", "new"]);
+    assert!(!said.contains("are other ones here"), "{said}");
+    let asked = "GET /webcast/fetch?room_id=1";
+    for (arguments, count) in [([asked, "--policies"], "2 of 3"), (["--line=3", "--policies"], "2 of 2")] {
+        let (code, _, said) = ask("explain", &[&arguments[..], &["same"]].concat());
+        assert!(code < 2 && told(&said, count, "same"), "{said}");
+    }
+    let (code, _, said) = ask("explain", &["--request-id", &left_out, "--policies", "same"]);
+    assert_eq!(code, 2, "{said}");
+    let why = "is not among 3 records: a request is recorded within half a second of its answer, unless `allowed-share` leaves it \
+               out, and removed when";
+    assert!(said.contains(why), "{said}");
+}

@@ -129,7 +129,7 @@ impl fmt::Display for Miss {
         let Self { line, request, expected, decided } = self;
         write!(
             f,
-            "line {} of {TRAFFIC}: {request}\n    expected: {expected}\n    decided:  {decided}",
+            "line {} of {TRAFFIC} (\"line\": {line} in {EXPECTED}): {request}\n    expected: {expected}\n    decided:  {decided}",
             line + 1
         )
     }

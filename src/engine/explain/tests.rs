@@ -274,3 +274,31 @@ fn numbers_are_those_of_the_engine_that_is_asked() {
         }
     }
 }
+
+/// The gate of view-bot detection is no limit: what is beyond it passes as long as nothing else is found.
+#[test]
+fn viewers_in_excess_are_told_as_what_they_are() {
+    let policy = policy("[viewbot]\nmode = \"enforce\"\n");
+    let engine = Engine::new(10_000, 1);
+    let asked = |client| Asked {
+        operation: Operation::Connect,
+        client,
+        key: 0,
+        room: 1,
+        target: 3,
+        session: false,
+        user_agent: "",
+        library: false,
+        wait: 0,
+        ending: 1,
+    };
+    for client in 0..97 {
+        let facts = asked(client);
+        let facts = facts.facts();
+        let assessment = engine.assess(&policy, &facts, START);
+        let (_, receipt) = engine.decide(&policy, assessment, START);
+        engine.observe(&policy, &receipt.unwrap(), Ending::Good(None), START);
+    }
+    let explained = engine.explain(&policy, &asked(200).facts(), START);
+    insta::assert_snapshot!(explained.tree(&policy));
+}

@@ -47,7 +47,11 @@ impl fmt::Display for Tree<'_> {
                 writeln!(f, "│  {} {}", if last { "└─" } else { "├─" }, Line { check, policy, explained })?;
                 if !matches!(check.outcome, Outcome::DoesNotApply(_)) {
                     for amount in &check.amounts {
-                        writeln!(f, "│  {}     {}", if last { " " } else { "│" }, Used(amount))?;
+                        let gap = if last { " " } else { "│" };
+                        match check.what {
+                            What::Viewbots => writeln!(f, "│  {gap}     {}", Excess(amount))?,
+                            _ => writeln!(f, "│  {gap}     {}", Used(amount))?,
+                        }
                     }
                 }
             }
@@ -211,6 +215,16 @@ fn pass_words(pass: Pass) -> &'static str {
         Pass::Session(SessionMode::Refuse) => "it is refused",
         Pass::NotBanned => "none stands against it",
         Pass::NotSuspect => "it has nothing against it, or not enough",
+    }
+}
+
+/// No limit: beyond it a room is looked at, and nobody is refused for it alone.
+struct Excess<'a>(&'a Amount);
+
+impl fmt::Display for Excess<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(amount) = self;
+        write!(f, "{}: {} (the room is looked at beyond {})", amount.name, amount.used, amount.max)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Only files that nobody writes to are rewritten. A running gateway is asked to set its file aside first; where none runs,
 //! `--stopped` says so, and the file that it left is rewritten too.
 
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ use crate::config::RecordTo;
 use crate::dialect::mention::mentions;
 use crate::engine::order::Order;
 use crate::replay::report::Count;
-use crate::telemetry::access_log::{Edit, Rewritten, record_files, rewrite};
+use crate::telemetry::access_log::{Edit, Rewritten, record_files, rehearse, rewrite};
 
 /// What is done to the record.
 #[derive(Debug, clap::Subcommand)]
@@ -116,7 +117,7 @@ pub fn run(verb: &RecordVerb) -> anyhow::Result<ExitCode> {
     }
     let rewritable = |file: &&PathBuf| **file != path || args.stopped || args.dry_run;
     let mut total = Rewritten::default();
-    let mut code = ExitCode::SUCCESS;
+    let mut failed = 0;
     let mut told = Results::default();
     for file in files.iter().filter(rewritable) {
         match purge(file, args) {
@@ -130,15 +131,21 @@ pub fn run(verb: &RecordVerb) -> anyhow::Result<ExitCode> {
                 ));
                 total.removed += done.removed;
                 total.kept += done.kept;
+                tell_too_long(file, done);
             }
             Err(error) => {
                 eprintln!("error: {} was left as it is: {error:#}", file.display());
-                code = ExitCode::from(2);
+                failed += 1;
             }
         }
     }
+    let left = match failed {
+        0 => String::new(),
+        1 => ", and 1 file was left as it is".to_owned(),
+        many => format!(", and {many} files were left as they are"),
+    };
     told.print(&format!(
-        "{} lines in all {}, {} stay\n",
+        "{} lines in all {}, {} stay{left}\n",
         Count(total.removed),
         if args.dry_run { "would be removed" } else { "removed" },
         Count(total.kept)
@@ -147,23 +154,26 @@ pub fn run(verb: &RecordVerb) -> anyhow::Result<ExitCode> {
         "note: what was copied elsewhere (backups, logs that were shipped, what `replay` wrote) was not touched"
     );
     told.finish()?;
-    Ok(code)
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
-fn purge(file: &Path, args: &PurgeArgs) -> anyhow::Result<Rewritten> {
-    if !args.dry_run {
-        return Ok(rewrite(file, file, |line, _| if args.holds(line) { Edit::Remove } else { Edit::Keep })?);
-    }
-    // Counted by the reader of replay, which knows every packing: nothing is written.
-    let mut done = Rewritten::default();
-    crate::replay::input::each_line(file, |line| {
-        if args.holds(line) {
-            done.removed += 1;
-        } else {
-            done.kept += 1;
-        }
-    })?;
-    Ok(done)
+fn purge(file: &Path, args: &PurgeArgs) -> io::Result<Rewritten> {
+    let edit = |line: &[u8], _: &mut Vec<u8>| if args.holds(line) { Edit::Remove } else { Edit::Keep };
+    if args.dry_run { rehearse(file, edit) } else { rewrite(file, file, edit) }
+}
+
+/// Whoever purges has to know what was not looked at.
+fn tell_too_long(file: &Path, done: Rewritten) {
+    let Some(first) = done.first_too_long else { return };
+    let more = match done.too_long - 1 {
+        0 => String::new(),
+        more => format!(", and so are {} more", Count(more)),
+    };
+    eprintln!(
+        "warning: line {} of {} is longer than any record{more}: what is no record stays, whoever it names",
+        Count(first),
+        file.display()
+    );
 }
 
 /// What a line says of people.

@@ -117,7 +117,7 @@ pub(super) struct Source {
 /// What reading a line came to.
 #[derive(Debug)]
 pub(super) enum Read1 {
-    /// A line, without its end; look it up with [`Source::line`].
+    /// A line, without its end.
     Line,
     /// A line that is longer than any record: passed over.
     TooLong,
@@ -272,25 +272,9 @@ impl Source {
         &self.buffer
     }
 
-    /// The line that was read last.
-    pub(super) fn line(&self) -> &[u8] {
-        &self.buffer[self.line.clone()]
-    }
-
     /// The number of the line that was read last, from 0.
     pub(super) fn number(&self) -> u64 {
         self.lines.saturating_sub(1)
-    }
-}
-
-/// Visits each line of a file, plain or packed; one that is longer than any record as an empty one.
-pub fn each_line(path: &Path, mut visit: impl FnMut(&[u8])) -> Result<(), InputError> {
-    let (mut source, _) = Source::open(path, &BytesRead::default())?;
-    loop {
-        match source.read()? {
-            Read1::End => return Ok(()),
-            Read1::Line | Read1::TooLong => visit(source.line()),
-        }
     }
 }
 
@@ -356,9 +340,9 @@ mod tests {
         let mut lines = Vec::new();
         loop {
             match one_by_one.read().unwrap() {
-                Read1::Line => lines.push(Some(one_by_one.line().to_vec())),
+                Read1::Line => lines.push(Some(one_by_one.buffer[one_by_one.line.clone()].to_vec())),
                 Read1::TooLong => {
-                    assert!(one_by_one.line().is_empty());
+                    assert!(one_by_one.line.is_empty());
                     lines.push(None);
                 }
                 Read1::End => break,

@@ -145,3 +145,52 @@ fn without_a_gateway_somebody_has_to_say_so() {
         assert!(said.contains("error: there is no access record at `data/nope.jsonl`"), "{said}");
     }
 }
+
+/// One that keeps all others in its file would keep them for ever.
+#[test]
+fn a_line_longer_than_any_record_stays_and_nobody_else_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::create_dir(at("data")).unwrap();
+    std::fs::write(at("signgate.toml"), "").unwrap();
+    let line = "{\"time\":1,\"client\":\"203.0.113.7\",\"key\":null}\n";
+    let other = "{\"time\":1,\"client\":\"203.0.113.8\",\"key\":null}\n";
+    // Longer than what `replay` reads, and than any record of ours, but read.
+    let wide = format!("{{\"client\":\"203.0.113.7\",\"x\":\"{}\"}}\n", "x".repeat(100_000));
+    let long = format!("{}203.0.113.7\n", "x".repeat(2 << 20));
+    let whole = [line, &long, other, &wide, &long, line].concat();
+    std::fs::write(at("data/access.jsonl"), &whole).unwrap();
+    let warned = "warning: line 2 of ./data/access.jsonl is longer than any record, and so are 1 more: what is no record stays, \
+                  whoever it names\n";
+    let (code, told, said) = purge(directory.path(), &["--address", "203.0.113.7", "--dry-run"]);
+    assert_eq!(code, 0, "{told}{said}");
+    assert!(told.ends_with("3 lines in all would be removed, 3 stay\n"), "{told}");
+    assert!(said.contains(warned), "{said}");
+    assert!(std::fs::read_to_string(at("data/access.jsonl")).unwrap() == whole);
+    let (code, told, said) = purge(directory.path(), &["--address", "203.0.113.7", "--stopped"]);
+    assert_eq!(code, 0, "{told}{said}");
+    assert!(told.ends_with("3 lines in all removed, 3 stay\n"), "{told}");
+    assert!(said.contains(warned), "{said}");
+    let left = std::fs::read_to_string(at("data/access.jsonl")).unwrap();
+    assert!(left == [&long, other, &long].concat());
+}
+
+/// What is counted is only what could be looked at.
+#[test]
+fn the_sum_names_the_files_that_were_left_as_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::create_dir(at("data")).unwrap();
+    std::fs::write(at("signgate.toml"), "").unwrap();
+    let line = "{\"time\":1,\"client\":\"203.0.113.7\",\"key\":null}\n";
+    let whole = zstd::encode_all(line.repeat(9_999).as_bytes(), 1).unwrap();
+    std::fs::write(at("data/access.jsonl"), &whole[..whole.len() - 9]).unwrap();
+    for (more, verb) in [("--dry-run", "would be removed"), ("--stopped", "removed")] {
+        let (code, told, said) = purge(directory.path(), &["--address", "203.0.113.7", more]);
+        assert_eq!(
+            (code, told),
+            (2, format!("0 lines in all {verb}, 0 stay, and 1 file was left as it is\n"))
+        );
+        assert!(said.contains("error: ./data/access.jsonl was left as it is"), "{said}");
+    }
+}

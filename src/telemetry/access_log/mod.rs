@@ -37,7 +37,7 @@ use json::{Object, key};
 
 pub use recorder::{Recorder, Share};
 pub use redact::redact_target;
-pub use rewrite::{Edit, Rewritten, rewrite};
+pub use rewrite::{Edit, Rewritten, rehearse, rewrite};
 pub use rotation::record_files;
 pub use writer::{Destination, RecordError, RecordLog, RecordSettings};
 

@@ -24,7 +24,8 @@ pub(super) const UNDER_WAY: &str = ".rewriting";
 /// A file of that name that nobody has written to for so long was left by a process that was killed.
 const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(3_600);
 
-/// No line of a record is longer by far: what is, is no record.
+/// No line of a record is longer by far: what is, is no record. It is passed through as it is: else it would keep everybody in
+/// its file for ever.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// What becomes of a line.
@@ -47,6 +48,10 @@ pub struct Rewritten {
     pub removed: u64,
     /// Lines that were changed.
     pub changed: u64,
+    /// Of those that stayed, lines that are longer than any record, and that nobody was asked about.
+    pub too_long: u64,
+    /// The first of them, counted from 1.
+    pub first_too_long: Option<u64>,
 }
 
 /// Goes through the lines of a file, plain or packed, and puts what `edit` leaves of it in `to`, packed the same way; the file
@@ -55,38 +60,14 @@ pub struct Rewritten {
 pub fn rewrite(
     path: &Path,
     to: &Path,
-    mut edit: impl FnMut(&[u8], &mut Vec<u8>) -> Edit,
+    edit: impl FnMut(&[u8], &mut Vec<u8>) -> Edit,
 ) -> io::Result<Rewritten> {
     let source = File::open(path)?;
     let before = source.metadata()?;
-    let (mut reader, packing) = unpack(source)?;
+    let (reader, packing) = unpack(source)?;
     let aside = Aside::create(path, &before)?;
     let mut writer = Packer::new(packing, aside.file.try_clone()?)?;
-    let mut done = Rewritten::default();
-    let (mut line, mut new) = (Vec::new(), Vec::new());
-    loop {
-        line.clear();
-        if (&mut reader).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line)? == 0 {
-            break;
-        }
-        let text = line.strip_suffix(b"\n").unwrap_or(&line);
-        if line.len() as u64 > LINE_BYTES_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is longer than any record"));
-        }
-        new.clear();
-        match edit(text, &mut new) {
-            Edit::Keep => {
-                done.kept += 1;
-                writer.write(&line)?;
-            }
-            Edit::Remove => done.removed += 1,
-            Edit::Replace => {
-                done.changed += 1;
-                new.push(b'\n');
-                writer.write(&new)?;
-            }
-        }
-    }
+    let done = edit_lines(reader, edit, |bytes| writer.write(bytes))?;
     writer.finish()?;
     if path == to && done.removed + done.changed == 0 {
         return Ok(done);
@@ -102,6 +83,57 @@ pub fn rewrite(
     }
     sync_directory(to)?;
     Ok(done)
+}
+
+/// What [`rewrite`] would come to; nothing is written.
+pub fn rehearse(path: &Path, edit: impl FnMut(&[u8], &mut Vec<u8>) -> Edit) -> io::Result<Rewritten> {
+    let (reader, _) = unpack(File::open(path)?)?;
+    edit_lines(reader, edit, |_| Ok(()))
+}
+
+fn edit_lines(
+    mut reader: impl BufRead,
+    mut edit: impl FnMut(&[u8], &mut Vec<u8>) -> Edit,
+    mut write: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<Rewritten> {
+    let mut done = Rewritten::default();
+    let (mut line, mut new) = (Vec::new(), Vec::new());
+    let mut number = 0;
+    loop {
+        line.clear();
+        if (&mut reader).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line)? == 0 {
+            return Ok(done);
+        }
+        number += 1;
+        if line.len() as u64 > LINE_BYTES_MAX {
+            done.kept += 1;
+            done.too_long += 1;
+            done.first_too_long.get_or_insert(number);
+            write(&line)?;
+            // A part at a time: it may be as long as the file.
+            while !line.ends_with(b"\n") {
+                line.clear();
+                if (&mut reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? == 0 {
+                    break;
+                }
+                write(&line)?;
+            }
+            continue;
+        }
+        new.clear();
+        match edit(line.strip_suffix(b"\n").unwrap_or(&line), &mut new) {
+            Edit::Keep => {
+                done.kept += 1;
+                write(&line)?;
+            }
+            Edit::Remove => done.removed += 1,
+            Edit::Replace => {
+                done.changed += 1;
+                new.push(b'\n');
+                write(&new)?;
+            }
+        }
+    }
 }
 
 /// The name's change itself survives a loss of power.
@@ -316,13 +348,60 @@ mod tests {
                 _ => Edit::Keep,
             })
             .unwrap();
-            assert_eq!(done, Rewritten { kept: 1, removed: 1, changed: 1 });
+            assert_eq!(done, Rewritten { kept: 1, removed: 1, changed: 1, ..Rewritten::default() });
             let mut text = String::new();
             unpack(File::open(&path).unwrap()).unwrap().0.read_to_string(&mut text).unwrap();
             assert_eq!(text, "one\n3\n");
             assert_eq!(fs::read(&path).unwrap()[..2], start[..], "packed as it was");
             assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
         }
+    }
+
+    /// Also the last one, without an end; in between others are taken out as ever.
+    #[test]
+    fn a_line_longer_than_any_record_is_passed_through_and_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let long = |bytes: u64| vec![b'x'; bytes as usize];
+        // With their ends: of just the size that is held, one byte more, and some times as much.
+        let longs = [long(LINE_BYTES_MAX), long(2 * LINE_BYTES_MAX), long(5 * LINE_BYTES_MAX / 2)];
+        let longest_held = long(LINE_BYTES_MAX - 1);
+        let whole =
+            [&b"one"[..], &longs[0], b"two", &longest_held, &longs[1], b"one", &longs[2]].join(&b'\n');
+        let left = [&longs[0][..], b"two", &longest_held, &longs[1], &longs[2]].join(&b'\n');
+        let take_one = |line: &[u8], _: &mut Vec<u8>| {
+            assert!(line.len() < LINE_BYTES_MAX as usize);
+            if line == b"one" { Edit::Remove } else { Edit::Keep }
+        };
+        for bytes in [whole.clone(), zstd::encode_all(&whole[..], 1).unwrap()] {
+            fs::write(&path, &bytes).unwrap();
+            let rehearsed = rehearse(&path, take_one).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+            let done = rewrite(&path, &path, take_one).unwrap();
+            let expected =
+                Rewritten { kept: 5, removed: 2, changed: 0, too_long: 3, first_too_long: Some(2) };
+            assert_eq!((rehearsed, done), (expected, expected));
+            let mut text = Vec::new();
+            unpack(File::open(&path).unwrap()).unwrap().0.read_to_end(&mut text).unwrap();
+            assert!(text == left, "{} bytes instead of {}", text.len(), left.len());
+        }
+    }
+
+    #[test]
+    fn a_line_that_never_ends_is_not_held() {
+        let endless = BufReader::new(io::repeat(b'x').take(64 << 20));
+        let (mut written, mut most) = (0, 0);
+        let done = edit_lines(
+            endless,
+            |_, _| Edit::Remove,
+            |part| {
+                written += part.len();
+                most = most.max(part.len());
+                Ok(())
+            },
+        );
+        assert_eq!((done.unwrap().too_long, written), (1, 64 << 20));
+        assert!(most as u64 <= LINE_BYTES_MAX + 1, "{most}");
     }
 
     #[test]

@@ -167,11 +167,7 @@ impl RotatingFile {
         let cutting = Arc::clone(&self.cutting);
         let thread = std::thread::Builder::new().name("record-cut".into()).spawn(move || {
             for path in due {
-                let mut to = path.as_os_str().to_owned();
-                to.push(CUT);
-                if let Err(error) = rewrite(&path, Path::new(&to), cut_addresses) {
-                    tracing::error!(%error, file = %path.display(), "the addresses in a file of the access record cannot be cut");
-                }
+                cut_file(&path);
             }
             cutting.store(false, Ordering::Release);
         });
@@ -200,6 +196,27 @@ impl RotatingFile {
             }
         }
         Ok(())
+    }
+}
+
+/// Cuts the addresses of one file, and tells what stood in the way.
+fn cut_file(path: &Path) {
+    let mut to = path.as_os_str().to_owned();
+    to.push(CUT);
+    match rewrite(path, Path::new(&to), cut_addresses) {
+        Ok(done) => {
+            if let Some(line) = done.first_too_long {
+                tracing::warn!(
+                    lines = done.too_long,
+                    first = line,
+                    file = %path.display(),
+                    "some lines of the access record are longer than any record: they stay as they are, whatever addresses they hold"
+                );
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, file = %path.display(), "the addresses in a file of the access record cannot be cut");
+        }
     }
 }
 
@@ -295,6 +312,8 @@ fn set_aside_at(path: &Path, candidate: &Path) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     /// Takes so many bytes and then fails, as a full disk does.
@@ -331,6 +350,44 @@ mod tests {
         assert_eq!(disk.held, b"1234\n");
         append_whole(&mut disk, &mut length, b"567\n").unwrap();
         assert_eq!((disk.held.as_slice(), length), (&b"1234\n567\n"[..], 9));
+    }
+
+    /// The addresses of all others are cut; the log tells what was not looked at, once for a file.
+    #[test]
+    fn a_line_longer_than_any_record_keeps_nobody_s_address_in_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.jsonl.2026-11-22T101423.123Z");
+        let line = "{\"time\":1,\"client\":\"203.0.113.7\",\"key\":null}\n";
+        fs::write(&path, format!("{line}{}\n{line}", "x".repeat(3 << 20))).unwrap();
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        tracing::subscriber::with_default(subscriber, || cut_file(&path));
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(log.lines().count(), 1, "{log}");
+        for part in [" WARN ", "are longer than any record", "lines=1 first=2", "access.jsonl.2026"] {
+            assert!(log.contains(part), "no `{part}` in {log}");
+        }
+        assert!(!path.exists());
+        let mut cut = path.into_os_string();
+        cut.push(CUT);
+        let text = fs::read_to_string(cut).unwrap();
+        assert_eq!(text.matches("\"203.0.113.0\",\"client_prefix\":24").count(), 2);
+        assert_eq!((text.lines().count(), text.contains("203.0.113.7")), (3, false));
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     #[test]

@@ -194,3 +194,20 @@ fn the_sum_names_the_files_that_were_left_as_they_are() {
         assert!(said.contains("error: ./data/access.jsonl was left as it is"), "{said}");
     }
 }
+
+/// Whoever means those of an account in a room would lose all of either.
+#[test]
+fn two_conditions_are_refused_and_nothing_is_touched() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("data")).unwrap();
+    std::fs::write(directory.path().join("signgate.toml"), "").unwrap();
+    let line = "{\"time\":1,\"client\":\"203.0.113.7\",\"key\":null,\"room\":\"71\"}\n";
+    std::fs::write(directory.path().join("data/access.jsonl"), line).unwrap();
+    for more in ["--stopped", "--dry-run"] {
+        let both = ["--address", "203.0.113.7", "--room", "72", more];
+        let (code, told, said) = purge(directory.path(), &both);
+        assert_eq!((code, told.as_str()), (2, ""), "{said}");
+        assert!(said.contains("'--address <ADDR>' cannot be used with '--room <ROOM>'"), "{said}");
+    }
+    assert_eq!(lines(directory.path()).len(), 1);
+}

@@ -38,12 +38,13 @@ use crate::telemetry::access_log::record_files;
 
 /// Which request, and after what.
 #[derive(Debug, clap::Args)]
+#[group(id = "what", required = true, multiple = false, args = ["request", "request_id", "line"])]
 pub struct ExplainArgs {
     /// A request as its client would send it, such as 'GET /webcast/fetch?room_id=1', asked after all of the input
-    #[arg(value_name = "REQUEST", required_unless_present_any = ["request_id", "line"], conflicts_with_all = ["request_id", "line"])]
+    #[arg(value_name = "REQUEST")]
     request: Option<String>,
     /// The request that was answered with this `X-Request-ID`
-    #[arg(long, value_name = "ID", conflicts_with = "line", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     request_id: Option<String>,
     /// The record in this line of the first input, counted from 1
     #[arg(long, value_name = "N", requires = "input")]
@@ -67,6 +68,7 @@ pub struct ExplainArgs {
 
 /// What a request line does not say.
 #[derive(Debug, clap::Args)]
+#[group(multiple = true, conflicts_with_all = ["request_id", "line"])]
 struct SaidArgs {
     /// With REQUEST: the client's address
     #[arg(long, value_name = "ADDR", requires = "request", default_value = "192.0.2.1", value_parser = config::flags::client)]

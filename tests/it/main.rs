@@ -10,6 +10,7 @@ mod check;
 mod corpus;
 mod deploy;
 mod dialects;
+mod explaining;
 mod framing;
 mod gateway;
 mod generations;

@@ -10,7 +10,13 @@ use signgate::control::reload::PolicyPlace;
 use signgate::policy::{PolicySet, Sources, compile};
 use signgate::replay::course::{Course, Said};
 use signgate::replay::feed::{Feed, OnBroken};
+use signgate::replay::run;
+use signgate::score::{Score, Which, score};
 use signgate::simulate::{Population, Settings, Traffic, scenarios, write_networks};
+
+/// What `cargo bench --bench detect` judges.
+#[path = "../../benches/detect/policies.rs"]
+mod policies;
 
 const POLICY: &str = r#"
 format = 1
@@ -315,4 +321,35 @@ fn the_readme_s_lines_work_in_a_fresh_directory() {
     let table = String::from_utf8(networks()).unwrap();
     let first = table.lines().find(|line| line.starts_with(|c: char| c.is_ascii_digit())).unwrap();
     assert!(policy.networks().lookup(first.split('/').next().unwrap().parse().unwrap()).is_some(), "{first}");
+}
+
+/// What the two baselines of `cargo bench --bench detect` are for: either fails where view-bot detection does not.
+#[test]
+fn the_bench_s_baselines_fail_each_in_its_own_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("traffic.jsonl");
+    let judge = |scenario: &str| -> [Score; 3] {
+        let scenario = scenarios::find(scenario).unwrap();
+        let duration = Duration::from_secs(120);
+        let mut traffic = Traffic::new(Settings { duration, ..Settings::new(scenario, 1) });
+        let mut bytes = Vec::new();
+        while let Some(record) = traffic.next() {
+            traffic.write_line(&record, &mut bytes);
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        ["viewbot", "per-address", "distinct"].map(|name| {
+            let policy = policies::of_name(name).unwrap();
+            let mut feed = Feed::open(&[&path], OnBroken::Stop).unwrap();
+            let mut decisions = Vec::new();
+            run::run(&mut feed, &policy, None, 0, Some(&mut decisions), |_, _| {}).unwrap();
+            score(bytes.as_slice(), decisions.as_slice(), Which::Enforced, |_| false).unwrap().score
+        })
+    };
+    // Each bot has a machine of its own: no limit per address sees any of them, and a hundred addresses fill a room's bucket.
+    let leaks = judge("naive-burst").map(|score| score.attack.unwrap().leak);
+    assert!(leaks[0] < 0.01 && leaks[1] > 0.99 && (0.01..0.1).contains(&leaks[2]), "{leaks:?}");
+    // Nor does it see a crowd, which the bucket turns away.
+    let benign = judge("flash-crowd").map(|score| score.benign);
+    let refused = benign.map(|benign| (benign.denied_ppm + benign.throttled_ppm) / 1e6);
+    assert!(refused[0] < 0.001 && refused[1] < 0.001 && refused[2] > 0.2, "{refused:?}");
 }

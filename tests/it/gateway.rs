@@ -246,14 +246,14 @@ impl Gateway {
 
     /// How often each of these generators was the first that was asked for a request, once `all` such are counted: one that
     /// takes long may be asked of another as well, on account of a machine that is busy.
-    pub fn first_asked<const N: usize>(&self, names: [&str; N], all: usize) -> [usize; N] {
+    pub fn first_asked<const N: usize>(&self, names: [&str; N], all: i64) -> [i64; N] {
         let mut counted = [0; N];
         self.wait_until("the count of who was asked", |gateway| {
             let first = |name: &str| {
                 format!("signgate_generator_attempts_total{{cause=\"first\",generator=\"{name}\"}}")
             };
-            counted = names.map(|name| gateway.metric(&first(name)) as usize);
-            counted.iter().sum::<usize>() >= all
+            counted = names.map(|name| gateway.metric(&first(name)) as i64);
+            counted.iter().sum::<i64>() >= all
         });
         counted
     }

@@ -138,8 +138,9 @@ fn assert_success(found: &[Found]) {
             window.good,
             window.sent,
         );
-        // What is under way when they fall sick is mended, but for the first word of one that blames the request.
-        let believed = [one, other].into_iter().filter(|mood| **mood == Mood::Blames).count() as u64;
+        // What is under way when they fall sick is mended, but for the first word of one that blames the request: on a busy machine
+        // a good answer to what was asked before may come after that, and its next word be taken for a first one.
+        let believed = 3 * [one, other].into_iter().filter(|mood| **mood == Mood::Blames).count() as u64;
         assert!(calm.good + believed >= calm.sent, "with all three good: {:?}", calm.faults);
         let most = (after.sent / 1_000).max(1);
         if after.sent - after.good > most {

@@ -1,20 +1,23 @@
 //! A run that one worker recorded from an empty start replays to the same verdicts: requests of every kind over sockets,
-//! refused by every row, with outcomes of every kind, each compared.
+//! refused by every row, with outcomes of every kind, each compared. Detection has a smaller run of its own.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::Command;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use serde_json::Value;
 use signgate::base::secret::KeyHash;
 
-use crate::gateway::{Answer, Client, Gateway, Setup};
-use crate::generator::{Asked, Generator, answer, good};
+use crate::gateway::{Answer, Client, Gateway, PATIENCE, Setup, request};
+use crate::generator::{Asked, Gate, Generator, answer, good};
 
-/// One rule of every kind, each tight enough to refuse some of what comes. Windows are of seconds, so that many of them
-/// end and begin anew while the test runs.
+/// One rule of every kind but detection, each tight enough to refuse some of what comes. Windows are of seconds, so that
+/// many of them end and begin anew while the test runs.
 const POLICY: &str = r#"
 format = 1
 [tier.anonymous]
@@ -125,10 +128,10 @@ impl Dice {
     }
 }
 
-/// One request of the mix.
-fn ask(client: &mut Client, dice: &mut Dice) -> Answer {
-    let room = 7_300_000_000_000_000_001 + dice.roll(30);
-    let mut headers = vec![format!("X-Forwarded-For: 203.0.113.{}", dice.roll(12))];
+/// One request of the mix, to one of so many rooms, from one of so many addresses.
+fn ask(client: &mut Client, dice: &mut Dice, (rooms, addresses): (u64, u64)) -> Answer {
+    let room = 7_300_000_000_000_000_001 + dice.roll(rooms);
+    let mut headers = vec![format!("X-Forwarded-For: 203.0.113.{}", dice.roll(addresses))];
     let agent = match dice.roll(40) {
         0 => "evil/1.0".to_owned(),
         1..4 => format!("Mozilla/5.0 Java {}", "x".repeat(dice.roll(700) as usize)),
@@ -201,15 +204,41 @@ fn moody(count: &AtomicU64, asked: &Asked) -> Vec<u8> {
     }
 }
 
-fn mixed_traffic(gateway: &Gateway, requests: u64) {
-    const CLIENTS: u64 = 12;
+/// At its room a generator does not answer.
+const HELD_ROOM: &str = "7300000000000000099";
+
+/// Asks, and hangs up while the generator holds the answer back; `asked` tells when it does.
+fn hang_up(gateway: &Gateway, number: u64, asked: &Mutex<Receiver<()>>) {
+    // One at a time: whose request the generator has is not told.
+    let asked = asked.lock().unwrap();
+    let mut stream = gateway.connect();
+    let target = format!("/webcast/fetch?client=ttlive-node&room_id={HELD_ROOM}&platform=web");
+    // From an address that no limit has met.
+    let address = format!("X-Forwarded-For: 198.51.100.{number}");
+    stream.write_all(&request("GET", &target, &[&address], None)).unwrap();
+    asked.recv_timeout(PATIENCE).expect("no generator was asked");
+    // With a reset: a FIN alone would leave it two seconds.
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+/// So many ask at a time.
+const CLIENTS: u64 = 12;
+
+/// So many requests of each client; `ask` gets a client, its chance, its number and how many it asked before, and says
+/// whether its connection is at an end.
+fn mixed_traffic(
+    gateway: &Gateway,
+    each: u64,
+    ask: impl Fn(&mut Client, &mut Dice, u64, u64) -> bool + Sync,
+) {
     std::thread::scope(|scope| {
         for number in 0..CLIENTS {
+            let ask = &ask;
             scope.spawn(move || {
                 let mut dice = Dice(number);
                 let mut client = gateway.client();
-                for _ in 0..requests / CLIENTS {
-                    if ask(&mut client, &mut dice).closes() {
+                for place in 0..each {
+                    if ask(&mut client, &mut dice, number, place) {
                         client = gateway.client();
                     }
                 }
@@ -227,20 +256,20 @@ fn rules<'v>(value: &'v Value, name: &str) -> Vec<&'v str> {
     words(value, name).into_iter().map(|reason| reason.split(':').next().unwrap_or_default()).collect()
 }
 
-#[test]
-fn a_recorded_run_replays_to_the_same_verdicts() {
-    // Of each of the twelve clients as many: 100,008.
-    let requests = 12 * 8_334;
-    let count = AtomicU64::new(0);
-    let generator = Generator::with(move |asked| moody(&count, asked));
-    let gateway = Setup::new(POLICY)
-        .policy("50-accounts.toml", &accounts())
+/// One worker, and clients of any address.
+fn recording(policy: &str, accounts: &str, generator: &Generator) -> Gateway {
+    Setup::new(policy)
+        .policy("50-accounts.toml", accounts)
         .config("[listen]\nclient-address = \"x-forwarded-for\"\ntrusted-proxies = [\"127.0.0.0/8\"]")
         .generator(generator.address)
         .flag("--workers")
         .flag("1")
-        .start();
-    mixed_traffic(&gateway, requests);
+        .start()
+}
+
+/// Stops a gateway, replays what it recorded under its own policies, and compares each of so many verdicts. Gives back how
+/// often each rule, outcome and operation stands in the record.
+fn compare_each(gateway: Gateway, requests: u64) -> BTreeMap<String, u64> {
     let directory = gateway.directory().to_owned();
     let kept = tempfile::tempdir().unwrap();
     let copy = |from: &str, to: &str| std::fs::copy(directory.join(from), kept.path().join(to)).unwrap();
@@ -283,7 +312,12 @@ fn a_recorded_run_replays_to_the_same_verdicts() {
                 "{record}\n{decided}"
             );
         }
-        for field in ["rule", "outcome", "operation"] {
+        // What detection found, to the last digit.
+        if let Some(evidence) = record["evidence"].as_str() {
+            let told = words(&decided, "reasons").concat();
+            assert!(told.ends_with(&format!(" [{evidence}]")), "{record}\n{decided}");
+        }
+        for field in ["verdict", "rule", "outcome", "operation"] {
             *seen.entry(record[field].to_string()).or_default() += 1;
         }
         *seen.entry(format!("refunded {}", record["refunded"])).or_default() += 1;
@@ -291,16 +325,107 @@ fn a_recorded_run_replays_to_the_same_verdicts() {
         compared += 1;
     }
     assert_eq!(compared, requests);
-    // That it was a test at all: every rule, every kind of outcome.
-    let must = "agents anonymous community in-flight key-attempts key-disabled key-expired key-proxy key-room \
-        key-unknown pace room-of-a-proxy rooms rooms-blocked session-refused target-not-listed unknown_path \
-        client-gone good refused invalid request-blamed generator-failed connect sign-url chat limits room-id";
-    for word in must.split_whitespace().filter(|word| *word != "client-gone") {
-        assert!(seen.contains_key(&format!("\"{word}\"")), "no {word} in {seen:#?}");
-    }
-    assert!(seen["refunded true"] > 0, "{seen:#?}");
     let report: Value = serde_json::from_slice(&replayed.stdout).unwrap();
     assert_eq!((report["records"].as_u64(), report["unlike_recorded"].as_u64()), (Some(compared), Some(0)));
+    seen
+}
+
+/// That it was a test at all.
+fn all_stand_in(must: &str, seen: &BTreeMap<String, u64>) {
+    for word in must.split_whitespace() {
+        assert!(seen.contains_key(&format!("\"{word}\"")), "no {word} in {seen:#?}");
+    }
+}
+
+#[test]
+fn a_recorded_run_replays_to_the_same_verdicts() {
+    // 100,008 in all.
+    let each = 8_334;
+    let (count, held) = (AtomicU64::new(0), Gate::default());
+    let (asking, asked) = channel();
+    let (holds, asked) = (held.clone(), Mutex::new(asked));
+    let generator = Generator::with(move |asked| {
+        if asked.target.contains(HELD_ROOM) {
+            asking.send(()).unwrap();
+            holds.pass();
+            return Vec::new();
+        }
+        moody(&count, asked)
+    });
+    let gateway = recording(POLICY, &accounts(), &generator);
+    mixed_traffic(&gateway, each, |client, dice, number, place| {
+        if place == each / 2 {
+            hang_up(&gateway, number, &asked);
+            return false;
+        }
+        ask(client, dice, (30, 12)).closes()
+    });
+    held.open();
+    let seen = compare_each(gateway, CLIENTS * each);
+    // Every rule, every kind of outcome.
+    all_stand_in(
+        "agents anonymous community in-flight key-attempts key-disabled key-expired key-proxy key-room \
+         key-unknown pace room-of-a-proxy rooms rooms-blocked session-refused target-not-listed unknown_path \
+         client-gone good refused invalid request-blamed generator-failed connect sign-url chat limits room-id",
+        &seen,
+    );
+    assert_eq!(seen["\"client-gone\""], CLIENTS, "{seen:#?}");
+    assert!(seen["refunded true"] > 0, "{seen:#?}");
+}
+
+/// Detection, the heaviest part of a decision and the one that remembers most, with a gate that rooms of a few viewers do not
+/// open. A gateway convicts nobody in its first minutes: what it would deny later it tells to wait.
+const DETECTING: &str = r#"
+format = 1
+[tier.anonymous]
+class = "none"
+[tier.community]
+class = "free"
+[tier.business]
+class = "paid"
+[[target]]
+hosts = ["webcast.tiktok.com"]
+paths = ["/webcast/*"]
+[[quota]]
+name = "anonymous"
+scope = "proxy"
+tiers = ["anonymous"]
+limits = { minute = 10 }
+[viewbot]
+mode = "enforce"
+[viewbot.gate]
+burst = 4
+"#;
+
+/// One viewer more in the room that is attacked, at one of few addresses.
+fn ask_as_bot(client: &mut Client, dice: &mut Dice) -> Answer {
+    let device = 7_000_000_000_000_000_000 + dice.roll(1 << 50);
+    let target = format!(
+        "/webcast/fetch?client=ttlive-node&room_id=7300000000000000001&platform=web&device_id={device}"
+    );
+    let address = format!("X-Forwarded-For: 198.51.100.{}", dice.roll(24));
+    client.get(&target, &[&address, "User-Agent: TikTokLive.py/7.0.1"])
+}
+
+#[test]
+fn a_recorded_run_with_detection_replays_to_the_same_verdicts() {
+    // 10,008 in all.
+    let each = 834;
+    let count = AtomicU64::new(0);
+    let generator = Generator::with(move |asked| moody(&count, asked));
+    let gateway = recording(DETECTING, &accounts(), &generator);
+    // Rooms that stay calm teach what an ordinary crowd is: many, with a few viewers each.
+    mixed_traffic(&gateway, each, |client, dice, _, place| match dice.roll(3) {
+        0 if place > each / 4 => ask_as_bot(client, dice).closes(),
+        _ => ask(client, dice, (1_500, 250)).closes(),
+    });
+    let seen = compare_each(gateway, CLIENTS * each);
+    all_stand_in(
+        "viewbot anonymous allow throttle good refused request-blamed generator-failed connect sign-url",
+        &seen,
+    );
+    assert!(seen["\"viewbot\""] > 500, "{seen:#?}");
+    assert!(seen["refunded true"] > 0, "{seen:#?}");
 }
 
 fn signgate(directory: &std::path::Path, arguments: &[&str]) -> (i32, String, String) {

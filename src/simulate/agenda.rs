@@ -174,6 +174,12 @@ impl Traffic {
         &self.world.tools
     }
 
+    /// Whether a room is live at the time of the last record.
+    #[cfg(test)]
+    pub(super) fn is_live(&self, room: Place) -> bool {
+        self.world.rooms.is_live(room)
+    }
+
     fn finish(&mut self, at: u64, mut request: Request) -> Record {
         let client = &mut request.client;
         if !client.persona.is_attack() {

@@ -1,6 +1,7 @@
 //! What traffic promises: to be the same again, to be what its labels say, and to be what each scenario is called.
 
 mod personas;
+mod promises;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::identity::{Persona, Tier};
 use super::super::networks::{Network, Plan};
+use super::super::scenarios::find;
 use super::super::tools::{PYTHON_OLD, Tools};
 use super::super::{Record, Traffic};
-use super::{distinct, named, of, records};
+use super::{distinct, named, of, records, settings};
 
 /// At six ordinary requests a second, for half an hour. Seconds: so long after the first nine in ten have come.
 const PROMISES: &str = "
@@ -30,6 +31,7 @@ const PROMISES: &str = "
     reconnect-storm      reconnect 1000-1250 600-1100  550-1100  90-120  8-14     75-120   any
     outage-moved         reconnect 1000-1250 600-1100  750-1100  130-220 8-16     75-120   any
     tv-game              crowd     2800-3200 2790-3200 2000-2800 1       1        300-390  home+mobile
+    tournament           crowd     5600-6400 2250-2550 1700-2200 40      8-16     460-640  any
 ";
 
 /// A number, or the least and the most.
@@ -137,6 +139,22 @@ fn whoever_moved_has_another_address_of_the_same_provider() {
     let share = moved("outage-moved");
     assert!((0.38..0.6).contains(&share), "{share}");
     assert!(moved("reconnect-storm") < 0.01);
+}
+
+#[test]
+fn people_of_a_tournament_look_into_several_rooms() {
+    for rate in [6.0, 30.0] {
+        let traffic = Traffic::new(settings(find("tournament").unwrap(), rate));
+        let mut rooms: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        for record in traffic.filter(|record| record.request.client.persona == Persona::Crowd) {
+            rooms.entry(record.request.client.viewer).or_default().insert(record.room);
+        }
+        assert!((2_250..=2_550).contains(&rooms.len()), "{} at {rate}", rooms.len());
+        let each = rooms.values().map(BTreeSet::len).sum::<usize>() as f64 / rooms.len() as f64;
+        assert!((2.2..2.7).contains(&each), "{each} at {rate}");
+        let several = rooms.values().filter(|rooms| rooms.len() > 1).count();
+        assert!(several * 2 > rooms.len(), "{several} of {} at {rate}", rooms.len());
+    }
 }
 
 #[test]

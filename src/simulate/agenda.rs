@@ -34,6 +34,8 @@ pub(super) struct World {
     pub rooms: Rooms,
     pub seen: Seen,
     pub outage: Option<Outage>,
+    /// Whether the programs that have a device id send it.
+    pub sends_devices: bool,
 }
 
 impl World {
@@ -155,6 +157,7 @@ impl Traffic {
             rooms: Rooms::new(&settings),
             seen: Seen::default(),
             outage: None,
+            sends_devices: true,
             settings,
         };
         let mut agenda = Agenda::default();
@@ -185,6 +188,7 @@ impl Traffic {
         if !client.persona.is_attack() {
             client.tool = self.world.tools.at(client.tool, client.viewer, at);
         }
+        client.device = client.device.filter(|_| self.world.sends_devices);
         // Of its own: so that what else happens does not change how long this one took.
         let mut chance = Random::numbered(client.viewer, at);
         let mut duration_ms = 60 + chance.wait(90.0);

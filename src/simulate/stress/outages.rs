@@ -53,9 +53,10 @@ pub(in super::super) const GENERATOR_OUTAGE: Scenario = Scenario {
     name: "generator-outage",
     populations: &[Independent],
     kind: Kind::Honest,
-    summary: "every generator fails for three minutes; 60 % of the tools try again every five seconds",
+    summary: "every generator fails for three minutes; 60 % of the tools try again every five seconds, none with a device id",
     hard: "each retry looks like one viewer more, and without device ids neighbours at one address cannot be told apart",
     build: |world, _| {
+        world.sends_devices = false;
         let from = world.settings.event_at();
         world.outage = Some(Outage { from, to: from + 180_000, retrying: 0.6, wait: 5_000 });
     },

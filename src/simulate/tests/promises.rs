@@ -6,7 +6,7 @@ use super::super::identity::{Persona, Tier};
 use super::super::networks::{Network, Plan};
 use super::super::scenarios::find;
 use super::super::tools::{PYTHON_OLD, Tools};
-use super::super::{Record, Traffic};
+use super::super::{Record, Settings, Traffic};
 use super::{distinct, named, of, records, settings};
 
 /// At six ordinary requests a second, for half an hour. Seconds: so long after the first nine in ten have come.
@@ -195,4 +195,13 @@ fn bots_of_the_room_s_country_are_of_it() {
             assert!(bots.iter().all(|bot| bot.request.client.key.is_none()), "keys cannot be replayed");
         }
     }
+}
+
+#[test]
+fn without_device_ids_there_are_none() {
+    let devices = |settings: Settings| {
+        Traffic::new(settings).filter(|record| record.request.client.device.is_some()).count()
+    };
+    assert_eq!(devices(named("generator-outage")), 0);
+    assert!(devices(named("reconnect-storm")) > 0);
 }

@@ -16,6 +16,10 @@ const LINE_BYTES_MAX: u64 = 1 << 20;
 /// The most lines that a trace may have: a quarter of this in bytes is held of its decisions.
 pub(super) const LINES_MAX: u64 = 1 << 30;
 
+/// How much earlier than the latest before it a line may be, in milliseconds: records are in the order in which requests
+/// ended, and a replay sorts within as much. Simulated traffic never goes back.
+const BACK_MS_MAX: u64 = 120_000;
+
 /// Why nothing can be scored.
 #[derive(Debug, thiserror::Error)]
 pub enum ScoreError {
@@ -57,6 +61,34 @@ pub enum ScoreError {
         line: u64,
         /// What it is about.
         file: String,
+    },
+    /// The traffic is several traces in one file.
+    #[error(
+        "line {line} of the traffic is of another scenario (`{found}` in population {population}) than the first line \
+         (`{first}` in population {first_population}): score each trace by itself, with its own decisions"
+    )]
+    OtherScenario {
+        /// The first line that is, from 1.
+        line: u64,
+        /// What it is of.
+        found: String,
+        /// In which population.
+        population: u8,
+        /// What the trace began as.
+        first: String,
+        /// In which population.
+        first_population: u8,
+    },
+    /// The traffic goes back in time: it is several traces, or not sorted.
+    #[error(
+        "line {line} of the traffic is {seconds} s earlier than a line before it: score each trace by itself, and sort what is \
+         not in order of time before it is replayed and scored"
+    )]
+    GoesBack {
+        /// The first line that does, from 1.
+        line: u64,
+        /// How far.
+        seconds: u64,
     },
     /// The traffic says nothing of who is who.
     #[error("no line of the traffic has a `label`: `signgate simulate` writes such traffic")]
@@ -145,6 +177,36 @@ pub struct Label<'a> {
     pub room: &'a str,
 }
 
+/// One trace has one scenario, in one population, and time goes on in it. The figures mean nothing for several at once.
+#[derive(Debug, Default)]
+struct Trace {
+    /// What its first labelled line says.
+    of: Option<(String, u8)>,
+    latest: u64,
+}
+
+impl Trace {
+    /// Looks at the labelled line of this number, from 1.
+    fn go_on(&mut self, number: u64, time: u64, label: &Label<'_>) -> Result<(), ScoreError> {
+        let (scenario, population) =
+            self.of.get_or_insert_with(|| (label.scenario.to_owned(), label.population));
+        if (scenario.as_str(), *population) != (label.scenario, label.population) {
+            return Err(ScoreError::OtherScenario {
+                line: number,
+                found: label.scenario.to_owned(),
+                population: label.population,
+                first: scenario.clone(),
+                first_population: *population,
+            });
+        }
+        if time.saturating_add(BACK_MS_MAX) < self.latest {
+            return Err(ScoreError::GoesBack { line: number, seconds: (self.latest - time) / 1_000 });
+        }
+        self.latest = self.latest.max(time);
+        Ok(())
+    }
+}
+
 /// Milliseconds since 1970 or RFC 3339, as records may have either.
 fn millis<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     #[derive(Deserialize)]
@@ -187,6 +249,7 @@ pub fn score(
     // Each decision belongs to a line, and each labelled line has one: that tells traces of different lengths. Those of one
     // length are told by their times, where the decisions hold them.
     let (mut met, mut times) = (0, Times::default());
+    let mut trace = Trace::default();
     while let Some((number, text)) = lines.next()? {
         let said = verdicts.get(number as usize);
         let decided = u64::from(said.is_some());
@@ -211,6 +274,7 @@ pub fn score(
             unlabelled += decided;
             continue;
         };
+        trace.go_on(number + 1, line.time, label)?;
         tally.add(&line, label, said.ok_or(ScoreError::Undecided(number + 1))?);
     }
     if met < verdicts.known() {

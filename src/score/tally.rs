@@ -174,7 +174,7 @@ struct ProxyCounts {
     denied: bool,
 }
 
-/// Counts one request after the other, in order of time.
+/// Counts one request after the other, in about the order of time, as records stand in a file.
 #[derive(Debug, Default)]
 pub struct Tally {
     scenario: String,
@@ -217,7 +217,7 @@ impl Tally {
             proxy.attacks = true;
             self.attack.push((line.time, said != Said::Allow));
             self.attack_denied += u64::from(denied);
-            room.attacked = room.attacked.or(Some(line.time));
+            room.attacked = Some(room.attacked.map_or(line.time, |first| first.min(line.time)));
             room.signatures += 1;
             room.leaked += u64::from(said == Said::Allow);
             return;
@@ -231,10 +231,11 @@ impl Tally {
     }
 
     /// The score; `None` where nothing was counted.
-    pub fn finish(self) -> Option<Score> {
+    pub fn finish(mut self) -> Option<Score> {
         if self.records == 0 {
             return None;
         }
+        self.attack.sort_by_key(|(time, _)| *time);
         let (records, attack_denied) = (self.records, self.attack_denied);
         let ppm = |count: u64| count as f64 * 1e6 / records as f64;
         let mut attacked: Vec<(u64, String, &RoomCounts)> =

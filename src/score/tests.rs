@@ -147,6 +147,61 @@ fn decisions_about_several_files_are_not_scored() {
     }
 }
 
+/// A file that holds several traces, or one whose lines were mixed: no figure would mean anything.
+#[test]
+fn several_traces_at_once_are_not_scored() {
+    let scored = |traffic: &str| {
+        let lines = (0..).zip(traffic.lines());
+        let decisions: Vec<String> =
+            lines.map(|(line, _)| format!(r#"{{"line":{line},"verdict":"allow"}}"#)).collect();
+        score(traffic.as_bytes(), decisions.join("\n").as_bytes(), Which::Enforced)
+            .map_err(|error| error.to_string())
+    };
+    let one = traffic();
+    // The event is the first line of each, and has no label: the seventeenth is the first that tells.
+    let told = "line 17 of the traffic is of another scenario (`other` in population 2) than the first line (`tiny` in \
+                population 2): score each trace by itself, with its own decisions";
+    let other = one.replace("\"tiny\"", "\"other\"");
+    assert_eq!(scored(&format!("{one}\n{other}")).unwrap_err(), told);
+    let other = one.replace("\"population\":2", "\"population\":1");
+    let error = scored(&format!("{one}\n{other}")).unwrap_err();
+    assert!(
+        error.starts_with("line 17 of the traffic is of another scenario (`tiny` in population 1)"),
+        "{error}"
+    );
+    // The same again, which begins where time began, but later than records may be.
+    let late = one.replace("18000000", "18000009");
+    let error = scored(&format!("{late}\n{one}")).unwrap_err();
+    assert!(
+        error.starts_with("line 17 of the traffic is 972 s earlier than a line before it: score each"),
+        "{error}"
+    );
+}
+
+/// Records stand in the order in which requests ended.
+#[test]
+fn lines_that_are_a_little_out_of_order_change_nothing() {
+    let mut places: Vec<usize> = (0..ROWS.len()).collect();
+    places.reverse();
+    let (traffic, decisions) = (traffic(), decisions());
+    let lines: Vec<&str> = traffic.lines().skip(1).collect();
+    let mut said: Vec<&str> = decisions.lines().collect();
+    said.reverse();
+    let turned: Vec<&str> = places.iter().map(|place| lines[*place]).collect();
+    let renumbered: Vec<String> = (0..)
+        .zip(&places)
+        .map(|(line, place)| {
+            said[*place].replace(&format!("\"line\":{},", place + 1), &format!("\"line\":{line},"))
+        })
+        .collect();
+    let turned =
+        score(turned.join("\n").as_bytes(), renumbered.join("\n").as_bytes(), Which::Enforced).unwrap();
+    let straight = scored(Which::Enforced);
+    let stop = |score: &Score| score.attack.as_ref().map(|attack| (attack.leaked, attack.seconds_to_stop));
+    assert_eq!(stop(&turned), stop(&straight));
+    assert_eq!(turned.rooms, straight.rooms);
+}
+
 #[test]
 fn what_is_not_judged_is_counted() {
     let scored = |traffic: &str, decisions: &str| {

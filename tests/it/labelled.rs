@@ -1,5 +1,6 @@
 //! Labelled traffic from end to end: what `simulate` writes is what `replay` reads and `score` judges.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -100,6 +101,34 @@ fn signgate(directory: &Path, args: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_signgate")).args(args).current_dir(directory).output().unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
+}
+
+#[test]
+fn rooms_and_the_beginning_are_chosen() {
+    let simulate = |more: &str| -> Vec<(u64, String)> {
+        let args = format!("simulate --population 1 --rate 5 --duration 4m --seed 2 {more}");
+        let out = signgate(Path::new("."), &args.split_whitespace().collect::<Vec<_>>()).stdout;
+        let lines = String::from_utf8(out).unwrap();
+        let read = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
+        let of = |record: serde_json::Value| {
+            (record["time"].as_u64().unwrap(), record["label"]["room"].as_str().unwrap().to_owned())
+        };
+        lines.lines().map(read).map(of).collect()
+    };
+    let rooms =
+        |records: &[(u64, String)]| records.iter().map(|(_, room)| room).collect::<BTreeSet<_>>().len();
+    let few = simulate("--rooms 60");
+    assert!((50..=60).contains(&rooms(&few)), "{}", rooms(&few));
+    let many = rooms(&simulate("--rooms 400"));
+    assert!((150..=400).contains(&many), "{many}");
+    // The same traffic, three years later.
+    let later = simulate("--rooms 60 --start 2030-01-15T08:00:00Z");
+    let (first, start) =
+        (Timestamp::parse_rfc3339("2027-01-15T08:00:00Z"), Timestamp::parse_rfc3339("2030-01-15T08:00:00Z"));
+    let (first, start) = (first.unwrap().as_millis(), start.unwrap().as_millis());
+    assert!((start..start + 10_000).contains(&later[0].0), "{}", later[0].0);
+    let shifted = |(time, room): (u64, String)| (time - first + start, room);
+    assert!(few.into_iter().map(shifted).eq(later), "but for the time nothing changes");
 }
 
 /// The table must not be written over by the traffic, whatever the two are called, and with `--force` too.

@@ -63,7 +63,6 @@ pub struct Keeper {
 struct One {
     quantiles: Quantiles,
     counts: Counts,
-    asked: [u32; Cause::COUNT],
     failures: Failures,
     /// When it was last probed while in service, or the start.
     probed: Timestamp,
@@ -90,7 +89,6 @@ impl Keeper {
             quantiles: Quantiles::new(&generator.latency, now),
             // One that stays across a reload goes on from where it was.
             counts: generator.tally.counts(),
-            asked: std::array::from_fn(|cause| generator.asked_for(cause)),
             failures: Failures::new(generator, now),
             probed: now,
             is_late: false,
@@ -308,10 +306,8 @@ impl Keeper {
                 one.metrics.answer_bytes(operation, generator.judge.usual_bytes(operation));
             }
             one.metrics.ejected(!serving.contains(place));
-            for (cause, read) in one.asked.iter_mut().enumerate() {
-                let asked = generator.asked_for(cause);
-                one.metrics.attempted(cause, u64::from(asked.wrapping_sub(*read)));
-                *read = asked;
+            for cause in 0..Cause::COUNT {
+                one.metrics.attempted(cause, generator.newly_asked(cause).into());
             }
         }
         tell_working(&self.roster, &self.metrics);

@@ -61,6 +61,8 @@ pub struct Generator {
     /// When its slow start began, in nanoseconds; 0 where it has its full share.
     starts_since: AtomicU64,
     asked: [AtomicU32; Cause::COUNT],
+    /// How many of these the metrics tell.
+    told: [AtomicU32; Cause::COUNT],
     /// By [`Mark`], of failures only: for what is said of an ejection.
     failures: Box<[AtomicU32]>,
 }
@@ -83,6 +85,7 @@ impl Generator {
             in_flight: Arc::default(),
             starts_since: AtomicU64::new(0),
             asked: std::array::from_fn(|_| AtomicU32::new(0)),
+            told: std::array::from_fn(|_| AtomicU32::new(0)),
             failures: Mark::words().iter().map(|_| AtomicU32::new(0)).collect(),
         }
     }
@@ -181,6 +184,12 @@ impl Generator {
     /// How often it was asked since the start, by cause; wraps.
     pub fn asked_for(&self, cause: usize) -> u32 {
         self.asked.get(cause).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// How often it was asked since somebody called this, for that cause. One at a time may: whoever looks after it.
+    pub(super) fn newly_asked(&self, cause: usize) -> u32 {
+        let asked = self.asked_for(cause);
+        self.told.get(cause).map_or(0, |told| asked.wrapping_sub(told.swap(asked, Ordering::Relaxed)))
     }
 
     /// It failed a request of that origin in that way.

@@ -928,7 +928,7 @@ fn verdicts_that_come_out_otherwise_for_want_of_records_are_told() {
     let (_, _, said) = ask("replay", &["--policies", "new"]);
     assert!(!said.contains("are other ones here"), "{said}");
     let asked = "GET /webcast/fetch?room_id=1";
-    for (arguments, count) in [([asked, "--policies"], "2 of 3"), (["--line=3", "--policies"], "2 of 2")] {
+    for (arguments, count) in [([asked, "--policies"], "2 of 3"), (["--line=4", "--policies"], "2 of 2")] {
         let (code, _, said) = ask("explain", &[&arguments[..], &["same"]].concat());
         assert!(code < 2 && told(&said, count, "same"), "{said}");
     }

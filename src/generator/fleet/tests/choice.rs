@@ -75,6 +75,24 @@ async fn one_that_a_reload_brings_gets_its_share_by_and_by() {
     after.run(starts_slowly(&after, 1)).await;
 }
 
+/// Whoever looks after the generators begins a moment after the first request, and anew with each reload.
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_while_nobody_looked_is_in_the_metrics() {
+    let world = World::of(vec![Play::good(20 * MS)]);
+    let tells = |times: u32| {
+        let name = &world.fleet.roster.all()[0].name;
+        let line =
+            format!("signgate_generator_attempts_total{{cause=\"first\",generator=\"{name}\"}} {times}\n");
+        let text = world.metrics.text();
+        assert!(text.contains(&line), "no {line} in {text}");
+    };
+    for times in 1..=2 {
+        assert!(world.ask(Operation::Connect).await.is_good());
+        world.run(tokio::time::sleep(100 * MS)).await;
+        tells(times);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn another_is_asked_when_one_takes_longer_than_it_usually_does() {
     let hangs = Arc::new(AtomicBool::new(false));

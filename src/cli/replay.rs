@@ -166,7 +166,7 @@ pub(super) fn tell_unlike(compared: Compared, directory: &str) {
     if compared.unlike > 0 {
         eprintln!(
             "warning: {} of {} verdicts that the policy of `{directory}` recorded are other ones here: records may be missing \
-             (left out by `allowed-share`, an earlier part), or several workers be behind it",
+             (left out by `allowed-share`, an earlier part), or another policy or several workers be behind it",
             Count(compared.unlike),
             Count(compared.verdicts)
         );

@@ -234,6 +234,15 @@ fn serve(loaded: &Loaded, again: Read) -> anyhow::Result<ExitCode> {
         anyhow::Error::new(error).context(what)
     })?;
     let address = sockets[0].local_addr()?;
+    // Before anybody can order anything.
+    record.event(&Event {
+        time: shared.clock.now(),
+        seq: 0,
+        event: START,
+        policy: Some(shared.live.load().policy.digest()),
+        order: None,
+        detail: Some(concat!("signgate ", env!("CARGO_PKG_VERSION"))),
+    });
     let shown = Shown {
         metrics: Arc::clone(&metrics),
         readiness: readiness.clone(),
@@ -245,15 +254,6 @@ fn serve(loaded: &Loaded, again: Read) -> anyhow::Result<ExitCode> {
         gateway: Arc::clone(&shared),
     };
     let admin_thread = admin::start(admin_listener, admin_socket, shown)?;
-
-    record.event(&Event {
-        time: shared.clock.now(),
-        seq: 0,
-        event: START,
-        policy: Some(shared.live.load().policy.digest()),
-        order: None,
-        detail: Some(concat!("signgate ", env!("CARGO_PKG_VERSION"))),
-    });
 
     // The data path.
     let (stop, stopped) = watch::channel(false);

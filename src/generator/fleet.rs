@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::attempt::{Attempt, Cause};
 use super::balance::{Draws, Places, best};
 use super::bell::Bell;
+use super::budget::Budget;
 use super::judge::{Good, Judgement};
 use super::member::Generator;
 use super::queue::DEAREST;
@@ -289,16 +290,27 @@ impl Fleet {
         deadline: Instant,
     ) -> Option<Permit<'_>> {
         let roster = &*self.roster;
-        let until = deadline.checked_sub(self.usual_time(candidates))?;
-        if candidates.and(roster.serving()).is_empty() || !roster.budget.draw() {
+        let (now, until) = (Instant::now(), deadline.checked_sub(self.usual_time(candidates))?);
+        if until <= now || candidates.and(roster.serving()).is_empty() || !roster.budget.draw() {
             return None;
         }
-        let until = until.min(Instant::now() + roster.settings().queue_time);
-        let waited = roster.wait(Asker { payer, rank: DEAREST }, candidates, until).await.ok();
-        if waited.is_none() {
-            roster.budget.give_back();
+        // Given back where nobody is asked, also where the client hangs up while it waits.
+        let mut drawn = Drawn(Some(&roster.budget));
+        let until = until.min(now + roster.settings().queue_time);
+        let permit = roster.wait(Asker { payer, rank: DEAREST }, candidates, until).await.ok()?;
+        drawn.0 = None;
+        Some(permit)
+    }
+}
+
+/// What was drawn on a budget, and is given back where it was not used.
+struct Drawn<'b>(Option<&'b Budget>);
+
+impl Drop for Drawn<'_> {
+    fn drop(&mut self) {
+        if let Some(budget) = self.0 {
+            budget.give_back();
         }
-        waited
     }
 }
 

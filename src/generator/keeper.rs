@@ -63,6 +63,8 @@ pub struct Keeper {
 struct One {
     quantiles: Quantiles,
     counts: Counts,
+    /// How often it was asked since the last look, by cause.
+    newly_asked: [u32; Cause::COUNT],
     failures: Failures,
     /// When it was last probed while in service, or the start.
     probed: Timestamp,
@@ -89,6 +91,7 @@ impl Keeper {
             quantiles: Quantiles::new(&generator.latency, now),
             // One that stays across a reload goes on from where it was.
             counts: generator.tally.counts(),
+            newly_asked: [0; Cause::COUNT],
             failures: Failures::new(generator, now),
             probed: now,
             is_late: false,
@@ -150,6 +153,7 @@ impl Keeper {
     /// Everything but probes.
     pub fn look(&mut self, now: Timestamp) {
         let roster = Arc::clone(&self.roster);
+        let mut first = 0;
         for (one, generator) in self.ones.iter_mut().zip(roster.all()) {
             one.quantiles.look(&generator.latency, now);
             one.failures.look(generator, now);
@@ -157,6 +161,8 @@ impl Keeper {
             let counts = generator.tally.counts();
             let new = counts.since(one.counts);
             one.counts = counts;
+            one.newly_asked = std::array::from_fn(|cause| generator.newly_asked(cause));
+            first += u64::from(one.newly_asked[Cause::First as usize]);
             self.served += u64::from(new.told() + new.neither);
             if new.good > 0 {
                 (one.is_late, one.late_probes, one.unclear, one.no_room) = (false, 0, 0, 0);
@@ -173,10 +179,10 @@ impl Keeper {
         self.take_in(&changes, now);
 
         let stood = roster.queue_stands_for(now);
-        let came = self.door.look(&roster.shedding, self.served, stood, now);
-        // A share of what generators are asked for: a flood that is turned away must not widen it.
-        self.retries.look(&roster.budget, came.let_in, now);
-        self.trickle.look(&roster.trickle, came.arrived, now);
+        let arrived = self.door.look(&roster.shedding, self.served, stood, now);
+        // A share of those for which a generator is asked: a flood that is refused must not widen it.
+        self.retries.look(&roster.budget, first, now);
+        self.trickle.look(&roster.trickle, arrived, now);
         // A generator that has just come back is not known to those who wait.
         roster.serve_waiting();
         self.teller.tell_held(roster.all(), now);
@@ -306,8 +312,8 @@ impl Keeper {
                 one.metrics.answer_bytes(operation, generator.judge.usual_bytes(operation));
             }
             one.metrics.ejected(!serving.contains(place));
-            for cause in 0..Cause::COUNT {
-                one.metrics.attempted(cause, generator.newly_asked(cause).into());
+            for (cause, times) in one.newly_asked.iter_mut().enumerate() {
+                one.metrics.attempted(cause, std::mem::take(times).into());
             }
         }
         tell_working(&self.roster, &self.metrics);

@@ -135,15 +135,6 @@ fn bits(share: f64) -> u32 {
     (share * f64::from(u32::MAX)) as u32
 }
 
-/// How many requests came between two looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Came {
-    /// All of them.
-    pub arrived: u64,
-    /// Those that were not refused for want of capacity: generators are asked for them.
-    pub let_in: u64,
-}
-
 /// Sets the chances. Belongs to whoever looks.
 #[derive(Debug)]
 pub struct Door {
@@ -173,24 +164,23 @@ impl Door {
         }
     }
 
-    /// Looks at what has arrived. `served` exchanges have ended since the start; the queue has stood for `stood`.
-    pub fn look(&mut self, shedding: &Shedding, served: u64, stood: Duration, now: Timestamp) -> Came {
+    /// Looks at what has arrived. `served` exchanges have ended since the start; the queue has stood for `stood`. Returns how
+    /// many requests have arrived since the last look.
+    pub fn look(&mut self, shedding: &Shedding, served: u64, stood: Duration, now: Timestamp) -> u64 {
         let past = now.since(self.looked).as_secs_f64();
         if past == 0.0 {
-            return Came::default();
+            return 0;
         }
         self.looked = now;
         let weight = past / (past + MEMORY.as_secs_f64());
         let told_weight = past / (past + TOLD_MEMORY.as_secs_f64());
-        let mut came = Came::default();
+        let mut arrived_all = 0;
         for rank in 0..RANKS_MAX {
             let now =
                 [&shedding.arrived[rank], &shedding.refused[rank]].map(|count| count.load(Ordering::Relaxed));
             let [arrived, refused] = [0, 1].map(|what| now[what].wrapping_sub(self.read[rank][what]));
             self.read[rank] = now;
-            came.arrived += u64::from(arrived);
-            // Whoever is refused by now may have come before the last look.
-            came.let_in += u64::from(arrived.saturating_sub(refused));
+            arrived_all += u64::from(arrived);
             let [arrived, refused] = [arrived, refused].map(f64::from);
             self.arriving[rank] += (arrived / past - self.arriving[rank]) * weight;
             for (sum, new) in self.told[rank].iter_mut().zip([arrived, refused]) {
@@ -229,7 +219,7 @@ impl Door {
         }
         shedding.serving.store(self.serving.to_bits(), Ordering::Relaxed);
         shedding.sheds.store(self.chances.iter().any(|chance| *chance > 0.0), Ordering::Relaxed);
-        came
+        arrived_all
     }
 }
 
@@ -308,20 +298,12 @@ mod tests {
         draws: Draws,
         now: Timestamp,
         served: u64,
-        came: Came,
     }
 
     impl World {
         fn new() -> Self {
             let now = Timestamp::from_secs(5);
-            Self {
-                shedding: Shedding::default(),
-                door: Door::new(now),
-                draws: Draws::new(3),
-                now,
-                served: 0,
-                came: Came::default(),
-            }
+            Self { shedding: Shedding::default(), door: Door::new(now), draws: Draws::new(3), now, served: 0 }
         }
 
         /// Lets so many a look of each rank arrive; returns for each rank the share that was turned away.
@@ -339,9 +321,7 @@ mod tests {
                     }
                 }
                 self.served += served;
-                let came = self.door.look(&self.shedding, self.served, stood, self.now);
-                self.came.arrived += came.arrived;
-                self.came.let_in += came.let_in;
+                self.door.look(&self.shedding, self.served, stood, self.now);
             }
             let all = |rank: usize| f64::from(arriving[rank]) * (secs * 20) as f64;
             away.iter().enumerate().map(|(rank, away)| f64::from(*away) / all(rank)).collect()
@@ -367,18 +347,6 @@ mod tests {
         world.run(5, &[20, 20, 20], 20, STANDS);
         let away = world.run(10, &[20, 20, 20], 20, STANDS);
         assert!(away[0] > 0.99 && (0.8..1.0).contains(&away[1]) && away[2] == 0.0, "{away:?}");
-    }
-
-    #[test]
-    fn who_is_turned_away_is_not_let_in() {
-        let mut world = World::new();
-        world.run(1, &[60], 20, Duration::ZERO);
-        assert_eq!(world.came, Came { arrived: 1_200, let_in: 1_200 });
-        world.run(5, &[60], 20, STANDS);
-        world.came = Came::default();
-        world.run(10, &[60], 20, STANDS);
-        assert_eq!(world.came.arrived, 12_000);
-        assert!((4_000..5_000).contains(&world.came.let_in), "{:?}: a third, and a little more", world.came);
     }
 
     #[test]

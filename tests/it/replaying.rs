@@ -916,7 +916,7 @@ fn verdicts_that_come_out_otherwise_for_want_of_records_are_told() {
     let told = |said: &str, count: &str, directory: &str| {
         said.contains(&format!(
             "warning: {count} verdicts that the policy of `{directory}` recorded are other ones here: records may be missing (left \
-             out by `allowed-share`, an earlier part), or several workers be behind it\n"
+             out by `allowed-share`, an earlier part), or another policy or several workers be behind it\n"
         ))
     };
     let (code, out, said) = ask("replay", &["--policies", "same"]);

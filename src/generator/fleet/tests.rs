@@ -601,6 +601,17 @@ async fn while_all_are_busy_what_one_fails_waits_for_another() {
     assert!(failed <= late.len() / 1_000, "{failed} of {good}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_nobody_waits_for_any_more_is_given_back() {
+    let world = World::with(vec![Play::bad(), Play::good(20 * MS)], Settings::default(), 1);
+    let roster = world.fleet.roster();
+    let held = roster.permit_of(1).unwrap();
+    let left = || std::iter::from_fn(|| roster.budget.draw().then_some(())).count();
+    tokio::time::timeout(50 * MS, world.ask(Operation::Connect)).await.unwrap_err();
+    assert_eq!((left(), roster.waiting()), (10, 0));
+    drop(held);
+}
+
 /// One generator that does one thing at a time, twelve a second: what it can work off in time is not refused.
 #[tokio::test(start_paused = true)]
 async fn a_burst_waits_and_what_would_come_too_late_is_told_at_once() {

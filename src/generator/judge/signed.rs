@@ -167,6 +167,8 @@ impl Parts {
             "X-Gnarly" => (&mut self.gnarly, 64..=2048),
             "msToken" => (&mut self.token, 1..=2048),
             "_signature" => (&mut self.older, 16..=512),
+            // Of the session, as a token is.
+            "verifyFp" | "fp" => return,
             _ => {
                 self.other |= !value.is_empty() && !says_nothing(value);
                 return;
@@ -303,6 +305,7 @@ mod tests {
             ("a_bogus=undefined", Fault::Unsigned),
             ("X-Mystery=", Fault::Unsigned),
             ("msToken=t", Fault::Unsigned),
+            ("verifyFp=verify_x&fp=verify_x", Fault::Unsigned),
             ("room_id=8", Fault::OtherUrl),
         ] {
             assert_eq!(fault(Signature::Present, &format!("{ASKED}&{part}")), Some(why), "{part}");

@@ -381,6 +381,9 @@ class Story:
         self.wait_for_alerts("SigngateCanaryRolledBack", "SigngateGeneratorFailing", "SigngateAnswersOfNewShape", "SigngateNoGoodGenerator",
                              "SigngateGeneratorEjected", "SigngateSuccessBurnsFast", "SigngateReloadFailed", "SigngateConnectionsRefused", "SigngateRecordsDropped", "SigngateFileDescriptors")
         self.canary = self.shown(time.time(), "canary")
+        # What was asked just before they broke was answered well: until that lies before the window.
+        failures = as_grafana_asks(panels()["overview: Failures against the budget/0"], 5_000)
+        wait_for("nothing but failures", lambda: abs(by_label(self.prometheus.query(failures)).get("signgate", 0) - 200) < 0.01)
         self.broken = {
             name: self.prometheus.query(as_grafana_asks(expr, 5_000)) for name, expr in panels().items()
             if name in ("generators: Failing", "overview: Failures against the budget/0", "policy-and-quotas: The files are in force",

@@ -183,7 +183,8 @@ impl<'p> Course<'p> {
         self.facts(record, request).ok_or_else(by_gateway)
     }
 
-    /// Follows an operator's order or a gateway's start, where the record is one. A ban that there is not with this policy is not missed.
+    /// Follows an operator's order or a gateway's start, where the record is one. A ban that there is not with this policy is not
+    /// missed.
     pub fn follow(&mut self, record: &Record) -> bool {
         if record.starts {
             // Nothing is kept over a start, and what was under way then never ended.

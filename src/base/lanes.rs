@@ -17,6 +17,9 @@ impl Lanes {
     /// How many bytes there are.
     pub const COUNT: usize = 16;
 
+    /// Yes for each.
+    pub const YES: Self = Self(i8x16::splat(-1));
+
     /// These bytes.
     #[inline]
     pub fn of(bytes: &[u8; Self::COUNT]) -> Self {
@@ -52,6 +55,13 @@ impl Lanes {
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// Yes where both answers are.
+    #[inline]
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// This answer, where the other is no.

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::line::{HEADERS_MAX, Headers, Key, KeyFields, Line, Moment, Text};
-use crate::base::lanes::bits_of_64;
+use crate::base::lanes::Lanes;
 use crate::base::time::Timestamp;
 
 /// How deep values may be nested that nobody looks at.
@@ -86,28 +86,30 @@ impl Known {
     /// Marks the quotation marks of a line; `false` where it is not printable ASCII without a backslash.
     fn mark(&mut self, bytes: &[u8]) -> bool {
         self.quotes.clear();
-        let mut plain = 0;
+        let mut plain = Lanes::YES;
         for block in bytes.chunks(BLOCK) {
-            let (marks, odd) = if let Some(whole) = block.first_chunk() {
-                marks(whole)
+            let marks = if let Some(whole) = block.first_chunk() {
+                marks(whole, &mut plain)
             } else {
                 let mut padded = [b' '; BLOCK];
                 padded[..block.len()].copy_from_slice(block);
-                marks(&padded)
+                marks(&padded, &mut plain)
             };
             self.quotes.push(marks);
-            plain |= odd;
         }
-        plain == 0
+        plain.bits() == u16::MAX
     }
 }
 
-/// The quotation marks of a block, and what in it is not plain.
+/// The quotation marks of a block; `plain` stays what it is where all of it is plain.
 #[inline]
-fn marks(block: &[u8; BLOCK]) -> (u64, u64) {
-    let marks = bits_of_64(block, |lanes| lanes.are(b'"'));
-    let plain = bits_of_64(block, |lanes| lanes.are_within(b' ', b'~').and_not(lanes.are(b'\\')));
-    (marks, !plain)
+fn marks(block: &[u8; BLOCK], plain: &mut Lanes) -> u64 {
+    let mut marks = 0;
+    for (place, lanes) in block.as_chunks().0.iter().map(Lanes::of).enumerate() {
+        marks |= u64::from(lanes.are(b'"').bits()) << (place * Lanes::COUNT);
+        *plain = plain.and(lanes.are_within(b' ', b'~')).and_not(lanes.are(b'\\'));
+    }
+    marks
 }
 
 struct Scan<'a, 'q> {

@@ -273,6 +273,12 @@ impl Record {
         }
     }
 
+    /// The room that the request itself names, and its seat in the tally of rooms.
+    pub(super) fn room_seat(&self) -> Option<(&Seat, Room)> {
+        let asked = self.asked.as_ref()?;
+        Some((&asked.seat, asked.reading.as_ref().ok()?.room()?))
+    }
+
     /// The tier of the key; empty where the line names none.
     pub fn tier(&self) -> &str {
         match &self.key {

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use serde_json::{Value, json};
 
 use super::run::Outcome;
-use super::tally::{Difference, Ranking, Row, Tally, Words};
+use super::tally::{Change, Difference, Ranking, Row, Tally, Words};
 use crate::policy::PolicySet;
 
 /// What requests without a known key are called.
@@ -25,8 +25,8 @@ pub struct Report<'a> {
     pub rows_max: usize,
 }
 
-type Measure = fn(&Row) -> u64;
-type Why = fn(&Row) -> &[(u16, u64)];
+type Measure = fn(&Change) -> u64;
+type Why = fn(&Change) -> &[(u16, u64)];
 
 /// `1,204,311`.
 #[derive(Debug, Clone, Copy)]

@@ -74,6 +74,8 @@ pub(super) struct Asked {
     texts: Texts,
     /// What was read.
     pub(super) reading: Result<Reading, Fault>,
+    /// Where the room that it names is counted.
+    pub(super) seat: Seat,
 }
 
 impl Asked {
@@ -85,6 +87,7 @@ impl Asked {
         Self {
             reading: Reading::of(method, target, user_agent, headers),
             texts: Texts::of((method, target, user_agent)),
+            seat: Seat::default(),
         }
     }
 

@@ -34,14 +34,32 @@ pub struct Row {
     pub denied: u64,
     /// Admitted, and refused if every shadow rule were in force.
     pub in_shadow: u64,
+    /// Refusals by the rule that decided.
+    pub why: Why,
+}
+
+/// What two policies say otherwise of one name.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// Requests.
+    pub asked: u64,
     /// Refused by the policy in question and admitted by the other one.
     pub newly_refused: u64,
     /// The other way round.
     pub newly_freed: u64,
-    /// Refusals (or new ones) by the rule that decided.
+    /// What is newly refused, by the rule that decided.
     pub why: Why,
     /// What is no longer refused, by the rule that did.
     pub why_freed: Why,
+}
+
+/// What can be counted under a name.
+pub trait Counts: Default {
+    /// Takes in what was counted under a name that is dropped.
+    fn absorb(&mut self, dropped: &Self);
+
+    /// What makes a name worth keeping.
+    fn weight(&self) -> (u64, u64);
 }
 
 impl Row {
@@ -57,20 +75,30 @@ impl Row {
             Verdict::Deny => self.denied += 1,
         }
     }
+}
 
-    /// Takes in what was counted under a name that is dropped.
+impl Counts for Row {
     fn absorb(&mut self, dropped: &Self) {
         self.asked += dropped.asked;
         self.throttled += dropped.throttled;
         self.denied += dropped.denied;
         self.in_shadow += dropped.in_shadow;
+    }
+
+    fn weight(&self) -> (u64, u64) {
+        (self.refused() + self.in_shadow, self.asked)
+    }
+}
+
+impl Counts for Change {
+    fn absorb(&mut self, dropped: &Self) {
+        self.asked += dropped.asked;
         self.newly_refused += dropped.newly_refused;
         self.newly_freed += dropped.newly_freed;
     }
 
-    /// What makes a name worth keeping.
     fn weight(&self) -> (u64, u64) {
-        (self.refused() + self.newly_refused + self.newly_freed + self.in_shadow, self.asked)
+        (self.newly_refused + self.newly_freed, self.asked)
     }
 }
 
@@ -84,13 +112,13 @@ fn because(why: &mut Why, rule: u16) {
 
 /// Rows by name.
 #[derive(Debug)]
-pub struct Ranking<K> {
-    rows: IndexMap<K, Row, foldhash::fast::RandomState>,
+pub struct Ranking<K, C = Row> {
+    rows: IndexMap<K, C, foldhash::fast::RandomState>,
     /// What [seats](Seat) in it begin with: of this ranking alone, and another one whenever names are dropped.
     edition: u64,
     /// What was counted under names that were dropped, all together: a name that is kept may have a part of it, if it was
     /// dropped and came again.
-    pub others: Row,
+    pub others: C,
 }
 
 /// Where the row of one name stands in one ranking, until names are dropped there: whoever keeps it need not look the name up
@@ -104,15 +132,15 @@ fn new_edition() -> u64 {
     LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
-impl<K> Default for Ranking<K> {
+impl<K, C: Counts> Default for Ranking<K, C> {
     fn default() -> Self {
-        Self { rows: IndexMap::default(), edition: new_edition(), others: Row::default() }
+        Self { rows: IndexMap::default(), edition: new_edition(), others: C::default() }
     }
 }
 
-impl<K: Ord + Hash> Ranking<K> {
+impl<K: Ord + Hash, C: Counts> Ranking<K, C> {
     /// The row of a name.
-    pub fn row<Q>(&mut self, name: &Q) -> &mut Row
+    pub fn row<Q>(&mut self, name: &Q) -> &mut C
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     {
@@ -121,7 +149,7 @@ impl<K: Ord + Hash> Ranking<K> {
     }
 
     /// The row of a name that has a seat of its own.
-    pub fn row_at<Q>(&mut self, seat: &Seat, name: &Q) -> &mut Row
+    pub fn row_at<Q>(&mut self, seat: &Seat, name: &Q) -> &mut C
     where
         Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
     {
@@ -153,7 +181,7 @@ impl<K: Ord + Hash> Ranking<K> {
         if self.rows.len() >= 2 * NAMES_MAX {
             self.drop_least();
         }
-        self.rows.insert_full(name.to_owned(), Row::default()).0
+        self.rows.insert_full(name.to_owned(), C::default()).0
     }
 
     fn drop_least(&mut self) {
@@ -180,7 +208,7 @@ impl<K: Ord + Hash> Ranking<K> {
     }
 
     /// The names that `measure` finds something in, the largest first, then by name.
-    pub fn largest(&self, measure: impl Fn(&Row) -> u64) -> Vec<(&K, &Row)> {
+    pub fn largest(&self, measure: impl Fn(&C) -> u64) -> Vec<(&K, &C)> {
         let mut rows: Vec<_> = self.rows.iter().filter(|(_, row)| measure(row) > 0).collect();
         rows.sort_unstable_by(|a, b| measure(b.1).cmp(&measure(a.1)).then_with(|| a.0.cmp(b.0)));
         rows
@@ -249,6 +277,9 @@ impl Tally {
         if let Some((seat, _)) = record.account_seat() {
             self.accounts.prefetch(seat);
         }
+        if let Some((seat, _)) = record.room_seat() {
+            self.rooms.prefetch(seat);
+        }
     }
 
     /// Counts one record. `room` is the one that was decided about.
@@ -273,7 +304,10 @@ impl Tally {
         by_rule.asked += 1;
         by_rule.count(verdict, false);
         if let Some(room) = room {
-            let row = self.rooms.row(&room);
+            let row = match record.room_seat() {
+                Some((seat, named)) if named == room => self.rooms.row_at(seat, &room),
+                _ => self.rooms.row(&room),
+            };
             row.count(verdict, false);
             because(&mut row.why, number);
         }
@@ -288,16 +322,16 @@ impl Tally {
 /// How two policies differ.
 #[derive(Debug, Default)]
 pub struct Difference {
-    /// All together. `why` is of the rules that refuse newly.
-    pub total: Row,
+    /// All together.
+    pub total: Change,
     /// Refused by both, and by another rule or in another way.
     pub refused_otherwise: u64,
     /// Names of rules.
     pub words: Words,
     /// By account; the empty name is requests without a known key.
-    pub accounts: Ranking<String>,
+    pub accounts: Ranking<String, Change>,
     /// By the rule that newly refuses, or that no longer does.
-    pub rules: Ranking<String>,
+    pub rules: Ranking<String, Change>,
 }
 
 impl Difference {

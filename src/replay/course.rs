@@ -241,7 +241,7 @@ impl<'p> Course<'p> {
             self.under_way.free.push(slot);
             return decision;
         }
-        let after = ended.map_or(Duration::ZERO, |ended| ended.after);
+        let after = Duration::from_nanos(ended.map_or(0, |ended| ended.after));
         self.under_way.slots[slot].1 = ended.map_or(Ending::Good(None), ending);
         if after.is_zero() {
             self.end(slot, self.now);

@@ -66,24 +66,43 @@ pub struct Record {
     pub order: Option<Box<Order>>,
     /// Whether the gateway started, with nothing counted: it is no request either.
     pub starts: bool,
-    /// Of most records empty: what is not [shared](super::shared).
-    text: String,
+    /// Of most records nothing: what is not [shared](super::shared).
+    kept: Option<Box<Kept>>,
     asked: Option<Rc<Asked>>,
     client: Option<IpAddr>,
     room: Option<Room>,
     session: Option<SessionHash>,
     key: SaidKey,
+}
+
+/// Texts that few records hold.
+#[derive(Debug, Default)]
+struct Kept {
+    text: String,
     rule: Span,
     request_id: Span,
     policy: Span,
+    /// Host and path.
     url: Option<(Span, Span)>,
+}
+
+impl Kept {
+    fn keep(&mut self, text: Option<&str>) -> Span {
+        let from = self.text.len() as u32;
+        self.text.push_str(text.unwrap_or_default());
+        Span { from, to: self.text.len() as u32 }
+    }
+
+    fn part(&self, span: Span) -> &str {
+        self.text.get(span.from as usize..span.to as usize).unwrap_or_default()
+    }
 }
 
 /// How a recorded request ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
-    /// How long after the decision.
-    pub after: Duration,
+    /// How long after the decision, in nanoseconds.
+    pub after: u64,
     /// In one word.
     pub outcome: Outcome,
     /// The room as the good answer named it.
@@ -154,11 +173,11 @@ impl Record {
             }
             _ => shared.asked(places, asked),
         });
-        (self.rule, self.request_id, self.policy) = Default::default();
         if with_names || self.by_gateway {
-            self.rule = self.keep(line.rule.as_deref().map(shown));
-            self.request_id = self.keep(line.request_id.as_deref());
-            self.policy = self.keep(line.policy.as_deref());
+            let kept = self.kept.get_or_insert_default();
+            kept.rule = kept.keep(line.rule.as_deref().map(shown));
+            kept.request_id = kept.keep(line.request_id.as_deref());
+            kept.policy = kept.keep(line.policy.as_deref());
         }
         self.key = match (&line.key, line.key_barred_s) {
             (Key::Known(_), _) => SaidKey::Known(shared.key(places, key)),
@@ -167,35 +186,38 @@ impl Record {
             (Key::None, None) => SaidKey::None,
             (Key::NotSaid, None) => SaidKey::NotSaid,
         };
-        self.url = match line.url.as_deref() {
-            None => None,
-            Some(url) => {
-                let rest = url.strip_prefix("https://").ok_or(Broken::Bad("url", "https URL"))?;
-                let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-                let path = path.split('?').next().unwrap_or_default();
-                Some((self.keep(Some(host)), self.keep(Some(if path.is_empty() { "/" } else { path }))))
-            }
-        };
+        if let Some(url) = line.url.as_deref() {
+            let rest = url.strip_prefix("https://").ok_or(Broken::Bad("url", "https URL"))?;
+            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let path = path.split('?').next().unwrap_or_default();
+            let kept = self.kept.get_or_insert_default();
+            kept.url =
+                Some((kept.keep(Some(host)), kept.keep(Some(if path.is_empty() { "/" } else { path }))));
+        }
         Ok(())
     }
 
     /// Takes in the line of an operator's order.
     pub(super) fn fill_order(&mut self, line: &Line<'_>, order: Order, place: Place) {
         // A request that it held before may have set anything.
-        *self = Self { text: std::mem::take(&mut self.text), ..Self::default() };
+        *self = Self::default();
         self.begin(line, place);
         self.order = Some(Box::new(order));
     }
 
     /// Takes in the line of a gateway's start.
     pub(super) fn fill_start(&mut self, line: &Line<'_>, place: Place) {
-        *self = Self { text: std::mem::take(&mut self.text), ..Self::default() };
+        *self = Self::default();
         self.begin(line, place);
         self.starts = true;
     }
 
     fn begin(&mut self, line: &Line<'_>, place: Place) {
-        self.text.clear();
+        if let Some(kept) = &mut self.kept {
+            let text = std::mem::take(&mut kept.text);
+            **kept = Kept { text, ..Kept::default() };
+            kept.text.clear();
+        }
         self.place = place;
         self.time = line.time.0 + Duration::from_nanos(line.nanos.unwrap_or_default().min(999_999).into());
         self.seq = line.seq.unwrap_or_default();
@@ -205,14 +227,8 @@ impl Record {
         self.starts = false;
     }
 
-    fn keep(&mut self, text: Option<&str>) -> Span {
-        let from = self.text.len() as u32;
-        self.text.push_str(text.unwrap_or_default());
-        Span { from, to: self.text.len() as u32 }
-    }
-
-    fn part(&self, span: Span) -> &str {
-        self.text.get(span.from as usize..span.to as usize).unwrap_or_default()
+    fn part(&self, span: impl FnOnce(&Kept) -> Span) -> &str {
+        self.kept.as_ref().map_or("", |kept| kept.part(span(kept)))
     }
 
     /// What was read of the request, as a live one is read.
@@ -233,7 +249,10 @@ impl Record {
             },
             room: self.room,
             session: self.session,
-            url: self.url.map(|(host, path)| (self.part(host), self.part(path))),
+            url: self.kept.as_ref().and_then(|kept| {
+                let (host, path) = kept.url?;
+                Some((kept.part(host), kept.part(path)))
+            }),
         })
     }
 
@@ -290,17 +309,17 @@ impl Record {
     /// The rule that the line says decided; where the gateway refused by itself, its own reason. Empty where there is none,
     /// and, as the two after it, where neither one record is looked for nor the gateway refused it.
     pub fn rule(&self) -> &str {
-        self.part(self.rule)
+        self.part(|kept| kept.rule)
     }
 
     /// The id that its client was told.
     pub fn request_id(&self) -> &str {
-        self.part(self.request_id)
+        self.part(|kept| kept.request_id)
     }
 
     /// The digest of the policy that decided it.
     pub fn policy(&self) -> &str {
-        self.part(self.policy)
+        self.part(|kept| kept.policy)
     }
 
     /// Asks for its own memory.
@@ -339,9 +358,7 @@ impl Record {
     pub(super) fn trim(&mut self) {
         self.asked = None;
         self.key = SaidKey::NotSaid;
-        if self.text.capacity() > TEXT_KEPT_BYTES {
-            self.text = String::new();
-        }
+        self.kept.take_if(|kept| kept.text.capacity() > TEXT_KEPT_BYTES);
     }
 }
 
@@ -405,5 +422,5 @@ fn ended(line: &Line<'_>) -> Result<Option<Ended>, Broken> {
         Some(_) => return Err(Broken::Bad("duration_ms", "length of time")),
     };
     let answer_room = room("answer_room", line.answer_room.as_deref())?;
-    Ok(outcome.map(|outcome| Ended { after, outcome, answer_room }))
+    Ok(outcome.map(|outcome| Ended { after: after.as_nanos() as u64, outcome, answer_room }))
 }

@@ -30,6 +30,10 @@ const ASKED_MAX: f64 = 4_096.0;
 /// So many lessons are taken in for each new one: two for one that is behind, so that it is never behind for long.
 const CATCH_UP: usize = 3;
 
+/// So many new ones are waited for: what a lesson needs of code and tables is fetched once for all of them. More would be felt by the
+/// request that takes them in.
+const TOGETHER: usize = 8;
+
 /// Lessons between two publications at most.
 const UNPUBLISHED_MAX: f64 = 512.0;
 
@@ -116,7 +120,9 @@ impl Learning {
             self.strangers *= 0.5;
             self.halvings += 1;
         }
-        self.catch_up(CATCH_UP);
+        if self.lessons.len() - self.missed >= TOGETHER {
+            self.catch_up(CATCH_UP * TOGETHER);
+        }
         // Often while little is known, and then whenever a thirty-second of it is new.
         let unpublished = (self.lessons.len() - self.unpublished) as f64;
         if unpublished < (self.strangers / 32.0).clamp(16.0, UNPUBLISHED_MAX) {

@@ -51,7 +51,7 @@ impl Viewbot {
             self.room(*room).recall(*room, *born, *at, *learned, now.as_millis());
         }
         let published = self.learning().recall(&memory.shares);
-        self.ordinary.store(published);
+        self.publish(published);
         if memory.learning_since_ms > 0 {
             self.started.store(memory.learning_since_ms, std::sync::atomic::Ordering::Relaxed);
         }

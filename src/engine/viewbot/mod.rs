@@ -135,6 +135,8 @@ pub struct Viewbot {
     rooms: Box<[Mutex<Rooms>]>,
     learning: Mutex<Learning>,
     ordinary: ArcSwap<Ordinary>,
+    /// The bits of how many strangers that one has learned from: every request asks.
+    taught: AtomicU64,
     /// The bits of the share of known viewers that is usual these minutes.
     usual_known: AtomicU64,
     /// The bits of the share of strangers who usually find another viewer of the room at their address.
@@ -270,6 +272,7 @@ impl Viewbot {
             usual_company: AtomicU64::new(learning.usual_company().to_bits()),
             learning: Mutex::new(learning),
             ordinary: ArcSwap::default(),
+            taught: AtomicU64::new(0),
             usual_known: AtomicU64::new(0),
             books: std::array::from_fn(|_| Book::new(caps.viewers / 2, seed)),
             pairs: Mutex::new(Pairs::new(caps.rooms / 8, seed)),
@@ -313,8 +316,17 @@ impl Viewbot {
     /// Whether too little ordinary traffic has been seen to convict anybody.
     pub fn is_cold(&self, now: Timestamp) -> bool {
         let started = self.started.load(Ordering::Relaxed);
-        self.ordinary.load().strangers() < f64::from(COLD_STRANGERS)
-            || now.as_millis() < started.saturating_add(COLD_TIME.as_millis() as u64)
+        self.is_untaught() || now.as_millis() < started.saturating_add(COLD_TIME.as_millis() as u64)
+    }
+
+    fn is_untaught(&self) -> bool {
+        f64::from_bits(self.taught.load(Ordering::Relaxed)) < f64::from(COLD_STRANGERS)
+    }
+
+    /// Makes what has been learned the measure of what is ordinary.
+    fn publish(&self, ordinary: Arc<Ordinary>) {
+        self.taught.store(ordinary.strangers().to_bits(), Ordering::Relaxed);
+        self.ordinary.store(ordinary);
     }
 
     /// How long ago somebody has to have signed to be known. Nobody can have been seen for longer than the gateway has looked: while
@@ -430,7 +442,7 @@ impl Viewbot {
         let is_lenient = self.is_cold(now)
             || book.is_on_probation(sighting.viewer.address, now_secs)
             || book.is_on_probation_in(sighting.room, sighting.subnet, sighting.key, now_secs);
-        let is_untaught = ordinary.strangers() < f64::from(COLD_STRANGERS);
+        let is_untaught = self.is_untaught();
         let mut rooms = self.room(sighting.subject);
         let state = rooms.state_mut(sighting.subject)?;
         let onset = state.gate.onset();
@@ -581,7 +593,7 @@ impl Viewbot {
             let published = if teaches { learning.stranger(sighting) } else { None };
             drop(learning);
             if let Some(ordinary) = published {
-                self.ordinary.store(ordinary);
+                self.publish(ordinary);
             }
         }
     }

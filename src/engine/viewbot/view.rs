@@ -136,7 +136,7 @@ impl Viewbot {
         let learning_for =
             if started == 0 { Duration::ZERO } else { now.since(Timestamp::from_millis(started)) };
         Warmth {
-            strangers: self.ordinary.load().strangers(),
+            strangers: f64::from_bits(self.taught.load(Ordering::Relaxed)),
             strangers_needed: COLD_STRANGERS,
             learning_for,
             time_needed: COLD_TIME,

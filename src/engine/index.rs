@@ -22,22 +22,18 @@ const SLOTS_MIN: usize = 16;
 /// Of four slots so many are used at most: beyond that looking for who is not there takes long.
 const USED_OF_FOUR: usize = 3;
 
-/// One of several.
+/// One of several: a power of two, or none.
 #[derive(Debug, Default)]
-struct Part {
-    /// A power of two, or none.
-    slots: Vec<Slot>,
-    used: usize,
-}
+struct Part(Box<[Slot]>);
 
 impl Part {
     /// Where the first slot of a hash is that `is` says, and the slot.
     #[inline]
     fn find(&self, hash: u32, is: impl Fn(Slot) -> bool) -> Option<(usize, Slot)> {
-        let mask = self.slots.len().checked_sub(1)?;
+        let mask = self.0.len().checked_sub(1)?;
         let mut place = hash as usize & mask;
         loop {
-            let slot = *self.slots.get(place)?;
+            let slot = *self.0.get(place)?;
             if slot.at == EMPTY.at {
                 return None;
             }
@@ -48,25 +44,9 @@ impl Part {
         }
     }
 
-    fn insert(&mut self, slot: Slot) {
-        if (self.used + 1) * 4 > self.slots.len() * USED_OF_FOUR {
-            self.move_to((2 * self.slots.len()).max(SLOTS_MIN));
-        }
-        self.put(slot);
-        self.used += 1;
-    }
-
-    /// Gives memory back where most of it lies empty.
-    fn shrink(&mut self) {
-        let needed = if self.used == 0 { 0 } else { (2 * self.used).next_power_of_two().max(SLOTS_MIN) };
-        if 4 * needed <= self.slots.len() {
-            self.move_to(needed);
-        }
-    }
-
     /// Moves all to so many slots.
     fn move_to(&mut self, slots: usize) {
-        for slot in std::mem::replace(&mut self.slots, vec![EMPTY; slots]) {
+        for slot in std::mem::replace(&mut self.0, vec![EMPTY; slots].into()) {
             if slot.at != EMPTY.at {
                 self.put(slot);
             }
@@ -74,33 +54,32 @@ impl Part {
     }
 
     fn put(&mut self, slot: Slot) {
-        let mask = self.slots.len() - 1;
+        let mask = self.0.len() - 1;
         let mut place = slot.hash as usize & mask;
-        while self.slots[place].at != EMPTY.at {
+        while self.0[place].at != EMPTY.at {
             place = (place + 1) & mask;
         }
-        self.slots[place] = slot;
+        self.0[place] = slot;
     }
 
     /// Empties a slot, and closes the gap: what was put behind it, for it was taken, moves up (Knuth's algorithm R).
     fn remove(&mut self, mut gap: usize) {
-        let mask = self.slots.len() - 1;
+        let mask = self.0.len() - 1;
         let mut place = gap;
         loop {
             place = (place + 1) & mask;
-            let slot = self.slots[place];
+            let slot = self.0[place];
             if slot.at == EMPTY.at {
                 break;
             }
             let (from_home, from_gap) =
                 (place.wrapping_sub(slot.hash as usize) & mask, place.wrapping_sub(gap) & mask);
             if from_home >= from_gap {
-                self.slots[gap] = slot;
+                self.0[gap] = slot;
                 gap = place;
             }
         }
-        self.slots[gap] = EMPTY;
-        self.used -= 1;
+        self.0[gap] = EMPTY;
     }
 }
 
@@ -108,9 +87,15 @@ impl Part {
 const PARTS: usize = 8;
 
 /// All of them. Their shares of the hashes differ, each 2^(1/8) times the one before: no two of them double at the same time, and
-/// however many entries there are, about the same part of the memory lies empty.
+/// however many entries there are, about the same part of the memory lies empty. Where they lie comes first, in two cache lines: a
+/// look-up needs no more of it.
 #[derive(Debug, Default)]
-pub(super) struct HashIndex([Part; PARTS]);
+#[repr(C)]
+pub(super) struct HashIndex {
+    parts: [Part; PARTS],
+    /// How many slots of each are used.
+    used: [u32; PARTS],
+}
 
 /// Which one a hash is in: by bits that its place there does not come from.
 #[inline]
@@ -142,40 +127,58 @@ impl HashIndex {
     /// Where the entry lies whose hash this is, and of which `is` says that it is the one.
     #[inline]
     pub(super) fn find(&self, hash: u32, is: impl Fn(usize) -> bool) -> Option<usize> {
-        let found = self.0[part_of(hash)].find(hash, |slot| is(slot.at as usize));
+        let found = self.parts[part_of(hash)].find(hash, |slot| is(slot.at as usize));
         found.map(|(_, slot)| slot.at as usize)
     }
 
     /// Asks for the memory that finding the entry of that hash will look at.
     #[inline]
     pub(super) fn prefetch(&self, hash: u32) {
-        let part = &self.0[part_of(hash)];
-        prefetch_at(&part.slots, hash as usize & part.slots.len().wrapping_sub(1));
+        let Part(slots) = &self.parts[part_of(hash)];
+        prefetch_at(slots, hash as usize & slots.len().wrapping_sub(1));
     }
 
     /// Notes where an entry lies.
     pub(super) fn insert(&mut self, hash: u32, at: usize) {
-        self.0[part_of(hash)].insert(Slot { hash, at: at as u32 });
+        let (part, used) = self.part_mut(hash);
+        let slots = part.0.len();
+        if (*used as usize + 1) * 4 > slots * USED_OF_FOUR {
+            part.move_to((2 * slots).max(SLOTS_MIN));
+        }
+        part.put(Slot { hash, at: at as u32 });
+        *used += 1;
     }
 
     /// Forgets the entry that lies there.
     pub(super) fn remove(&mut self, hash: u32, at: usize) {
-        let part = &mut self.0[part_of(hash)];
+        let (part, used) = self.part_mut(hash);
         if let Some((place, _)) = part.find(hash, |slot| slot.at as usize == at) {
             part.remove(place);
+            *used -= 1;
         }
+    }
+
+    fn part_mut(&mut self, hash: u32) -> (&mut Part, &mut u32) {
+        let part = part_of(hash);
+        (&mut self.parts[part], &mut self.used[part])
     }
 
     /// Gives memory back after many entries were forgotten.
     pub(super) fn shrink(&mut self) {
-        self.0.iter_mut().for_each(Part::shrink);
+        for (part, used) in self.parts.iter_mut().zip(self.used) {
+            let needed = if used == 0 { 0 } else { (2 * used as usize).next_power_of_two().max(SLOTS_MIN) };
+            // Where most of it lies empty.
+            if 4 * needed <= part.0.len() {
+                part.move_to(needed);
+            }
+        }
     }
 
     /// Notes that an entry lies elsewhere now.
     pub(super) fn moved(&mut self, hash: u32, from: usize, to: usize) {
-        let part = &mut self.0[part_of(hash)];
+        let (part, _) = self.part_mut(hash);
         if let Some((place, _)) = part.find(hash, |slot| slot.at as usize == from) {
-            part.slots[place].at = to as u32;
+            part.0[place].at = to as u32;
         }
     }
 }
@@ -202,7 +205,7 @@ mod tests {
         let mut index = HashIndex::default();
         let hash = |at: usize| (at as u32).wrapping_mul(0x9e37_79b9);
         (0..10_000).for_each(|at| index.insert(hash(at), at));
-        let slots = |index: &HashIndex| index.0.iter().map(|part| part.slots.len()).sum::<usize>();
+        let slots = |index: &HashIndex| index.parts.iter().map(|part| part.0.len()).sum::<usize>();
         (100..10_000).for_each(|at| index.remove(hash(at), at));
         assert!(slots(&index) >= 10_000);
         index.shrink();
@@ -243,9 +246,9 @@ mod tests {
                     prop_assert_eq!(index.find(*hash, |other| other == *at), Some(*at));
                 }
                 prop_assert_eq!(index.find(hash, |at| !model.contains_key(&at)), None);
-                let used: usize = index.0.iter().map(|part| part.slots.iter().filter(|slot| slot.at != EMPTY.at).count()).sum();
-                prop_assert_eq!(used, model.len());
-                prop_assert_eq!(index.0.iter().map(|part| part.used).sum::<usize>(), used);
+                let used = index.parts.each_ref().map(|part| part.0.iter().filter(|slot| slot.at != EMPTY.at).count() as u32);
+                prop_assert_eq!(used.iter().sum::<u32>() as usize, model.len());
+                prop_assert_eq!(index.used, used);
             }
         }
     }

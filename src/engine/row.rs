@@ -2,12 +2,10 @@
 
 use std::ops::{Index, IndexMut};
 
-/// A row that is never moved.
+/// A row that is never moved, in blocks of so many entries: so many that where the blocks lie stays at hand, and so few that what is
+/// not used of the last one of each table is little.
 #[derive(Debug)]
-pub(super) struct Row<T, const BLOCK: usize = LARGE>(Vec<Vec<T>>);
-
-/// So few blocks of a large table that where they lie stays at hand.
-const LARGE: usize = 256;
+pub(super) struct Row<T, const BLOCK: usize>(Vec<Vec<T>>);
 
 impl<T, const BLOCK: usize> Default for Row<T, BLOCK> {
     fn default() -> Self {
@@ -31,11 +29,13 @@ impl<T, const BLOCK: usize> Row<T, BLOCK> {
     }
 
     /// What lies at a place, where there is one.
+    #[inline]
     pub(super) fn get(&self, at: usize) -> Option<&T> {
         self.0.get(at / BLOCK)?.get(at % BLOCK)
     }
 
     /// The same, to be changed.
+    #[inline]
     pub(super) fn get_mut(&mut self, at: usize) -> Option<&mut T> {
         self.0.get_mut(at / BLOCK)?.get_mut(at % BLOCK)
     }
@@ -73,18 +73,28 @@ mod tests {
     use super::*;
 
     /// Beyond a block, too, and with one that is emptied again.
-    #[test]
-    fn a_row_keeps_its_order_but_for_what_takes_a_place() {
-        let (mut row, mut model) = (Row::<_, LARGE>::default(), Vec::new());
-        for n in 0..3 * LARGE {
+    fn keeps_its_order_but_for_what_takes_a_place<const BLOCK: usize>() {
+        let (mut row, mut model) = (Row::<_, BLOCK>::default(), Vec::new());
+        assert!(row.get(0).is_none());
+        for n in 0..768 {
             row.push(n);
             model.push(n);
+            assert_eq!((row.len(), row[n]), (n + 1, n));
+            assert!(row.get(n + 1).is_none());
         }
+        assert!(row.iter().eq(&model));
         for n in 0..model.len() {
             let at = n * 7 % model.len();
             assert_eq!(row.swap_remove(at), Some(model.swap_remove(at)));
             assert_eq!(row.len(), model.len());
             assert!(model.iter().enumerate().all(|(at, held)| row[at] == *held));
         }
+    }
+
+    #[test]
+    fn a_row_keeps_its_order_but_for_what_takes_a_place() {
+        keeps_its_order_but_for_what_takes_a_place::<1>();
+        keeps_its_order_but_for_what_takes_a_place::<127>();
+        keeps_its_order_but_for_what_takes_a_place::<256>();
     }
 }

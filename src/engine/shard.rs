@@ -13,8 +13,8 @@ use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::policy::counter::Limit;
 
-/// Records, and how many of them, by their weight, count towards the cap. In the order in which they are asked: the counts that every
-/// charge looks at come first, on one cache line with the lock.
+/// Records, and how many of them, by their weight, count towards the cap. In the order in which they are asked: what every charge looks
+/// at comes first, on one cache line with the lock, and on the next two where records are found.
 #[derive(Default)]
 #[repr(C)]
 pub(super) struct Shard {
@@ -23,8 +23,9 @@ pub(super) struct Shard {
     kept: usize,
     /// Records that others were folded into; while there are none, nobody looks for parents.
     folds: usize,
+    /// `None`: nobody was blurred.
+    blur: Option<Box<Blur>>,
     records: Table,
-    blur: Blur,
 }
 
 /// A record that was looked up under its own name.
@@ -113,7 +114,7 @@ impl Shard {
     ) -> Option<Cow<'_, Record>> {
         match look_up.place.and_then(|place| self.records.at(place, look_up.key)) {
             Some(own) => Some(Cow::Borrowed(own)),
-            None if self.folds == 0 && self.blur.is_empty() => None,
+            None if self.folds == 0 && self.blur.is_none() => None,
             None => self.find(hasher, look_up.key, now),
         }
     }
@@ -128,11 +129,9 @@ impl Shard {
 
     /// Where `key` was blurred: the most that it can have spent.
     fn blurred(&self, hasher: &SeedableRandomState, key: RecordKey, now: Timestamp) -> Option<Record> {
-        if self.blur.is_empty() {
-            return None;
-        }
+        let blur = self.blur.as_ref()?;
         let bucket = key.bucket()?;
-        let spent = self.blur.spent_at_most(key.fixed_hash())?;
+        let spent = blur.spent_at_most(key.fixed_hash())?;
         self.get(hasher, bucket).map(|record| record.spent_at_most(spent, now))
     }
 
@@ -219,7 +218,10 @@ impl Shard {
     /// Frees records that say the same as none.
     pub(super) fn free_ended(&mut self, hasher: &SeedableRandomState, now: Timestamp) {
         self.records.retain(hasher, |_, record| !record.is_over(now));
-        self.blur.free_ended(now.as_millis());
+        if let Some(blur) = &mut self.blur {
+            blur.free_ended(now.as_millis());
+        }
+        self.blur.take_if(|blur| blur.is_empty());
         self.recount();
         self.kept = self.kept.min(self.strangers);
     }
@@ -313,7 +315,12 @@ impl Shard {
             left = left.saturating_sub(weight);
             let Some(bucket) = key.bucket() else { continue };
             let Some(record) = self.records.remove(hasher, key) else { continue };
-            self.blur.add(key.fixed_hash(), spent, record.ends_at_last(), now.as_millis());
+            self.blur.get_or_insert_default().add(
+                key.fixed_hash(),
+                spent,
+                record.ends_at_last(),
+                now.as_millis(),
+            );
             let into = |into: &mut Record| into.absorb_most(&record, now);
             self.records.merge(hasher, bucket, into, || {
                 let mut most = record.emptied();

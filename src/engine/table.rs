@@ -29,9 +29,10 @@ const BLOCK: usize = 64;
 
 /// Records by their keys.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Table {
-    index: HashIndex,
     row: Row<Slot, BLOCK>,
+    index: HashIndex,
 }
 
 /// Where a record was found. It holds until the next change of the table; afterwards it may point at another record, or

@@ -22,6 +22,9 @@ const LOOKED_AT: usize = 64;
 
 const ENTRIES_MIN: usize = 8;
 
+/// So many entries are made room for at a time.
+const BLOCK: usize = 512;
+
 /// An entry that is being looked up.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LookUp<K> {
@@ -31,20 +34,28 @@ pub(super) struct LookUp<K> {
     likely: Option<usize>,
 }
 
+/// From the beginning of a cache line: what every look-up needs lies on one, and on one of the two of its index that say where. There
+/// are many tables, each looked at for every request.
+#[repr(C, align(64))]
 pub(super) struct Bounded<K, V> {
-    index: HashIndex,
-    row: Row<(K, V)>,
-    hand: usize,
-    cap: usize,
     hasher: SeedableRandomState,
+    row: Row<(K, V), BLOCK>,
+    cap: usize,
+    hand: usize,
+    /// To the end of the line.
+    _rest: u64,
+    index: HashIndex,
 }
+
+const _: () =
+    assert!(std::mem::offset_of!(Bounded<u64, u64>, index) == 64, "a line for what is not the index");
 
 impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     /// An empty one of at most `cap` entries. Nothing but the index's order hangs on `seed`.
     pub(super) fn new(cap: usize, seed: u64) -> Self {
         let hasher = SeedableRandomState::with_seed(seed, SharedSeed::global_random());
         let cap = cap.clamp(ENTRIES_MIN, u32::MAX as usize);
-        Self { index: HashIndex::default(), row: Row::default(), hand: 0, cap, hasher }
+        Self { hasher, row: Row::default(), cap, hand: 0, _rest: 0, index: HashIndex::default() }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -27,8 +27,8 @@ use crate::base::room::Room;
 use crate::policy::viewbot::ViewbotMode;
 use std::sync::Arc;
 
-/// What was found, before anything is charged.
-#[derive(Debug)]
+/// What was found, before anything is charged. Of nothing at first.
+#[derive(Debug, Default)]
 pub struct Assessment {
     /// Who asks.
     pub caller: Caller,
@@ -54,18 +54,28 @@ pub struct Assessment {
     pub(super) shadow_exempts_viewbot: bool,
 }
 
-/// Assesses a request against everything that counts nothing: lists, key, target, session, bans. The facts with the room
-/// [resolved], and [who](identify) they say it is, with what of it was prepared; `look_ahead` is shown what view-bot detection will
-/// weigh.
+#[cfg(test)]
+impl Assessment {
+    /// The same as if nobody had looked ahead.
+    pub(super) fn unforeseen(&mut self) -> &Self {
+        self.foreseen = None;
+        self.plan.forget();
+        self
+    }
+}
+
+/// Assesses a request against everything that counts nothing: lists, key, target, session, and the bans of an engine, where one is given.
+/// The facts with the room [resolved], and [who](identify) they say it is; `look_ahead` is shown what view-bot detection will weigh.
+/// Writes what is found over `assessment`, whatever that held: it is long, and moving it costs as much as a part of the work.
 pub(super) fn assess(
-    engine: &Engine,
+    assessment: &mut Assessment,
+    bans: Option<&Engine>,
     policy: &PolicySet,
     facts: &Facts<'_>,
     who: &Who<'_>,
-    prepared: Option<&mut Prepared>,
     look_ahead: impl FnOnce(&Sighting) -> Option<Foreseen>,
     now: Timestamp,
-) -> Assessment {
+) {
     let room = facts.resolved;
     let (exempt, shadow_exempt) = exemptions(policy, facts, who, now);
     let mut findings = Findings::default();
@@ -93,23 +103,24 @@ pub(super) fn assess(
         findings.add(Reason::SessionRefused, true, true);
     }
     // Row 5: what the operator bans by hand, and what was convicted. What exempts from blocklists exempts from the former.
-    if !exempt.blocklist {
+    if let Some(engine) = bans.filter(|_| !exempt.blocklist) {
         for_each_ban(policy, &engine.operator_bans, facts, who, now, |reason| {
             findings.add(reason, true, !shadow_exempt.blocklist);
         });
     }
     let mode = policy.viewbot().mode;
-    let (mut sighting, mut foreseen, mut banned) = (None, None, None);
+    let Assessment { sighting, foreseen, banned, .. } = assessment;
+    (*sighting, *foreseen, *banned) = (None, None, None);
     if mode != ViewbotMode::Off && !exempt.viewbot && findings.enforced.is_none() {
-        sighting = match &prepared {
-            Some(prepared) => prepared.sighting,
-            None => Sighting::of(policy, facts, who, room),
-        };
-        foreseen = sighting.as_ref().and_then(look_ahead);
-        banned = sighting.as_ref().and_then(|sighting| banned_by(&engine.viewbot, sighting, mode, now));
+        *sighting = Sighting::of(policy, facts, who, room);
+        *foreseen = sighting.as_ref().and_then(look_ahead);
+        *banned = sighting
+            .as_ref()
+            .zip(bans)
+            .and_then(|(sighting, engine)| banned_by(&engine.viewbot, sighting, mode, now));
         if let Some((ban, mode)) = &banned {
             let mode = *mode;
-            sighting = None;
+            *sighting = None;
             let denied = Reason::Banned(Arc::clone(ban));
             if mode == ViewbotMode::Throttle {
                 findings.add(throttled(ban, now), true, false);
@@ -117,62 +128,39 @@ pub(super) fn assess(
             findings.add(denied.clone(), mode == ViewbotMode::Enforce, !shadow_exempt.viewbot);
         }
     }
-    let plan = if findings.enforced.is_some() || exempt.quota {
-        Plan::default()
-    } else {
+    assessment.plan.clear();
+    if findings.enforced.is_none() && !exempt.quota {
         // With the shadow rules in force a request that they refuse would be charged to nothing.
         let shadow = findings.with_shadow.is_none() && !shadow_exempt.quota;
-        match prepared {
-            Some(prepared) if shadow => std::mem::take(&mut prepared.plan),
-            _ => plan(policy, facts, who, room, facts.operation, |mode| shadow || mode != Mode::Shadow),
-        }
+        let charges = |mode| shadow || mode != Mode::Shadow;
+        plan_into(&mut assessment.plan, policy, facts, who, room, facts.operation, charges);
+    }
+    assessment.caller = Caller {
+        tier: who.tier,
+        // Whoever decides a record has it before them, and need not be given a copy of its names.
+        identity: if let Credential::Recorded { .. } = facts.credential {
+            None
+        } else {
+            identity(policy, facts, who)
+        },
     };
-    Assessment {
-        caller: Caller {
-            tier: who.tier,
-            // Whoever decides a record has it before them, and need not be given a copy of its names.
-            identity: if let Credential::Recorded { .. } = facts.credential {
-                None
-            } else {
-                identity(policy, facts, who)
-            },
-        },
-        shadow: match findings.with_shadow {
-            same if same == findings.enforced => Shadow::Same,
-            Some(refusal) => Shadow::Refuses(refusal),
-            // What its quotas would have said is not known: it is charged to none.
-            None => Shadow::Admits,
-        },
-        shadow_exempts: shadow_exempt.quota && !plan.is_empty(),
-        refusal: findings.enforced,
-        plan,
-        room,
-        named: facts.room,
-        sighting,
-        foreseen,
-        banned,
-        shadow_exempts_viewbot: shadow_exempt.viewbot,
-    }
+    assessment.shadow = match findings.with_shadow {
+        same if same == findings.enforced => Shadow::Same,
+        Some(refusal) => Shadow::Refuses(refusal),
+        // What its quotas would have said is not known: it is charged to none.
+        None => Shadow::Admits,
+    };
+    assessment.refusal = findings.enforced;
+    (assessment.room, assessment.named) = (room, facts.room);
+    assessment.shadow_exempts = shadow_exempt.quota && !assessment.plan.is_empty();
+    assessment.shadow_exempts_viewbot = shadow_exempt.viewbot;
 }
 
-/// What of an [assessment](assess) hangs on the facts and the policy alone.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    /// What view-bot detection is to weigh, where no other row stops it.
-    pub(super) sighting: Option<Sighting>,
-    /// What every counter that applies would be charged to.
-    pub(super) plan: Plan,
-}
-
-impl Prepared {
-    pub(super) fn of(policy: &PolicySet, facts: &Facts<'_>, who: &Who<'_>) -> Self {
-        let room = facts.resolved;
-        let is_weighed = policy.viewbot().mode != ViewbotMode::Off;
-        Self {
-            sighting: is_weighed.then(|| Sighting::of(policy, facts, who, room)).flatten(),
-            plan: plan(policy, facts, who, room, facts.operation, |_| true),
-        }
-    }
+/// Whether no ban stands against a request that was assessed without bans: then that is what there is to say of it.
+pub(super) fn is_free(engine: &Engine, policy: &PolicySet, assessment: &Assessment, now: Timestamp) -> bool {
+    let (viewbot, mode) = (&engine.viewbot, policy.viewbot().mode);
+    let is_banned = |sighting: &Sighting| banned_by(viewbot, sighting, mode, now).is_some();
+    engine.operator_bans.is_empty() && !assessment.sighting.as_ref().is_some_and(is_banned)
 }
 
 /// Visits every ban of the operator that stands against a request.
@@ -403,6 +391,20 @@ pub(super) fn plan(
     charges: impl Fn(Mode) -> bool,
 ) -> Plan {
     let mut plan = Plan::default();
+    plan_into(&mut plan, policy, facts, who, room, operation, charges);
+    plan
+}
+
+/// The same, put to an empty plan.
+fn plan_into(
+    plan: &mut Plan,
+    policy: &PolicySet,
+    facts: &Facts<'_>,
+    who: &Who<'_>,
+    room: Option<Room>,
+    operation: Operation,
+    charges: impl Fn(Mode) -> bool,
+) {
     // Counters of one scope stand together: an address is looked at once for all of its quotas.
     let mut last: Option<(Scopes, Option<Subject>)> = None;
     for place in policy.applicable(who.tier, operation) {
@@ -423,7 +425,6 @@ pub(super) fn plan(
             plan.add(*place, subject, counted);
         }
     }
-    plan
 }
 
 fn subject_of_all(scopes: Scopes, facts: &Facts<'_>, who: &Who<'_>, room: Option<Room>) -> Option<Subject> {

@@ -18,8 +18,8 @@ use smallvec::SmallVec;
 
 use super::decision::{Reason, Refusal, Shadow, Standing};
 use super::record::{Left, Record, RecordKey};
-use super::shard::{LookUp, Shard};
-use super::table::{Place, hash_of, hash_of_subject};
+use super::shard::{Likely, LookUp, Shard};
+use super::table::{hash_of, hash_of_subject};
 use super::usage::Usage;
 use super::viewbot::Counted;
 use crate::base::subject::Subject;
@@ -48,6 +48,8 @@ struct Planned {
     subject: Subject,
     /// Of a distinct quota: what of its kind this request asks for.
     counted: Subject,
+    /// Where the subject's record is likely to lie.
+    likely: Likely,
 }
 
 impl Plan {
@@ -59,7 +61,7 @@ impl Plan {
                 Some(last) if last.subject == subject => last.shard,
                 _ => shard_of(subject),
             };
-            self.0.push(Planned { counter, shard, subject, counted });
+            self.0.push(Planned { counter, shard, subject, counted, likely: Likely::Unseen });
         }
     }
 
@@ -68,8 +70,19 @@ impl Plan {
         self.0.is_empty()
     }
 
+    /// Makes it a plan of nothing.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     fn entries(&self) -> &[Planned] {
         &self.0
+    }
+
+    /// Forgets where anything was seen to lie.
+    #[cfg(test)]
+    pub(super) fn forget(&mut self) {
+        self.0.iter_mut().for_each(|planned| planned.likely = Likely::Unseen);
     }
 }
 
@@ -220,14 +233,15 @@ impl Book {
         if is_turned_away() {
             return Charge::TurnedAway { shadow: with_shadow.map_or(Shadow::Same, Shadow::Refuses) };
         }
-        for (planned, look_up) in plan.entries().iter().zip(&look_ups) {
+        for (planned, (shard, look_up)) in plan.entries().iter().zip(&look_ups) {
             let counter = policy.counter(planned.counter);
             if counter.mode == Mode::Shadow && shadow_full {
                 continue;
             }
-            let shard = locked.shard_mut(planned);
-            let (record, grown) = shard.charge(&self.hasher, &counter.limit, look_up, planned.counted, now);
-            receipt.add(*planned, record);
+            let shard = locked.at_mut(*shard);
+            let (record, likely, grown) =
+                shard.charge(&self.hasher, &counter.limit, look_up, planned.counted, now);
+            receipt.add(Planned { likely, ..*planned }, record);
             if grown > 0 {
                 self.strangers.fetch_add(grown, Ordering::Relaxed);
             }
@@ -252,7 +266,7 @@ impl Book {
         let looks = plan.entries().iter().map(|planned| {
             let counter = policy.counter(planned.counter);
             let key = RecordKey::new(counter, planned.subject);
-            let (record, shared) = locked.shard(planned).find_with_key(&self.hasher, key, now);
+            let (record, shared) = locked.at(locked.place(planned)).find_with_key(&self.hasher, key, now);
             let record = record.unwrap_or_else(|| Cow::Owned(Record::empty(&counter.limit)));
             let reason = match record.left(&counter.limit, planned.counted, now) {
                 Left::Some => None,
@@ -263,16 +277,19 @@ impl Book {
         (charge, looks.collect())
     }
 
-    /// Where the records of `plan` will be looked up.
-    pub(super) fn foresee(&mut self, policy: &PolicySet, plan: &Plan) -> Foreseen {
-        let hash = |planned: &Planned| {
+    /// Asks for where it is said where the records of `plan` lie.
+    pub(super) fn foresee(&mut self, policy: &PolicySet, plan: &mut Plan) {
+        for planned in &mut plan.0 {
             let key = RecordKey::new(policy.counter(planned.counter), planned.subject);
             let hash = hash_of(&self.hasher, key);
-            let shard = self.shards[usize::from(planned.shard)].0.get_mut();
-            shard.unwrap_or_else(PoisonError::into_inner).prefetch_index(hash);
-            (planned.shard, hash, None)
-        };
-        Foreseen(plan.entries().iter().map(hash).collect())
+            self.owned(planned.shard).prefetch_index(hash);
+            planned.likely = Likely::Hashed(hash);
+        }
+    }
+
+    /// The shard at a place, of a book that is nobody else's.
+    fn owned(&mut self, place: u16) -> &mut Shard {
+        self.shards[usize::from(place)].0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks for what is looked at first for the records of these subjects; not where somebody else is at them, for it must not
@@ -287,19 +304,30 @@ impl Book {
     }
 
     /// Asks for the records.
-    pub(super) fn foresee_records(&mut self, foreseen: &mut Foreseen) {
-        for (shard, hash, place) in &mut foreseen.0 {
-            let shard = self.shards[usize::from(*shard)].0.get_mut();
-            *place = shard.unwrap_or_else(PoisonError::into_inner).prefetch(*hash);
+    pub(super) fn foresee_records(&mut self, plan: &mut Plan) {
+        for planned in &mut plan.0 {
+            if let Likely::Hashed(hash) = planned.likely
+                && let Some(place) = self.owned(planned.shard).prefetch(hash)
+            {
+                planned.likely = Likely::At(hash, place);
+            }
         }
     }
 
     /// Asks for what they keep elsewhere.
-    pub(super) fn foresee_behind(&mut self, foreseen: &Foreseen) {
-        for (shard, _, place) in &foreseen.0 {
-            let shard = self.shards[usize::from(*shard)].0.get_mut();
-            if let Some(place) = place {
-                shard.unwrap_or_else(PoisonError::into_inner).prefetch_behind(*place);
+    pub(super) fn foresee_behind(&mut self, plan: &Plan) {
+        for planned in plan.entries() {
+            if let Likely::At(_, place) = planned.likely {
+                self.owned(planned.shard).prefetch_behind(place);
+            }
+        }
+    }
+
+    /// Asks for what stands behind that.
+    pub(super) fn foresee_beyond(&mut self, plan: &Plan) {
+        for planned in plan.entries() {
+            if let Likely::At(_, place) = planned.likely {
+                self.owned(planned.shard).prefetch_beyond(place);
             }
         }
     }
@@ -318,14 +346,15 @@ impl Book {
         // for each counter. Of a request's time in the engine most is that waiting.
         for planned in plan.entries() {
             let key = RecordKey::new(policy.counter(planned.counter), planned.subject);
-            look_ups.push(locked.shard(planned).look_up(&self.hasher, key));
+            let shard = locked.place(planned);
+            look_ups.push((shard, locked.at(shard).look_up(&self.hasher, key, planned.likely)));
         }
-        for (planned, look_up) in plan.entries().iter().zip(&mut *look_ups) {
-            locked.shard(planned).confirm(look_up);
+        for (shard, look_up) in &mut *look_ups {
+            locked.at(*shard).confirm(look_up);
         }
-        for (planned, look_up) in plan.entries().iter().zip(&*look_ups) {
+        for (planned, (shard, look_up)) in plan.entries().iter().zip(&*look_ups) {
             let counter = policy.counter(planned.counter);
-            let left = match locked.shard(planned).found(&self.hasher, look_up, now) {
+            let left = match locked.at(*shard).found(&self.hasher, look_up, now) {
                 Some(record) => record.left(&counter.limit, planned.counted, now),
                 None => Record::left_of_none(&counter.limit, planned.counted, now),
             };
@@ -348,7 +377,7 @@ impl Book {
             }
             let mut shard = self.lock(booked.planned.shard);
             let key = RecordKey::new(counter, booked.planned.subject);
-            if let Some(record) = shard.find_mut(&self.hasher, key) {
+            if let Some(record) = shard.find_mut(&self.hasher, key, booked.planned.likely) {
                 if in_flight {
                     record.release();
                 } else {
@@ -366,7 +395,7 @@ impl Book {
             let counter = policy.counter(booked.planned.counter);
             let mut shard = self.lock(booked.planned.shard);
             let key = RecordKey::new(counter, booked.planned.subject);
-            if let Some(record) = shard.find_mut(&self.hasher, key) {
+            if let Some(record) = shard.find_mut(&self.hasher, key, booked.planned.likely) {
                 record.undo(&counter.limit, booked.planned.counted, &booked.ends, now);
             }
         }
@@ -481,12 +510,8 @@ fn shard_of(subject: Subject) -> u16 {
     (subject.bucket() % SHARDS as u64) as u16
 }
 
-/// The shards and the hashes of records, and where they are likely to lie, once that is known.
-#[derive(Debug)]
-pub(super) struct Foreseen(SmallVec<[(u16, u32, Option<Place>); USUAL_COUNTERS]>);
-
-/// The records of a plan.
-type LookUps = SmallVec<[LookUp; USUAL_COUNTERS]>;
+/// The records of a plan, each with the [place](Locked::place) of its shard.
+type LookUps = SmallVec<[(usize, LookUp); USUAL_COUNTERS]>;
 
 /// What the counters of a request have against it.
 #[derive(Default)]
@@ -558,13 +583,17 @@ impl Found {
 struct Locked<'b>(SmallVec<[(u16, MutexGuard<'b, Shard>); USUAL_COUNTERS]>);
 
 impl Locked<'_> {
-    fn shard(&self, of: &Planned) -> &Shard {
-        let guard = self.0.iter().find(|(place, _)| *place == of.shard);
-        &guard.expect("every shard of the plan was locked").1
+    /// The how-manieth of them is the shard of a counter.
+    fn place(&self, of: &Planned) -> usize {
+        let place = self.0.iter().position(|(place, _)| *place == of.shard);
+        place.expect("every shard of the plan was locked")
     }
 
-    fn shard_mut(&mut self, of: &Planned) -> &mut Shard {
-        let guard = self.0.iter_mut().find(|(place, _)| *place == of.shard);
-        &mut guard.expect("every shard of the plan was locked").1
+    fn at(&self, place: usize) -> &Shard {
+        &self.0[place].1
+    }
+
+    fn at_mut(&mut self, place: usize) -> &mut Shard {
+        &mut self.0[place].1
     }
 }

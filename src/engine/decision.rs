@@ -71,7 +71,7 @@ impl Decision {
 }
 
 /// Who asked, as far as the policy knows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Caller {
     /// The tier whose limits apply.
     pub tier: TierIndex,

@@ -8,10 +8,8 @@
 //! thousand, which the processor's caches hold, as much as before, for the locks that have to be taken cost what they gain.
 
 use super::Engine;
-use super::assess::{Assessment, Prepared, Who, assess, identify, resolved};
-use super::book;
+use super::assess::{Assessment, assess, identify, is_free, resolved};
 use super::facts::Facts;
-use super::viewbot::foresight::Foreseen;
 use super::viewbot::sighting::Sighting;
 use crate::base::net::Prefix;
 use crate::base::operation::Operation;
@@ -20,81 +18,94 @@ use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::policy::PolicySet;
 
-/// A request that is to come: what of its assessment can be said by now, and where it will look.
-#[derive(Debug)]
-pub struct Foresight<'p, 'f> {
-    /// With the room in its one form, as far as that is known by now.
-    facts: Facts<'f>,
-    /// The same where the request itself says it.
+/// A request that is to come: its assessment as far as it can be made by now, with where it will look. Of nothing at first, and to be
+/// used again for the next: it is long.
+#[derive(Debug, Default)]
+pub struct Foresight {
+    operation: Option<Operation>,
+    /// The room in its one form, where the request itself says it.
     resolved: Option<Room>,
-    who: Who<'p>,
-    prepared: Prepared,
-    counts: book::Foreseen,
-    viewbot: Option<Foreseen>,
+    /// The moment that this is of.
+    at: Timestamp,
+    /// Without any ban.
+    assessment: Assessment,
 }
 
-impl Foresight<'_, '_> {
-    /// What is asked for.
-    pub fn operation(&self) -> Operation {
-        self.facts.operation
+impl Foresight {
+    /// What is asked for; `None` where it is of nothing.
+    pub fn operation(&self) -> Option<Operation> {
+        self.operation
+    }
+
+    /// Makes it one of nothing.
+    pub fn forget(&mut self) {
+        self.operation = None;
+        self.assessment.plan.clear();
+        self.assessment.foreseen = None;
     }
 }
 
 impl Engine {
-    /// Looks ahead to one request: asks for the places where it is said where its counts lie. Once these have come,
-    /// [`foresee_entries`](Self::foresee_entries) asks for what they lead to, [`foresee_behind`](Self::foresee_behind) for what
-    /// stands behind that, and its turn is [`assess_foreseen`](Self::assess_foreseen).
-    pub fn foresee<'p, 'f>(
+    /// Looks ahead to one request, and writes what it sees over `foresight`: asks for the places where it is said where its counts lie. Once these have come,
+    /// [`foresee_entries`](Self::foresee_entries) asks for what they lead to, [`foresee_behind`](Self::foresee_behind) and
+    /// [`foresee_beyond`](Self::foresee_beyond) for what stands behind that, and its turn is
+    /// [`assess_foreseen`](Self::assess_foreseen), at `now`.
+    pub fn foresee(
         &mut self,
-        policy: &'p PolicySet,
-        facts: &Facts<'f>,
+        foresight: &mut Foresight,
+        policy: &PolicySet,
+        facts: &Facts<'_>,
         now: Timestamp,
-    ) -> Foresight<'p, 'f> {
-        let said = facts.resolved;
-        let facts = resolved(&self.viewbot, facts, now);
-        let who = identify(policy, &facts);
-        let prepared = Prepared::of(policy, &facts, &who);
-        Foresight {
-            counts: self.book.foresee(policy, &prepared.plan),
-            viewbot: prepared.sighting.as_ref().map(|sighting| self.viewbot.foresee(sighting)),
-            resolved: said,
-            facts,
-            who,
-            prepared,
-        }
+    ) {
+        (foresight.operation, foresight.resolved, foresight.at) =
+            (Some(facts.operation), facts.resolved, now);
+        let facts = &resolved(&self.viewbot, facts, now);
+        let who = identify(policy, facts);
+        let viewbot = &mut self.viewbot;
+        let look_ahead = |sighting: &Sighting| Some(viewbot.foresee(sighting));
+        assess(&mut foresight.assessment, None, policy, facts, &who, look_ahead, now);
+        self.book.foresee(policy, &mut foresight.assessment.plan);
     }
 
     /// The second look.
-    pub fn foresee_entries(&mut self, foresight: &mut Foresight<'_, '_>) {
-        self.book.foresee_records(&mut foresight.counts);
-        if let Some(foreseen) = &mut foresight.viewbot {
-            self.viewbot.foresee_entries(foreseen);
+    pub fn foresee_entries(&mut self, foresight: &mut Foresight) {
+        let Assessment { plan, sighting, foreseen, .. } = &mut foresight.assessment;
+        self.book.foresee_records(plan);
+        if let (Some(sighting), Some(foreseen)) = (sighting, foreseen) {
+            self.viewbot.foresee_entries(sighting, foreseen);
         }
     }
 
     /// The third look: at what those entries lead to.
-    pub fn foresee_behind(&mut self, foresight: &Foresight<'_, '_>) {
-        self.book.foresee_behind(&foresight.counts);
-        if let Some(foreseen) = &foresight.viewbot {
+    pub fn foresee_behind(&mut self, foresight: &mut Foresight) {
+        self.book.foresee_behind(&foresight.assessment.plan);
+        if let Some(foreseen) = &mut foresight.assessment.foreseen {
             self.viewbot.foresee_behind(foreseen);
         }
     }
 
-    /// [`assess`](Self::assess) for a request that was foreseen, under the same policy. What has happened since counts.
-    pub fn assess_foreseen(
+    /// The fourth look: at what stands behind that.
+    pub fn foresee_beyond(&mut self, foresight: &Foresight) {
+        self.book.foresee_beyond(&foresight.assessment.plan);
+    }
+
+    /// [`assess`](Self::assess) for a request that was foreseen, under the same policy: `facts` are the same, and asked for where
+    /// something has happened since that changes what is said of it.
+    pub fn assess_foreseen<'a, 'f>(
         &self,
         policy: &PolicySet,
-        foresight: &mut Foresight<'_, '_>,
+        foresight: &'a mut Foresight,
+        facts: impl FnOnce() -> Facts<'f>,
         now: Timestamp,
-    ) -> Assessment {
-        let Foresight { facts, who, prepared, .. } = foresight;
-        let taught = || facts.room.map(|room| self.viewbot.canonical(room, now));
-        let resolved = foresight.resolved.or_else(taught);
-        if resolved == facts.resolved {
-            return assess(self, policy, facts, who, Some(prepared), |_| None, now);
+    ) -> &'a mut Assessment {
+        let Foresight { assessment, .. } = foresight;
+        let taught = || assessment.named.map(|room| self.viewbot.canonical(room, now));
+        // An answer may have taught what the room's one form is.
+        let is_same_room = foresight.resolved.or_else(taught) == assessment.room;
+        if !is_same_room || now != foresight.at || !is_free(self, policy, assessment, now) {
+            *assessment = self.assess(policy, &facts(), now);
         }
-        // An answer has taught in between what the room's one form is, and what was prepared is of the other.
-        assess(self, policy, &Facts { resolved, ..*facts }, who, None, |_| None, now)
+        assessment
     }
 
     /// [`assess`](Self::assess) for a request that is charged and concluded right after, and that nobody foresaw: what these steps
@@ -105,6 +116,8 @@ impl Engine {
         let proxy = Subject::prefix(Prefix::proxy(facts.client));
         self.book.look_ahead(who.account_subject().into_iter().chain([proxy]));
         let look_ahead = |sighting: &Sighting| Some(self.viewbot.look_ahead(sighting));
-        assess(self, policy, facts, &who, None, look_ahead, now)
+        let mut assessment = Assessment::default();
+        assess(&mut assessment, Some(self), policy, facts, &who, look_ahead, now);
+        assessment
     }
 }

@@ -88,7 +88,9 @@ impl Engine {
     pub fn assess(&self, policy: &PolicySet, facts: &Facts<'_>, now: Timestamp) -> Assessment {
         let facts = &assess::resolved(&self.viewbot, facts, now);
         let who = assess::identify(policy, facts);
-        assess::assess(self, policy, facts, &who, None, |_| None, now)
+        let mut assessment = Assessment::default();
+        assess::assess(&mut assessment, Some(self), policy, facts, &who, |_| None, now);
+        assessment
     }
 
     /// The second step: books what the assessment planned, all or none. What was booked is written into `receipt`.
@@ -140,10 +142,11 @@ impl Engine {
         if let Charge::Booked { .. } = charge {
             receipt.named = assessment.named;
             if let Some(sighting) = &assessment.sighting {
-                if let Some(foreseen) = &assessment.foreseen {
-                    self.viewbot.look_at_entries(foreseen);
+                if let Some(foreseen) = &mut assessment.foreseen {
+                    self.viewbot.look_at_entries(sighting, foreseen);
                 }
-                against = self.viewbot.weigh(settings, sighting, &mut receipt.counted, now);
+                let foreseen = assessment.foreseen.as_ref();
+                against = self.viewbot.weigh(settings, sighting, foreseen, &mut receipt.counted, now);
             }
         }
         let shadow_exempts = assessment.shadow_exempts_viewbot;

@@ -34,12 +34,6 @@ impl<T, const BLOCK: usize> Row<T, BLOCK> {
         self.0.get(at / BLOCK)?.get(at % BLOCK)
     }
 
-    /// The same, to be changed.
-    #[inline]
-    pub(super) fn get_mut(&mut self, at: usize) -> Option<&mut T> {
-        self.0.get_mut(at / BLOCK)?.get_mut(at % BLOCK)
-    }
-
     /// Takes an entry out; the last one takes its place.
     pub(super) fn swap_remove(&mut self, at: usize) -> Option<T> {
         let last = self.0.last_mut()?.pop()?;

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::record::{Left, Windows};
+use crate::base::prefetch::prefetch_at;
 use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::policy::counter::{DISTINCT_MAX, WINDOWS_PER_COUNTER_MAX, WindowLimit};
@@ -26,6 +27,13 @@ struct SeenWindow {
 impl Seen {
     pub(super) fn is_over(&self, now: u64) -> bool {
         self.0.iter().all(|window| window.ends <= now)
+    }
+
+    /// Asks for the memory of who was seen.
+    pub(super) fn prefetch(&self) {
+        for window in &self.0 {
+            prefetch_at(&window.ones, 0);
+        }
     }
 
     /// Where the windows end.

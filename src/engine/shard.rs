@@ -28,7 +28,19 @@ pub(super) struct Shard {
     records: Table,
 }
 
-/// A record that was looked up under its own name.
+/// Where a record is likely to lie: whoever kept it need not look for the record again. Where it lies elsewhere by now, or nowhere,
+/// that is noticed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Likely {
+    /// Nobody has looked.
+    Unseen,
+    /// Its hash is known.
+    Hashed(u32),
+    /// Its hash, and where one lies that has this hash.
+    At(u32, Place),
+}
+
+/// A record that was looked up under its own name, until one is taken out of the shard.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LookUp {
     pub(super) key: RecordKey,
@@ -83,6 +95,12 @@ impl Shard {
         self.records.prefetch_behind(place);
     }
 
+    /// Asks for what stands behind that.
+    #[inline]
+    pub(super) fn prefetch_beyond(&self, place: Place) {
+        self.records.prefetch_beyond(place);
+    }
+
     fn get(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&Record> {
         self.records.get(hasher, key)
     }
@@ -90,8 +108,12 @@ impl Shard {
     /// Begins to look a record up under its own name, to be read and then charged without looking again.
     /// [`confirm`](Self::confirm) ends it: what is asked for several records need not be waited for one after the other.
     #[inline]
-    pub(super) fn look_up(&self, hasher: &SeedableRandomState, key: RecordKey) -> LookUp {
-        let hash = hash_of(hasher, key);
+    pub(super) fn look_up(&self, hasher: &SeedableRandomState, key: RecordKey, likely: Likely) -> LookUp {
+        let hash = match likely {
+            Likely::At(hash, place) => return LookUp { key, hash, place: Some(place) },
+            Likely::Hashed(hash) => hash,
+            Likely::Unseen => hash_of(hasher, key),
+        };
         LookUp { key, hash, place: self.records.likely_place(hash) }
     }
 
@@ -105,15 +127,15 @@ impl Shard {
         }
     }
 
-    /// What counts against a key that was looked up, in its own name or another's.
+    /// What counts against a key that was looked up and confirmed, in its own name or another's.
     pub(super) fn found(
         &self,
         hasher: &SeedableRandomState,
         look_up: &LookUp,
         now: Timestamp,
     ) -> Option<Cow<'_, Record>> {
-        match look_up.place.and_then(|place| self.records.at(place, look_up.key)) {
-            Some(own) => Some(Cow::Borrowed(own)),
+        match look_up.place {
+            Some(place) => Some(Cow::Borrowed(self.records.record(place))),
             None if self.folds == 0 && self.blur.is_none() => None,
             None => self.find(hasher, look_up.key, now),
         }
@@ -165,16 +187,24 @@ impl Shard {
     }
 
     /// What a receipt's count stands in. A bucket is none: what it says is true of others, too.
-    pub(super) fn find_mut(&mut self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&mut Record> {
-        if self.folds == 0 {
-            return self.records.get_mut(hasher, key);
-        }
-        let key = self.resolve(hasher, key)?;
-        self.records.get_mut(hasher, key)
+    pub(super) fn find_mut(
+        &mut self,
+        hasher: &SeedableRandomState,
+        key: RecordKey,
+        likely: Likely,
+    ) -> Option<&mut Record> {
+        let place = match likely {
+            Likely::At(_, place) if self.records.at(place, key).is_some() => place,
+            _ => {
+                let key = if self.folds == 0 { key } else { self.resolve(hasher, key)? };
+                self.records.place(hash_of(hasher, key), key)?
+            }
+        };
+        Some(self.records.record_mut(place))
     }
 
-    /// Charges one to what was looked up, in a new record where there is none. Gives the record, and by how much the
-    /// strangers' weight grew.
+    /// Charges one to what was looked up and confirmed, in a new record where there is none. Gives the record and where it lies,
+    /// and by how much the strangers' weight grew.
     pub(super) fn charge(
         &mut self,
         hasher: &SeedableRandomState,
@@ -182,32 +212,33 @@ impl Shard {
         look_up: &LookUp,
         counted: Subject,
         now: Timestamp,
-    ) -> (&Record, usize) {
-        let LookUp { key: own, hash, place } = *look_up;
-        let is_there = |place: &Place| self.records.at(*place, own).is_some();
-        let (key, place) = match place.filter(is_there) {
-            Some(place) => (own, Some(place)),
-            // Another charge of the same request may have moved it.
-            None if self.folds == 0 => (own, self.records.place(hash, own)),
-            None => {
-                let key = self.resolve(hasher, own).unwrap_or(own);
-                (key, self.records.place(hash_of(hasher, key), key))
+    ) -> (&Record, Likely, usize) {
+        let LookUp { mut key, mut hash, mut place } = *look_up;
+        if place.is_none() {
+            // It may go on under another name.
+            if self.folds > 0
+                && let Some(other) = self.resolve(hasher, key)
+            {
+                (key, hash) = (other, hash_of(hasher, other));
             }
-        };
-        let (record, before) = if let Some(place) = place {
-            let record = self.records.at_mut(place, key).expect("it was found a moment ago");
+            // Another charge of the same request may have made it.
+            place = self.records.place(hash, key);
+        }
+        let (record, place, before) = if let Some(place) = place {
+            let record = self.records.record_mut(place);
             let before = record.weight();
-            (record, before)
+            (record, place, before)
         } else {
             // Whoever was blurred goes on from the most that they can have spent.
             let blurred = self.blurred(hasher, key, now);
             let new = blurred.unwrap_or_else(|| Record::empty(limit));
-            (self.records.insert(hash_of(hasher, key), key, new), 0)
+            let (place, record) = self.records.insert(hash, key, new);
+            (record, place, 0)
         };
         record.charge(limit, counted, now);
         let grown = if key.is_strangers() { record.weight().saturating_sub(before) } else { 0 };
         self.strangers += grown;
-        (record, grown)
+        (record, Likely::At(hash, place), grown)
     }
 
     /// Shows each record to `usage`.

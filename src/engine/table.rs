@@ -99,6 +99,26 @@ impl Table {
         }
     }
 
+    /// Asks for what stands behind that.
+    #[inline]
+    pub(super) fn prefetch_beyond(&self, place: Place) {
+        if let Some(Slot { record: Record::Seen(seen), .. }) = self.row.get(place.0 as usize) {
+            seen.prefetch();
+        }
+    }
+
+    /// The record at a place where it was found, and nothing was taken out since.
+    #[inline]
+    pub(super) fn record(&self, Place(at): Place) -> &Record {
+        &self.row[at as usize].record
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    pub(super) fn record_mut(&mut self, Place(at): Place) -> &mut Record {
+        &mut self.row[at as usize].record
+    }
+
     /// The record at a place, where it is still that of `key`.
     #[inline]
     pub(super) fn at(&self, place: Place, key: RecordKey) -> Option<&Record> {
@@ -106,31 +126,18 @@ impl Table {
         (slot.key == key).then_some(&slot.record)
     }
 
-    /// The same, to be changed.
-    #[inline]
-    pub(super) fn at_mut(&mut self, place: Place, key: RecordKey) -> Option<&mut Record> {
-        let slot = self.row.get_mut(place.0 as usize)?;
-        (slot.key == key).then_some(&mut slot.record)
-    }
-
     /// The record of `key`.
     #[inline]
     pub(super) fn get(&self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&Record> {
-        self.at(self.place(hash_of(hasher, key), key)?, key)
+        Some(self.record(self.place(hash_of(hasher, key), key)?))
     }
 
-    /// The same, to be changed.
-    #[inline]
-    pub(super) fn get_mut(&mut self, hasher: &SeedableRandomState, key: RecordKey) -> Option<&mut Record> {
-        self.at_mut(self.place(hash_of(hasher, key), key)?, key)
-    }
-
-    /// Puts in the record of a key that has none.
-    pub(super) fn insert(&mut self, hash: u32, key: RecordKey, record: Record) -> &mut Record {
+    /// Puts in the record of a key that has none. Gives where it lies, and the record.
+    pub(super) fn insert(&mut self, hash: u32, key: RecordKey, record: Record) -> (Place, &mut Record) {
         let at = self.row.len();
         self.row.push(Slot { key, record });
         self.index.insert(hash, at);
-        &mut self.row[at].record
+        (Place(at as u32), &mut self.row[at].record)
     }
 
     /// Changes the record of `key`, or makes one where there is none.

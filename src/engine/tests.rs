@@ -17,6 +17,9 @@ use proptest::prelude::*;
 use super::book::{Book, Charge, Plan, Receipt};
 use super::decision::{Reason, Verdict};
 use super::facts::{Credential, Facts, TargetClaim};
+use super::foresight::Foresight;
+use super::operator::BanTarget;
+use super::order::Order;
 use super::{Ending, Engine};
 use crate::base::id::{AccountId, KeyId, RuleName, TierName};
 use crate::base::library::Library;
@@ -614,8 +617,9 @@ fn what_was_foreseen_is_assessed_as_it_stands_when_its_turn_comes() {
     let mut engine = Engine::new(1_000, 1);
     let room = |name: &str| Facts { room: Some(Room::parse(name).unwrap()), ..facts(v4(1), key_of(1)) };
     let (named, other, number) = (room("@name"), room("@other"), Room::Id(5));
-    let mut foreseen = [&named, &other].map(|facts| engine.foresee(&policy, facts, START));
-    for foresight in &mut foreseen {
+    let mut foreseen = [Foresight::default(), Foresight::default()];
+    for (facts, foresight) in [&named, &other].into_iter().zip(&mut foreseen) {
+        engine.foresee(foresight, &policy, facts, START);
         engine.foresee_entries(foresight);
         engine.foresee_behind(foresight);
     }
@@ -623,11 +627,40 @@ fn what_was_foreseen_is_assessed_as_it_stands_when_its_turn_comes() {
     let (_, receipt) = engine.decide(&policy, engine.assess(&policy, &named, START), START);
     engine.observe(&policy, &receipt.unwrap(), Ending::Good(Some(number)), START);
     for (facts, foresight) in [&named, &other].into_iter().zip(&mut foreseen) {
-        let assessment = engine.assess_foreseen(&policy, foresight, START);
+        let assessment = engine.assess_foreseen(&policy, foresight, || *facts, START).unforeseen();
         assert_eq!(format!("{assessment:?}"), format!("{:?}", engine.assess(&policy, facts, START)));
         assert_ne!(format!("{:?}", assessment.plan), format!("{:?}", before.plan));
         assert_eq!(assessment.room == Some(number), facts.room == named.room);
     }
+}
+
+/// A ban that came in between counts, and so does the time that has passed.
+#[test]
+fn what_was_foreseen_is_not_believed_once_somebody_is_banned_or_a_key_has_expired() {
+    let mut draft = Draft::new().quota("p", "proxy", &[(60, 9)]);
+    let (hash, subject) = (KeyHash::of(b"sg_short"), Subject::text(Scope::Key, "short"));
+    let bounds = KeyBounds { expires: Some(START + Duration::from_secs(30)), ..KeyBounds::default() };
+    let key = Key::new(KeyId::new("short").unwrap(), AccountIndex(0), subject, bounds);
+    draft.0.keys.push((hash, key));
+    let policy = draft.set();
+    let mut engine = Engine::new(1_000, 1);
+    let asked = facts(v4(1), Credential::Presented(hash));
+    let admits = |engine: &mut Engine, later: u64, between: &dyn Fn(&Engine)| {
+        let mut foresight = Foresight::default();
+        engine.foresee(&mut foresight, &policy, &asked, START);
+        between(engine);
+        let now = START + Duration::from_secs(later);
+        let foreseen = engine.assess_foreseen(&policy, &mut foresight, || asked, now).unforeseen();
+        assert_eq!(format!("{foreseen:?}"), format!("{:?}", engine.assess(&policy, &asked, now)));
+        foreseen.refusal.is_none()
+    };
+    assert!(admits(&mut engine, 0, &|_| {}));
+    assert!(admits(&mut engine, 29, &|_| {}));
+    assert!(!admits(&mut engine, 30, &|_| {}));
+    assert!(!admits(&mut engine, 0, &|engine| {
+        let (target, until) = (BanTarget::Room(Room::Id(7)), START + Duration::from_secs(60));
+        engine.obey(&Order::Ban { target, until, reason: "r".into() }, START).unwrap();
+    }));
 }
 
 #[test]

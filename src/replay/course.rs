@@ -34,18 +34,8 @@ pub struct Course<'p> {
     now: Timestamp,
     under_way: UnderWay,
     records: u64,
-}
-
-/// What was seen of a record that comes next.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are of the large one, and each would be another allocation"
-)]
-pub enum Foreseen<'p, 'r> {
-    /// No policy will be asked.
-    Unasked(Unasked<'r>),
-    /// What it will ask.
-    Asks(Foresight<'p, 'r>),
+    /// What was seen of the records that come next.
+    foreseen: Vec<Foresight>,
 }
 
 /// What is said of a record without asking a policy; see [`Said`].
@@ -103,84 +93,76 @@ impl<'p> Course<'p> {
     /// With empty counts. `seed` seeds the hash tables: nothing hangs on it.
     pub fn new(policy: &'p PolicySet, seed: u64) -> Self {
         let engine = Engine::new(STRANGERS_MAX_DEFAULT, seed);
-        Self { policy, engine, seed, now: Timestamp::EPOCH, under_way: UnderWay::default(), records: 0 }
+        let (now, under_way) = (Timestamp::EPOCH, UnderWay::default());
+        Self { policy, engine, seed, now, under_way, records: 0, foreseen: Vec::new() }
     }
 
     /// Decides one record, as the gateway would have.
     pub fn decide<'r>(&mut self, record: &'r Record) -> Said<'r> {
-        match self.asking(record) {
+        match Self::asking(self.policy, record) {
             Err(unasked) => unasked.into(),
             Ok(facts) => {
                 self.advance(record.time);
-                let assessment = self.engine.assess(self.policy, &facts, self.now);
-                Said::Decision(self.decide_assessed(facts.operation, assessment, record))
+                let mut assessment = self.engine.assess(self.policy, &facts, self.now);
+                Said::Decision(self.decide_assessed(facts.operation, &mut assessment, record))
             }
         }
     }
 
-    /// Looks ahead to records that come next, which are then to be [decided](Self::decide_all) with what was seen.
-    pub fn foresee<'r>(&mut self, records: &'r [Box<Record>]) -> Vec<Foreseen<'p, 'r>> {
+    /// Looks ahead to records that come next, which are then to be [decided](Self::decide_all).
+    pub fn foresee(&mut self, records: &[Box<Record>]) {
         for record in records {
             record.prefetch_shared();
         }
         for record in records {
             record.prefetch_texts();
         }
-        let mut foreseen = Vec::with_capacity(records.len());
-        for record in records {
-            foreseen.push(match self.asking(record) {
-                Err(unasked) => Foreseen::Unasked(unasked),
-                Ok(facts) => Foreseen::Asks(self.engine.foresee(self.policy, &facts, self.now)),
-            });
+        if self.foreseen.len() < records.len() {
+            self.foreseen.resize_with(records.len(), Foresight::default);
         }
-        for foreseen in &mut foreseen {
-            if let Foreseen::Asks(foresight) = foreseen {
-                self.engine.foresee_entries(foresight);
+        let mut now = self.now;
+        for (record, foresight) in records.iter().zip(&mut self.foreseen) {
+            now = now.max(record.time);
+            match Self::asking(self.policy, record) {
+                Err(_) => foresight.forget(),
+                Ok(facts) => self.engine.foresee(foresight, self.policy, &facts, now),
             }
         }
-        for foreseen in &foreseen {
-            if let Foreseen::Asks(foresight) = foreseen {
-                self.engine.foresee_behind(foresight);
-            }
-        }
-        foreseen
+        let foreseen = &mut self.foreseen[..records.len()];
+        foreseen.iter_mut().for_each(|foresight| self.engine.foresee_entries(foresight));
+        foreseen.iter_mut().for_each(|foresight| self.engine.foresee_behind(foresight));
+        foreseen.iter().for_each(|foresight| self.engine.foresee_beyond(foresight));
     }
 
     /// [`decide`](Self::decide) for a record that was foreseen.
-    fn decide_foreseen<'r>(&mut self, record: &'r Record, foreseen: &mut Foreseen<'p, 'r>) -> Said<'r> {
-        match foreseen {
-            Foreseen::Unasked(unasked) => (*unasked).into(),
-            Foreseen::Asks(foresight) => {
-                self.advance(record.time);
-                let operation = foresight.operation();
-                let assessment = self.engine.assess_foreseen(self.policy, foresight, self.now);
-                Said::Decision(self.decide_assessed(operation, assessment, record))
-            }
-        }
+    fn decide_foreseen<'r>(&mut self, record: &'r Record, foresight: &mut Foresight) -> Said<'r> {
+        let Some(operation) = foresight.operation() else { return self.decide(record) };
+        self.advance(record.time);
+        let facts = || Self::asking(self.policy, record).expect("it was asked when it was foreseen");
+        let assessment = self.engine.assess_foreseen(self.policy, foresight, facts, self.now);
+        Said::Decision(self.decide_assessed(operation, assessment, record))
     }
 
-    /// Follows or decides each of the records that were foreseen, in their order; `None` of what is no request.
-    pub fn decide_all<'r>(
-        &mut self,
-        records: &'r [Box<Record>],
-        foreseen: &mut [Foreseen<'p, 'r>],
-    ) -> Vec<Option<Said<'r>>> {
-        let mut all = Vec::with_capacity(records.len());
-        for (record, foreseen) in records.iter().zip(foreseen) {
-            let said = (!self.follow(record)).then(|| self.decide_foreseen(record, foreseen));
-            all.push(said);
-        }
-        all
+    /// Follows or decides each of the records that were [foreseen](Self::foresee), in their order; `None` of what is no request.
+    pub fn decide_all<'r>(&mut self, records: &'r [Box<Record>]) -> Vec<Option<Said<'r>>> {
+        let mut foreseen = std::mem::take(&mut self.foreseen);
+        let each = records.iter().zip(&mut foreseen);
+        let said = each.map(|(record, foresight)| {
+            (!self.follow(record)).then(|| self.decide_foreseen(record, foresight))
+        });
+        let said = said.collect();
+        self.foreseen = foreseen;
+        said
     }
 
     /// What a record asks the policy; or what is said of it without one.
-    fn asking<'r>(&self, record: &'r Record) -> Result<Facts<'r>, Unasked<'r>> {
+    fn asking<'r>(policy: &PolicySet, record: &'r Record) -> Result<Facts<'r>, Unasked<'r>> {
         let by_gateway = || Unasked::ByGateway(record.rule());
         if record.by_gateway {
             return Err(by_gateway());
         }
         let request = record.request().as_ref().map_err(|fault| Unasked::Fault(*fault))?;
-        self.facts(record, request).ok_or_else(by_gateway)
+        facts_of(policy, record, request).ok_or_else(by_gateway)
     }
 
     /// Follows an operator's order or a gateway's start, where the record is one. A ban that there is not with this policy is not
@@ -201,9 +183,7 @@ impl<'p> Course<'p> {
 
     /// The facts of a record, with what this policy's networks say of its address.
     pub fn facts<'f>(&self, record: &'f Record, request: &'f Reading) -> Option<Facts<'f>> {
-        let recorded = record.recorded()?;
-        let network = self.policy.networks().lookup(recorded.client);
-        Some(request.facts(&recorded, network.map(|network| network.asn)))
+        facts_of(self.policy, record, request)
     }
 
     /// Moves on to `time`, and books what has ended by then. Time never goes back.
@@ -223,20 +203,24 @@ impl<'p> Course<'p> {
     fn decide_assessed(
         &mut self,
         operation: Operation,
-        mut assessment: Assessment,
+        assessment: &mut Assessment,
         record: &Record,
     ) -> Decision {
         let (ended, turned_away) = (record.ended, record.turned_away);
         if operation == Operation::Limits {
             // As in the gateway: asking for one's limits is charged to nothing.
-            let (caller, refusal, shadow) = (assessment.caller, assessment.refusal, assessment.shadow);
-            return Decision { caller, refusal, shadow };
+            let shadow = std::mem::take(&mut assessment.shadow);
+            return Decision {
+                caller: assessment.caller.clone(),
+                refusal: assessment.refusal.take(),
+                shadow,
+            };
         }
         let slot = self.under_way.vacant();
         let receipt = &mut self.under_way.slots[slot].0;
         let (policy, now) = (self.policy, self.now);
-        let charge = self.engine.charge_unless(policy, &mut assessment, receipt, now, |_| turned_away);
-        let decision = self.engine.conclude(policy, &mut assessment, charge, receipt, now);
+        let charge = self.engine.charge_unless(policy, assessment, receipt, now, |_| turned_away);
+        let decision = self.engine.conclude(policy, assessment, charge, receipt, now);
         if decision.refusal.is_some() || turned_away {
             self.under_way.free.push(slot);
             return decision;
@@ -270,6 +254,13 @@ impl<'p> Course<'p> {
     pub fn now(&self) -> Timestamp {
         self.now
     }
+}
+
+/// The facts of a record, with what a policy's networks say of its address.
+fn facts_of<'f>(policy: &PolicySet, record: &'f Record, request: &'f Reading) -> Option<Facts<'f>> {
+    let recorded = record.recorded()?;
+    let network = policy.networks().lookup(recorded.client);
+    Some(request.facts(&recorded, network.map(|network| network.asn)))
 }
 
 /// What the gateway would have done: `Exchange::observe`. A request that was refused when it was recorded, and is

@@ -114,14 +114,14 @@ pub fn run_into(
             break read;
         }
         // Each step for all of them: by turns, record by record, the processor would fetch the code of all steps again for each.
-        let mut foreseen = course.foresee(&records);
+        course.foresee(&records);
         for record in &records {
             outcome.tally.prefetch(record);
         }
-        let said = course.decide_all(&records, &mut foreseen);
+        let said = course.decide_all(&records);
         let said_by_other = other.as_mut().map(|other| {
-            let mut foreseen = other.foresee(&records);
-            other.decide_all(&records, &mut foreseen)
+            other.foresee(&records);
+            other.decide_all(&records)
         });
         for (place, (record, said)) in records.iter().zip(&said).enumerate() {
             latest = latest.max(record.time);
@@ -155,7 +155,7 @@ pub fn run_into(
                 tell(feed, outcome.tally.total.asked);
             }
         }
-        drop((said, said_by_other, foreseen));
+        drop((said, said_by_other));
         records.drain(..).for_each(|record| feed.give_back(record));
     };
     if let Some(decisions) = &mut decisions {

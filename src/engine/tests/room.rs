@@ -5,7 +5,7 @@ use foldhash::fast::SeedableRandomState;
 
 use super::*;
 use crate::engine::record::RecordKey;
-use crate::engine::shard::Shard;
+use crate::engine::shard::{Likely, Shard};
 
 #[test]
 fn a_shard_that_cannot_be_folded_is_not_gone_through_for_every_charge() {
@@ -16,7 +16,8 @@ fn a_shard_that_cannot_be_folded_is_not_gone_through_for_every_charge() {
     let charge = |shard: &mut Shard, account: u32, room: u64| {
         let account = Subject::text(Scope::Account, &format!("a{account}"));
         let subject = Subject::pair(account, Subject::room(&Room::Id(room)));
-        let look_up = shard.look_up(&hasher, RecordKey::new(counter, subject));
+        let mut look_up = shard.look_up(&hasher, RecordKey::new(counter, subject), Likely::Unseen);
+        shard.confirm(&mut look_up);
         shard.charge(&hasher, &counter.limit, &look_up, Subject::TOTAL, START);
     };
     for account in 0..100 {

@@ -38,7 +38,8 @@ proptest! {
                     *model.entry(key).or_default() += 1;
                 }
                 _ if model.contains_key(&key) => {
-                    charge(table.get_mut(&hasher, key).unwrap());
+                    let place = table.place(hash, key).unwrap();
+                    charge(table.record_mut(place));
                     *model.get_mut(&key).unwrap() += 1;
                 }
                 _ => {

@@ -29,9 +29,42 @@ const BLOCK: usize = 512;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LookUp<K> {
     key: K,
+    likely: Likely,
+}
+
+/// Where an entry is likely to lie: whoever kept it need not look for the entry again. Where it lies elsewhere by now, or nowhere,
+/// that is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Likely {
     hash: u32,
-    /// Where an entry lies whose hash is the same: nearly always its own.
-    likely: Option<usize>,
+    at: u32,
+}
+
+/// Nowhere, or not looked for yet.
+const NOWHERE: u32 = u32::MAX;
+
+impl<K> LookUp<K> {
+    /// Where it was seen, for later.
+    pub(super) fn likely(&self) -> Likely {
+        self.likely
+    }
+}
+
+impl Likely {
+    /// Where it was put.
+    pub(super) fn put_at(self, at: usize) -> Self {
+        Self { at: at as u32, ..self }
+    }
+
+    /// Not looked for yet.
+    const fn unseen(hash: u32) -> Self {
+        Self { hash, at: NOWHERE }
+    }
+
+    /// Where it was seen.
+    pub(super) fn place(self) -> Option<usize> {
+        (self.at != NOWHERE).then_some(self.at as usize)
+    }
 }
 
 /// From the beginning of a cache line: what every look-up needs lies on one, and on one of the two of its index that say where. There
@@ -82,47 +115,55 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     /// after the other.
     #[inline]
     pub(super) fn look_up(&self, key: K) -> LookUp<K> {
-        let hash = self.hash(&key);
-        LookUp { key, hash, likely: self.index.find(hash, |_| true) }
+        self.look_up_likely(key, Likely::unseen(self.hash(&key)))
     }
 
-    /// The same of an entry that is being looked up in another table of the same seed.
+    /// The same of an entry that was looked for before, in this table or in another of the same seed.
     #[inline]
-    pub(super) fn look_up_like(&self, other: &LookUp<K>) -> LookUp<K> {
-        debug_assert_eq!(other.hash, self.hash(&other.key), "the tables differ in their seeds");
-        LookUp { likely: self.index.find(other.hash, |_| true), ..*other }
+    pub(super) fn look_up_likely(&self, key: K, likely: Likely) -> LookUp<K> {
+        debug_assert_eq!(likely.hash, self.hash(&key), "the tables differ in their seeds");
+        LookUp { key, likely: self.seen(likely) }
+    }
+
+    /// Where an entry lies of that hash, unless it was seen already: mostly the one that is meant.
+    #[inline]
+    fn seen(&self, likely: Likely) -> Likely {
+        if likely.at != NOWHERE {
+            return likely;
+        }
+        let at = self.index.find(likely.hash, |_| true);
+        Likely { at: at.map_or(NOWHERE, |at| at as u32), ..likely }
     }
 
     /// Where the entry lies that was looked up, until something is taken out of the table.
     #[inline]
     pub(super) fn found(&self, look_up: &LookUp<K>) -> Option<usize> {
-        let likely = look_up.likely?;
-        if self.row[likely].0 == look_up.key {
-            Some(likely)
-        } else {
-            self.place_of(look_up.hash, &look_up.key)
+        let likely = look_up.likely.place()?;
+        match self.row.get(likely) {
+            Some((key, _)) if *key == look_up.key => Some(likely),
+            _ => self.place_of(look_up.likely.hash, &look_up.key),
         }
     }
 
-    /// Asks for the memory that finding the entry of `key` will look at; gives its hash, for
-    /// [`prefetch_entry`](Self::prefetch_entry) to ask for the entry itself once that has come.
+    /// Asks for the memory that finding the entry of `key` will look at; [`prefetch_entry`](Self::prefetch_entry) asks for the
+    /// entry itself once that has come.
     #[inline]
-    pub(super) fn prefetch(&self, key: &K) -> u32 {
-        let hash = self.hash(key);
-        self.prefetch_hash(hash);
-        hash
+    pub(super) fn prefetch(&self, key: &K) -> Likely {
+        self.prefetch_like(Likely::unseen(self.hash(key)))
     }
 
-    /// The same by a hash that another table of the same seed gave.
+    /// The same of what is looked for in another table of the same seed, too.
     #[inline]
-    pub(super) fn prefetch_hash(&self, hash: u32) {
-        self.index.prefetch(hash);
+    pub(super) fn prefetch_like(&self, other: Likely) -> Likely {
+        self.index.prefetch(other.hash);
+        Likely::unseen(other.hash)
     }
 
-    /// Asks for the entry that has this hash, which is mostly the one that is meant, and says where it lies.
+    /// Asks for the entry, and notes where it lies. Gives that, where there is one.
     #[inline]
-    pub(super) fn prefetch_entry(&self, hash: u32) -> Option<usize> {
-        let at = self.index.find(hash, |_| true)?;
+    pub(super) fn prefetch_entry(&self, likely: &mut Likely) -> Option<usize> {
+        *likely = self.seen(*likely);
+        let at = likely.place()?;
         prefetch(self.row.get(at)?);
         Some(at)
     }
@@ -135,6 +176,12 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     #[inline]
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.place(key).map(|at| &mut self.row[at].1)
+    }
+
+    /// [`get_mut`](Self::get_mut) of an entry that was seen before.
+    #[inline]
+    pub(super) fn get_mut_likely(&mut self, key: K, likely: Likely) -> Option<&mut V> {
+        self.found(&self.look_up_likely(key, likely)).map(|at| &mut self.row[at].1)
     }
 
     /// What lies there.
@@ -186,7 +233,7 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         if let Some(at) = self.found(look_up) {
             return (at, false);
         }
-        let LookUp { key, hash, .. } = *look_up;
+        let LookUp { key, likely: Likely { hash, .. } } = *look_up;
         debug_assert!(self.place(&key).is_none(), "the table was changed after the look-up");
         let at = if self.has_room() {
             self.row.push((key, make()));

@@ -73,6 +73,7 @@ use arith::mix;
 use bans::{Ban, Book, Conviction, PROBATION_SECS};
 use counts::Counts;
 use evidence::Evidence;
+use foresight::Foreseen;
 use ladder::KeyInRoom;
 use learning::Learning;
 use ordinary::Ordinary;
@@ -223,6 +224,8 @@ impl Rung {
 pub(super) struct Counted {
     sighting: Sighting,
     booked: Booked,
+    /// Where its viewer was met.
+    at: people::Foreseen,
     /// Seen for the first time.
     is_first: bool,
     /// It was admitted without suspicion.
@@ -378,11 +381,12 @@ impl Viewbot {
     }
 
     /// Counts a request that every other check admits, and says what is held against it. What was counted is written into
-    /// `counted`, where the receipt keeps it.
+    /// `counted`, where the receipt keeps it. `foreseen` is where to look, if anybody has looked ahead.
     pub(super) fn weigh(
         &self,
         settings: &ViewbotSettings,
         sighting: &Sighting,
+        foreseen: Option<&Foreseen>,
         counted: &mut Option<Counted>,
         now: Timestamp,
     ) -> Option<Against> {
@@ -400,10 +404,17 @@ impl Viewbot {
         };
         let usual_known = f64::from_bits(self.usual_known.load(Ordering::Relaxed));
         let marching = settings.evidence.pool_chain[1] >= settings.ladder.throttle_bits;
-        let met = self.people(sighting.viewer).meet(sighting, now_secs, known_age, (suspect_bits, marching));
+        let (of_viewer, of_seat) = foreseen.map(Foreseen::both).unzip();
+        let met = self.people(sighting.viewer).meet(
+            sighting,
+            of_viewer,
+            now_secs,
+            known_age,
+            (suspect_bits, marching),
+        );
         let mut rooms = self.room(sighting.subject);
         let usual = Usual { known: usual_known, started_ms: self.started.load(Ordering::Relaxed) };
-        let (arrival, booked) = rooms.arrive(sighting, &met, usual, settings, now_ms);
+        let (arrival, booked) = rooms.arrive(sighting, of_seat, &met, usual, settings, now_ms);
         let unearned = rooms.take_unearned();
         drop(rooms);
         for viewer in unearned {
@@ -412,8 +423,13 @@ impl Viewbot {
         if booked.companions >= lockstep::COMPANIONS_MIN {
             self.people(sighting.viewer).marched(sighting.viewer.address, sighting.short, now_secs);
         }
-        let counted =
-            counted.insert(Counted { sighting: *sighting, booked, is_first: met.is_first, is_clean: true });
+        let counted = counted.insert(Counted {
+            sighting: *sighting,
+            booked,
+            at: met.at,
+            is_first: met.is_first,
+            is_clean: true,
+        });
         match arrival {
             Arrival::Admitted => return None,
             Arrival::Loops(times) => {
@@ -564,7 +580,7 @@ impl Viewbot {
         is_good: bool,
         now: Timestamp,
     ) {
-        let Counted { sighting, booked, is_first, is_clean } = counted;
+        let Counted { sighting, booked, at, is_first, is_clean } = counted;
         let now_secs = secs(now);
         if !is_good {
             self.room(sighting.subject).take_back(sighting, booked);
@@ -574,9 +590,11 @@ impl Viewbot {
             return;
         }
         // Nobody earns anything in a room that may be under attack: else view-bots would be known by having view-botted.
-        let teaches = booked.is_quiet && self.people(sighting.viewer).admitted(sighting, now_secs, *is_first);
+        let teaches =
+            booked.is_quiet && self.people(sighting.viewer).admitted(sighting, *at, now_secs, *is_first);
         if booked.is_new {
-            self.room(sighting.subject).learn(sighting.subject, settings, now_secs, || self.is_cold(now));
+            let mut rooms = self.room(sighting.subject);
+            rooms.learn(sighting.subject, booked, settings, now_secs, || self.is_cold(now));
         }
         let arrives = booked.is_new && booked.has_audience && booked.is_quiet;
         let has_company = booked.has_company.filter(|_| booked.is_quiet);

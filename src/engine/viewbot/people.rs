@@ -6,7 +6,7 @@
 //! would be known by having view-botted.
 
 use super::arith::mix;
-use super::bounded::{Bounded, LookUp};
+use super::bounded::{Bounded, Likely, LookUp};
 use super::lockstep::{FLAGGED_SECS, Meetings, ROOMS_MIN};
 use super::sighting::{Address, Profile, Sighting, Subnet, Viewer};
 
@@ -154,6 +154,8 @@ pub(super) struct Met {
     pub(super) meetings: Meetings,
     /// It met the same others in several rooms, a while ago.
     pub(super) marches: bool,
+    /// Where it was seen to lie.
+    pub(super) at: Foreseen,
 }
 
 /// What is known of where somebody comes from: looked up for alarmed rooms only.
@@ -188,12 +190,21 @@ pub(super) struct Crowded {
     pub(super) is_rented: bool,
 }
 
-/// The hashes of what a viewer will be looked up under.
+/// Where what is known of a viewer is likely to lie.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Foreseen {
-    /// The same in both memories.
-    viewer: u32,
-    place: u32,
+    long: Likely,
+    young: Likely,
+    place: Likely,
+    /// Of somebody who seems to be new: what the newcomer is counted in.
+    newcomer: Option<Newcomer>,
+}
+
+/// Where the profile at the address, and the subnet, of a newcomer are likely to lie.
+#[derive(Debug, Clone, Copy)]
+struct Newcomer {
+    party: Likely,
+    subnet: Likely,
 }
 
 pub(super) struct People {
@@ -238,17 +249,28 @@ impl People {
 
     /// Asks for the memory that meeting a viewer begins with.
     pub(super) fn prefetch(&self, viewer: Viewer) -> Foreseen {
-        let hash = self.long.prefetch(&viewer);
-        self.young.prefetch_hash(hash);
-        Foreseen { viewer: hash, place: self.places.prefetch(&viewer.address) }
+        let long = self.long.prefetch(&viewer);
+        let (young, place) = (self.young.prefetch_like(long), self.places.prefetch(&viewer.address));
+        Foreseen { long, young, place, newcomer: None }
     }
 
     /// Asks for the entries that those lead to.
-    pub(super) fn prefetch_entries(&self, foreseen: Foreseen) {
-        if self.long.prefetch_entry(foreseen.viewer).is_none() {
-            self.young.prefetch_entry(foreseen.viewer);
+    pub(super) fn prefetch_entries(&self, sighting: &Sighting, foreseen: &mut Foreseen) {
+        self.places.prefetch_entry(&mut foreseen.place);
+        if self.long.prefetch_entry(&mut foreseen.long).is_none()
+            && self.young.prefetch_entry(&mut foreseen.young).is_none()
+        {
+            let party = self.parties.prefetch(&own_party(sighting));
+            foreseen.newcomer = Some(Newcomer { party, subnet: self.subnets.prefetch(&sighting.subnet) });
         }
-        self.places.prefetch_entry(foreseen.place);
+    }
+
+    /// Asks for what a newcomer is counted in.
+    pub(super) fn prefetch_behind(&self, foreseen: &mut Foreseen) {
+        if let Some(Newcomer { party, subnet }) = &mut foreseen.newcomer {
+            self.parties.prefetch_entry(party);
+            self.subnets.prefetch_entry(subnet);
+        }
     }
 
     fn person(&self, viewer: &Viewer) -> Option<&Person> {
@@ -260,19 +282,21 @@ impl People {
         self.person(viewer).map(|person| person.first)
     }
 
-    /// Meets the viewer of a request.
+    /// Meets the viewer of a request; `foreseen` is where it was seen to lie, if anybody has looked ahead.
     pub(super) fn meet(
         &mut self,
         sighting: &Sighting,
+        foreseen: Option<Foreseen>,
         now: u32,
         known_age: u32,
         (suspect_bits, marching): (f64, bool),
     ) -> Met {
         let viewer = sighting.viewer;
         // All of them at once, and then what they found: most of what this takes is waiting for memory.
-        let long = self.long.look_up(viewer);
-        let young = self.young.look_up_like(&long);
-        let place = self.places.look_up(viewer.address);
+        let foreseen = foreseen.unwrap_or_else(|| self.prefetch(viewer));
+        let long = self.long.look_up_likely(viewer, foreseen.long);
+        let young = self.young.look_up_likely(viewer, foreseen.young);
+        let place = self.places.look_up_likely(viewer.address, foreseen.place);
         let (long_at, young_at, place_at) =
             (self.long.found(&long), self.young.found(&young), self.places.found(&place));
         let person = match (long_at, young_at) {
@@ -290,6 +314,7 @@ impl People {
             chain: [0, 0],
             meetings: Meetings::default(),
             marches: false,
+            at: Foreseen { long: long.likely(), young: young.likely(), place: place.likely(), ..foreseen },
         };
         if let Some(at) = place_at {
             let place = self.places.at_mut(at);
@@ -317,23 +342,34 @@ impl People {
             place.meetings.note(sighting.short, now);
         }
         if met.is_first {
-            self.welcome(sighting, &young, &place, now);
+            met.at = self.welcome(sighting, met.at, &young, &place, now);
         }
         met
     }
 
-    /// Somebody who was never seen before; with what was looked up of it.
-    fn welcome(&mut self, sighting: &Sighting, young: &LookUp<Viewer>, place: &LookUp<Address>, now: u32) {
-        let viewer = sighting.viewer;
+    /// Somebody who was never seen before; with what was looked up of it. Gives where all of it lies now.
+    fn welcome(
+        &mut self,
+        sighting: &Sighting,
+        foreseen: Foreseen,
+        young: &LookUp<Viewer>,
+        place: &LookUp<Address>,
+        now: u32,
+    ) -> Foreseen {
         let person = Person { first: now, last: now, rooms: [(0, 0); 2] };
-        let party = self.parties.look_up((viewer.address, sighting.profile.number()));
-        let subnet = self.subnets.look_up(sighting.subnet);
+        let (party, subnet) = match foreseen.newcomer {
+            Some(Newcomer { party, subnet }) => (
+                self.parties.look_up_likely(own_party(sighting), party),
+                self.subnets.look_up_likely(sighting.subnet, subnet),
+            ),
+            None => (self.parties.look_up(own_party(sighting)), self.subnets.look_up(sighting.subnet)),
+        };
         self.young.foresee();
         self.places.foresee();
         self.parties.foresee();
         self.subnets.foresee();
-        self.young.enter_looked_up(young, || person, |_, _| 0);
-        let (at, is_new) = self.places.enter_looked_up(
+        let (young_at, _) = self.young.enter_looked_up(young, || person, |_, _| 0);
+        let (place_at, is_new) = self.places.enter_looked_up(
             place,
             || {
                 let mut place = Place { first: now, kind: AddressKind::of(sighting), ..Place::default() };
@@ -342,17 +378,25 @@ impl People {
             },
             |_, place| u64::from(place.viewers.saturating_sub(1)),
         );
-        let viewers = &mut self.places.at_mut(at).viewers;
+        let viewers = &mut self.places.at_mut(place_at).viewers;
         *viewers = viewers.saturating_add(1);
+        let mut subnet_at = subnet.likely();
         if is_new {
             let addresses =
                 |_: &Subnet, subnet: &Neighbourhood| u64::from(subnet.addresses.saturating_sub(1));
             let (at, _) = self.subnets.enter_looked_up(&subnet, Neighbourhood::default, addresses);
             self.subnets.at_mut(at).addresses += 1;
+            subnet_at = subnet_at.put_at(at);
         }
         let worth = |_: &(Address, u64), party: &Party| u64::from(party.viewers.saturating_sub(1));
-        let (at, _) = self.parties.enter_looked_up(&party, Party::default, worth);
-        self.parties.at_mut(at).viewers += 1;
+        let (party_at, _) = self.parties.enter_looked_up(&party, Party::default, worth);
+        self.parties.at_mut(party_at).viewers += 1;
+        Foreseen {
+            long: foreseen.long,
+            young: young.likely().put_at(young_at),
+            place: place.likely().put_at(place_at),
+            newcomer: Some(Newcomer { party: party.likely().put_at(party_at), subnet: subnet_at }),
+        }
     }
 
     /// Notes that the address met companions in a room.
@@ -408,7 +452,7 @@ impl People {
             subnet_calm: self.subnets.get(&sighting.subnet).map_or(0.0, |subnet| subnet.calm.into()),
             is_at_home: self
                 .parties
-                .get(&(address, sighting.profile.number()))
+                .get(&own_party(sighting))
                 .is_some_and(|party| party.taught >= AT_HOME_MIN),
         }
     }
@@ -496,13 +540,19 @@ impl People {
         }
     }
 
-    /// An admitted request got a good answer in a quiet room. Tells whether the model of ordinary crowds may
-    /// learn from this stranger.
-    pub(super) fn admitted(&mut self, sighting: &Sighting, now: u32, is_calm_stranger: bool) -> bool {
+    /// An admitted request got a good answer in a quiet room; `at` is where its viewer was met. Tells whether the model of
+    /// ordinary crowds may learn from this stranger.
+    pub(super) fn admitted(
+        &mut self,
+        sighting: &Sighting,
+        at: Foreseen,
+        now: u32,
+        is_calm_stranger: bool,
+    ) -> bool {
         let viewer = sighting.viewer;
-        if let Some(person) = self.long.get_mut(&viewer) {
+        if let Some(person) = self.long.get_mut_likely(viewer, at.long) {
             enter(person, sighting.short, now);
-        } else if let Some(person) = self.young.get_mut(&viewer) {
+        } else if let Some(person) = self.young.get_mut_likely(viewer, at.young) {
             let is_second = person.rooms[0].0 != 0;
             enter(person, sighting.short, now);
             let person = *person;
@@ -514,12 +564,18 @@ impl People {
         if !is_calm_stranger {
             return false;
         }
-        let party = (viewer.address, sighting.profile.number());
-        let Some(party) = self.parties.get_mut(&party).filter(|party| party.taught < TAUGHT_MAX) else {
+        let (party, subnet) = match at.newcomer {
+            Some(Newcomer { party, subnet }) => (
+                self.parties.get_mut_likely(own_party(sighting), party),
+                self.subnets.get_mut_likely(sighting.subnet, subnet),
+            ),
+            None => (self.parties.get_mut(&own_party(sighting)), self.subnets.get_mut(&sighting.subnet)),
+        };
+        let Some(party) = party.filter(|party| party.taught < TAUGHT_MAX) else {
             return false;
         };
         party.taught += 1;
-        if let Some(subnet) = self.subnets.get_mut(&sighting.subnet) {
+        if let Some(subnet) = subnet {
             subnet.calm += 1.0;
         }
         true
@@ -563,6 +619,11 @@ impl People {
     pub(super) fn remember(&mut self, viewer: Viewer, person: Person) {
         self.long.entry(viewer, || person, |_, person| person.worth());
     }
+}
+
+/// A profile at its address, whoever else is there.
+fn own_party(sighting: &Sighting) -> (Address, u64) {
+    (sighting.viewer.address, sighting.profile.number())
 }
 
 fn enter(person: &mut Person, room: u32, now: u32) {

@@ -5,7 +5,7 @@
 //! cost nothing. Only an alarmed room has [cohorts](super::cohort).
 
 use super::arith::halved;
-use super::bounded::Bounded;
+use super::bounded::{Bounded, Likely, LookUp};
 use super::cohort::{Alarm, HALF_LIFE, HALF_LIFE_SECS, Newcomer};
 use super::gate::Gate;
 use super::lockstep::{self, Traces};
@@ -91,6 +91,8 @@ pub(super) enum Arrival {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Booked {
     number: u32,
+    /// Where its room lay.
+    state: Likely,
     seat_before: Option<Seat>,
     /// It counted as a new viewer.
     pub(super) is_new: bool,
@@ -113,12 +115,11 @@ pub(super) struct Booked {
     pub(super) has_company: Option<bool>,
 }
 
-/// The hashes of what a request will be looked up under; and where its room is likely to lie, once that is known.
+/// Where the room and the seat of a request are likely to lie.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Foreseen {
-    state: u32,
-    state_at: Option<u32>,
-    seat: u32,
+    state: Likely,
+    seat: Likely,
 }
 
 pub(super) struct Rooms {
@@ -149,23 +150,22 @@ impl Rooms {
 
     /// Asks for the memory that taking in a request begins with.
     pub(super) fn prefetch(&self, room: Subject, seat: (u32, Viewer)) -> Foreseen {
-        Foreseen { state: self.states.prefetch(&room), state_at: None, seat: self.seats.prefetch(&seat) }
+        Foreseen { state: self.states.prefetch(&room), seat: self.seats.prefetch(&seat) }
     }
 
     /// Asks for the entries that those lead to.
     pub(super) fn prefetch_entries(&self, foreseen: &mut Foreseen) {
-        if let Some(at) = self.states.prefetch_entry(foreseen.state) {
+        if let Some(at) = self.states.prefetch_entry(&mut foreseen.state) {
             // It is as long as two lines, and may lie on three.
             prefetch(&self.states.at(at).traces);
-            foreseen.state_at = Some(at as u32);
         }
-        self.seats.prefetch_entry(foreseen.seat);
+        self.seats.prefetch_entry(&mut foreseen.seat);
     }
 
     /// Asks for what the room's entry leads to: who came last.
     pub(super) fn prefetch_behind(&self, foreseen: Foreseen) {
-        if let Some(at) = foreseen.state_at {
-            self.log.prefetch(self.states.at(at as usize).logged);
+        if let Some(at) = foreseen.state.place() {
+            self.log.prefetch(self.states.at(at).logged);
         }
     }
 
@@ -184,9 +184,11 @@ impl Rooms {
     }
 
     /// Takes a request in: drains the gate, finds the seat, counts a new viewer, and alarms the room where those are too many.
+    /// `foreseen` is where these were seen to lie, if anybody has looked ahead.
     pub(super) fn arrive(
         &mut self,
         sighting: &Sighting,
+        foreseen: Option<Foreseen>,
         met: &Met,
         usual: Usual,
         settings: &ViewbotSettings,
@@ -194,12 +196,14 @@ impl Rooms {
     ) -> (Arrival, Booked) {
         let now = (now_ms / 1_000) as u32;
         // What is waited for is memory: for both at once.
-        let key = (sighting.short, sighting.viewer);
-        let seat = self.seats.look_up(key);
+        let seat_key = (sighting.short, sighting.viewer);
+        let foreseen = foreseen.unwrap_or_else(|| self.prefetch(sighting.subject, seat_key));
+        let looked_up = self.seats.look_up_likely(seat_key, foreseen.seat);
         if met.is_first {
             self.seats.foresee();
         }
-        let at = self.enter(sighting.subject, Gate::new(now_ms, usual.started_ms));
+        let room = self.states.look_up_likely(sighting.subject, foreseen.state);
+        let at = self.enter(&room, Gate::new(now_ms, usual.started_ms));
         let state = self.states.at_mut(at);
         if state.gate.drain(&settings.gate, now_ms) {
             state.repeaters = None;
@@ -213,7 +217,8 @@ impl Rooms {
 
         // The seat.
         let tool = 1u8 << (sighting.profile.fingerprint.0 % 8);
-        let seat_at = self.seats.found(&seat);
+        let seat_at = self.seats.found(&looked_up);
+        let place = (seat_at, &looked_up);
         let seat_before = seat_at.map(|at| *self.seats.at(at)).filter(|seat| seat.room == state.number);
         let fresh = Seat {
             room: state.number,
@@ -260,6 +265,7 @@ impl Rooms {
         }
         let mut booked = Booked {
             number: state.number,
+            state: room.likely().put_at(at),
             seat_before,
             is_new: false,
             is_counted: false,
@@ -275,7 +281,7 @@ impl Rooms {
         };
         let mut is_newcomer = false;
         if loops && !is_pardoned {
-            self.sit(seat_at, key, seat);
+            self.sit(place, seat);
             return (Arrival::Loops(seat.times), booked);
         }
         if seat_before.is_some()
@@ -292,7 +298,7 @@ impl Rooms {
             seat.newcomer_at = now;
         }
         if is_established && !is_new {
-            self.sit(seat_at, key, seat);
+            self.sit(place, seat);
             return (Arrival::Admitted, booked);
         }
 
@@ -341,7 +347,7 @@ impl Rooms {
                 booked.has_company = Some(may_have && self.log.has_company(logged, &newcomer));
             }
             self.log_newcomer(at, &mut booked);
-            self.sit(seat_at, key, seat);
+            self.sit(place, seat);
             let arrival = match () {
                 () if is_suspect => Arrival::Suspect,
                 () if booked.is_loop => Arrival::Loops(seat.times),
@@ -349,7 +355,7 @@ impl Rooms {
             };
             return (arrival, booked);
         }
-        self.sit(seat_at, key, seat);
+        self.sit(place, seat);
         if self.states.at(at).alarm.is_none() {
             self.alarm(sighting.subject, sighting.room, settings, now_ms);
         }
@@ -379,7 +385,7 @@ impl Rooms {
     }
 
     /// Makes a room's state where there is none. Rooms are never taken out: where it lies holds until another is made.
-    fn enter(&mut self, room: Subject, gate: Gate) -> usize {
+    fn enter(&mut self, room: &LookUp<Subject>, gate: Gate) -> usize {
         let numbers = &mut self.numbers;
         let make = || {
             *numbers = numbers.wrapping_add(1);
@@ -398,7 +404,7 @@ impl Rooms {
             Some(_) => u64::MAX,
             None => state.gate.worth(),
         };
-        let (at, is_new) = self.states.enter(room, make, worth);
+        let (at, is_new) = self.states.enter_looked_up(room, make, worth);
         if is_new && !self.alarmed.is_empty() {
             // What was alarmed in its place is gone, and counts no more.
             let rooms = &self.states;
@@ -417,15 +423,15 @@ impl Rooms {
 
     /// Puts a room's baseline back.
     pub(super) fn recall(&mut self, room: Subject, born: u32, at: u32, learned: f64, now_ms: u64) {
-        self.enter(room, Gate::recalled(now_ms, [born, at], learned));
+        self.enter(&self.states.look_up(room), Gate::recalled(now_ms, [born, at], learned));
     }
 
     /// Puts a viewer into its seat: where it sat before, or a new one.
-    fn sit(&mut self, before: Option<usize>, key: (u32, Viewer), seat: Seat) {
+    fn sit(&mut self, (before, looked_up): (Option<usize>, &LookUp<(u32, Viewer)>), seat: Seat) {
         match before {
             Some(at) => *self.seats.at_mut(at) = seat,
             None => {
-                self.seats.enter(key, || seat, |_, seat| u64::from(seat.window_at));
+                self.seats.enter_looked_up(looked_up, || seat, |_, seat| u64::from(seat.window_at));
             }
         }
     }
@@ -490,11 +496,12 @@ impl Rooms {
     pub(super) fn learn(
         &mut self,
         room: Subject,
+        booked: &Booked,
         settings: &ViewbotSettings,
         now: u32,
         is_cold: impl FnOnce() -> bool,
     ) {
-        if let Some(state) = self.states.get_mut(&room) {
+        if let Some(state) = self.states.get_mut_likely(room, booked.state) {
             let learns_in = |alarm: &Alarm| {
                 state.gate.learns_in_alarm(&settings.gate, alarm.since, alarm.usual_then, now) || is_cold()
             };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::decision::{Decision, Reason, Refusal, Verdict};
 use super::super::facts::{Credential, Facts, TargetClaim};
+use super::super::foresight::Foresight;
 use super::super::{Ending, Engine};
 use super::Rung;
 use super::evidence::Kind;
@@ -597,7 +598,7 @@ fn looking_ahead_changes_no_decision() {
         let quotas = "[[quota]]\nname = \"q\"\nscope = \"proxy\"\nlimits = { hour = 4 }\n\
                       [[distinct]]\nname = \"d\"\ncount = \"room\"\nscope = \"proxy\"\nlimits = { hour = 3 }\n";
         let mut world = World::with("enforce", quotas, 1);
-        let mut decisions = Vec::new();
+        let (mut decisions, mut foresight) = (Vec::new(), Foresight::default());
         for n in 0..4_000u32 {
             let asked = |n: u32| match n % 3 {
                 0 => asks(ROOM, bot_at(n), "curl/8.0"),
@@ -608,13 +609,14 @@ fn looking_ahead_changes_no_decision() {
                 for next in [n, n + 1, 3 * n + 1_000_000] {
                     let (asked, now) = (asked(next), world.now);
                     let facts = World::facts(&asked);
-                    let mut foresight = world.engine.foresee(&world.policy, &facts, now);
+                    world.engine.foresee(&mut foresight, &world.policy, &facts, now);
                     world.engine.foresee_entries(&mut foresight);
-                    world.engine.foresee_behind(&foresight);
+                    world.engine.foresee_behind(&mut foresight);
                     if next == n && n % 16 == 5 {
-                        let foreseen = world.engine.assess_foreseen(&world.policy, &mut foresight, now);
+                        let engine = &world.engine;
+                        let foreseen = engine.assess_foreseen(&world.policy, &mut foresight, || facts, now);
                         let assessed = world.engine.assess(&world.policy, &facts, now);
-                        assert_eq!(format!("{foreseen:?}"), format!("{assessed:?}"));
+                        assert_eq!(format!("{:?}", foreseen.unforeseen()), format!("{assessed:?}"));
                     }
                 }
             }
@@ -624,6 +626,37 @@ fn looking_ahead_changes_no_decision() {
         (decisions, world.engine.viewbot().memory(), world.engine.book().len())
     };
     assert!(run(true) == run(false));
+}
+
+/// In earnest, and out of the shadow by the operator.
+#[test]
+fn a_conviction_between_looking_ahead_and_the_turn_counts() {
+    for mode in ["enforce", "shadow"] {
+        let mut world = World::warm(mode);
+        let bots = || (0..60).map(|bot| asks(ROOM, bot_at(bot), "curl/8.0"));
+        let now = world.now;
+        let foresee = |asked| {
+            let mut foresight = Foresight::default();
+            world.engine.foresee(&mut foresight, &world.policy, &World::facts(&asked), now);
+            foresight
+        };
+        let mut foreseen: Vec<_> = bots().map(foresee).collect();
+        world.attack(60);
+        world.now = now;
+        if mode == "shadow" {
+            let convicted = world.engine.viewbot().shadow_bans().list(now);
+            convicted.iter().for_each(|ban| drop(world.engine.viewbot().promote(ban.id, now)));
+        }
+        let mut refused = 0;
+        for (asked, foresight) in bots().zip(&mut foreseen) {
+            let (engine, facts) = (&world.engine, World::facts(&asked));
+            let foreseen = engine.assess_foreseen(&world.policy, foresight, || facts, now).unforeseen();
+            let assessed = engine.assess(&world.policy, &facts, now);
+            assert_eq!(format!("{foreseen:?}"), format!("{assessed:?}"));
+            refused += usize::from(assessed.refusal.is_some());
+        }
+        assert!(refused > 10, "{mode}: {refused}");
+    }
 }
 
 #[test]

@@ -27,6 +27,9 @@ struct Slot {
 /// at places that 64 divides; of a larger block it would make a quarter more to be able to move it there.
 const BLOCK: usize = 64;
 
+/// Whoever goes through all records asks so many before for what one keeps elsewhere.
+const AHEAD: usize = 8;
+
 /// Records by their keys.
 #[derive(Debug, Default)]
 #[repr(C)]
@@ -187,6 +190,9 @@ impl Table {
     ) {
         // From behind: what takes the place of one that goes was asked before.
         for at in (0..self.row.len()).rev() {
+            if let Some(later) = at.checked_sub(AHEAD) {
+                self.prefetch_behind(Place(later as u32));
+            }
             let slot = &mut self.row[at];
             if !keep(slot.key, &mut slot.record) {
                 self.take(hasher, at);

@@ -363,6 +363,34 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// Where an entry was seen is believed only while it lies there: others are taken out, and take its place.
+        #[test]
+        fn what_was_seen_to_lie_somewhere_is_found_wherever_it_lies_now(
+            steps in prop::collection::vec((0u64..12, 0u8..4), 1..400), cap in 8usize..16,
+        ) {
+            let (mut table, mut plain) = (table(cap, 1), table(cap, 2));
+            let mut seen = std::collections::BTreeMap::new();
+            for (n, (key, step)) in (0u64..).zip(steps) {
+                let likely = *seen.entry(key).or_insert_with(|| table.prefetch(&key));
+                match step {
+                    0 => prop_assert_eq!(table.remove(&key), plain.remove(&key)),
+                    1 => {
+                        table.prefetch_entry(seen.get_mut(&key).unwrap());
+                    }
+                    2 => prop_assert_eq!(table.get_mut_likely(key, likely), plain.get_mut(&key)),
+                    _ => {
+                        let look_up = table.look_up_likely(key, likely);
+                        let (at, is_new) = table.enter_looked_up(&look_up, || n, |_, value| *value);
+                        let (value, expected) = plain.entry(key, || n, |_, value| *value);
+                        prop_assert_eq!((*table.at(at), is_new), (*value, expected));
+                        seen.insert(key, look_up.likely().put_at(at));
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_is_worth_most_outlives_a_spray() {
         let mut table = table(64, 1);

@@ -129,9 +129,15 @@ impl<'p> Course<'p> {
             }
         }
         let foreseen = &mut self.foreseen[..records.len()];
-        foreseen.iter_mut().for_each(|foresight| self.engine.foresee_entries(foresight));
-        foreseen.iter_mut().for_each(|foresight| self.engine.foresee_behind(foresight));
-        foreseen.iter().for_each(|foresight| self.engine.foresee_beyond(foresight));
+        for foresight in &mut *foreseen {
+            self.engine.foresee_entries(foresight);
+        }
+        for foresight in &mut *foreseen {
+            self.engine.foresee_behind(foresight);
+        }
+        for foresight in &*foreseen {
+            self.engine.foresee_beyond(foresight);
+        }
     }
 
     /// [`decide`](Self::decide) for a record that was foreseen.

@@ -644,8 +644,9 @@ fn a_conviction_between_looking_ahead_and_the_turn_counts() {
         world.attack(60);
         world.now = now;
         if mode == "shadow" {
-            let convicted = world.engine.viewbot().shadow_bans().list(now);
-            convicted.iter().for_each(|ban| drop(world.engine.viewbot().promote(ban.id, now)));
+            for ban in world.engine.viewbot().shadow_bans().list(now) {
+                world.engine.viewbot().promote(ban.id, now).unwrap();
+            }
         }
         let mut refused = 0;
         for (asked, foresight) in bots().zip(&mut foreseen) {

@@ -32,9 +32,9 @@ pub struct Foresight {
 }
 
 impl Foresight {
-    /// What is asked for; `None` where it is of nothing.
-    pub fn operation(&self) -> Option<Operation> {
-        self.operation
+    /// What is asked for; `None` where it is of nothing, as it is from then on.
+    pub fn take_operation(&mut self) -> Option<Operation> {
+        self.operation.take()
     }
 
     /// Makes it one of nothing.
@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// [`assess`](Self::assess) for a request that was foreseen, under the same policy: `facts` are the same, and asked for where
-    /// something has happened since that changes what is said of it.
+    /// something has happened since that may change what is said of it. While a ban of the operator's stands that is each.
     pub fn assess_foreseen<'a, 'f>(
         &self,
         policy: &PolicySet,

@@ -214,12 +214,13 @@ impl Shard {
         now: Timestamp,
     ) -> (&Record, Likely, usize) {
         let LookUp { mut key, mut hash, mut place } = *look_up;
+        let mut is_own = true;
         if place.is_none() {
             // It may go on under another name.
             if self.folds > 0
                 && let Some(other) = self.resolve(hasher, key)
             {
-                (key, hash) = (other, hash_of(hasher, other));
+                (key, hash, is_own) = (other, hash_of(hasher, other), false);
             }
             // Another charge of the same request may have made it.
             place = self.records.place(hash, key);
@@ -238,7 +239,7 @@ impl Shard {
         record.charge(limit, counted, now);
         let grown = if key.is_strangers() { record.weight().saturating_sub(before) } else { 0 };
         self.strangers += grown;
-        (record, Likely::At(hash, place), grown)
+        (record, if is_own { Likely::At(hash, place) } else { Likely::Unseen }, grown)
     }
 
     /// Shows each record to `usage`.

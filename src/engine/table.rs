@@ -38,8 +38,8 @@ pub(super) struct Table {
     index: HashIndex,
 }
 
-/// Where a record was found. It holds until the next change of the table; afterwards it may point at another record, or
-/// none, and is looked up again.
+/// Where a record was found. It holds until one is taken out of the table; afterwards it may point at another record, or none, and is
+/// looked up again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place(u32);
 

@@ -142,16 +142,18 @@ impl<'p> Course<'p> {
 
     /// [`decide`](Self::decide) for a record that was foreseen.
     fn decide_foreseen<'r>(&mut self, record: &'r Record, foresight: &mut Foresight) -> Said<'r> {
-        let Some(operation) = foresight.operation() else { return self.decide(record) };
+        let Some(operation) = foresight.take_operation() else { return self.decide(record) };
         self.advance(record.time);
         let facts = || Self::asking(self.policy, record).expect("it was asked when it was foreseen");
         let assessment = self.engine.assess_foreseen(self.policy, foresight, facts, self.now);
         Said::Decision(self.decide_assessed(operation, assessment, record))
     }
 
-    /// Follows or decides each of the records that were [foreseen](Self::foresee), in their order; `None` of what is no request.
+    /// Follows or decides each of the records that were [foreseen](Self::foresee), and no others, in their order; `None` of what is no
+    /// request.
     pub fn decide_all<'r>(&mut self, records: &'r [Box<Record>]) -> Vec<Option<Said<'r>>> {
         let mut foreseen = std::mem::take(&mut self.foreseen);
+        assert!(foreseen.len() >= records.len(), "each was foreseen");
         let each = records.iter().zip(&mut foreseen);
         let said = each.map(|(record, foresight)| {
             (!self.follow(record)).then(|| self.decide_foreseen(record, foresight))

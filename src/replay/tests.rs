@@ -679,7 +679,20 @@ fn traffic() -> impl Strategy<Value = Vec<Value>> {
         // What its streamer's number is, a good answer tells.
         if names == 2 { with(line, &json!({ "answer_room": number.to_string() })) } else { line }
     });
-    proptest::collection::vec(line, 1..150)
+    // A ban, or that it is lifted, or a start: seldom.
+    let event = (0u64..90_000, 0usize..5).prop_map(|(millis, which)| {
+        let until = START + 900_000;
+        let (event, order) = [
+            ("ban", format!("prefix 203.0.113.1/32 {until} x")),
+            ("ban", format!("account a1 {until} x")),
+            ("lift", "prefix 203.0.113.1/32".to_owned()),
+            ("lift", "account a1".to_owned()),
+            ("start", String::new()),
+        ][which]
+            .clone();
+        json!({ "time": START + millis, "seq": 0, "format": 1, "event": event, "order": order, "detail": "token works" })
+    });
+    proptest::collection::vec(prop_oneof![40 => line, 1 => event], 1..150)
 }
 
 /// Each record by itself, foreseen by nobody: what the decisions of a replay are held to.

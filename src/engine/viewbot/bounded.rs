@@ -34,7 +34,7 @@ pub(super) struct LookUp<K> {
 
 /// Where an entry is likely to lie: whoever kept it need not look for the entry again. Where it lies elsewhere by now, or nowhere,
 /// that is noticed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Likely {
     hash: u32,
     at: u32,
@@ -68,7 +68,7 @@ impl Likely {
 }
 
 /// From the beginning of a cache line: what every look-up needs lies on one, and on one of the two of its index that say where. There
-/// are many tables, each looked at for every request.
+/// are many tables, and half of them are looked at for every request.
 #[repr(C, align(64))]
 pub(super) struct Bounded<K, V> {
     hasher: SeedableRandomState,

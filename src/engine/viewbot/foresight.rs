@@ -1,7 +1,8 @@
 //! Looking ahead: asking for the memory that weighing a request begins with.
 //!
 //! Two steps of the same two looks: at the indexes of who comes and of the room, and, once these have come, at the entries that
-//! they lead to; a replay has time for a third, at what the room's entry leads to. It is alone with its engine and takes no lock for either; a gateway's threads are not.
+//! they lead to; a replay has time for a third, at what the room's entry leads to and at what a newcomer is counted in. It is alone
+//! with its engine and takes no lock for any; a gateway's threads are not.
 
 use super::sighting::Sighting;
 use super::{Viewbot, locked, owned, people, people_shard, room_shard, rooms};

@@ -30,8 +30,8 @@ const ASKED_MAX: f64 = 4_096.0;
 /// So many lessons are taken in for each new one: two for one that is behind, so that it is never behind for long.
 const CATCH_UP: usize = 3;
 
-/// So many new ones are waited for: what a lesson needs of code and tables is fetched once for all of them. More would be felt by the
-/// request that takes them in.
+/// And that once in so many new ones, for all of them: what a lesson needs of code and tables is fetched once then. More would be felt
+/// by the request that takes them in.
 const TOGETHER: usize = 8;
 
 /// Lessons between two publications at most.
@@ -120,7 +120,7 @@ impl Learning {
             self.strangers *= 0.5;
             self.halvings += 1;
         }
-        if self.lessons.len() - self.missed >= TOGETHER {
+        if self.lessons.len().is_multiple_of(TOGETHER) {
             self.catch_up(CATCH_UP * TOGETHER);
         }
         // Often while little is known, and then whenever a thirty-second of it is new.

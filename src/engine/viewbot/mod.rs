@@ -319,17 +319,15 @@ impl Viewbot {
     /// Whether too little ordinary traffic has been seen to convict anybody.
     pub fn is_cold(&self, now: Timestamp) -> bool {
         let started = self.started.load(Ordering::Relaxed);
-        self.is_untaught() || now.as_millis() < started.saturating_add(COLD_TIME.as_millis() as u64)
-    }
-
-    fn is_untaught(&self) -> bool {
         f64::from_bits(self.taught.load(Ordering::Relaxed)) < f64::from(COLD_STRANGERS)
+            || now.as_millis() < started.saturating_add(COLD_TIME.as_millis() as u64)
     }
 
     /// Makes what has been learned the measure of what is ordinary.
     fn publish(&self, ordinary: Arc<Ordinary>) {
-        self.taught.store(ordinary.strangers().to_bits(), Ordering::Relaxed);
+        let strangers = ordinary.strangers();
         self.ordinary.store(ordinary);
+        self.taught.store(strangers.to_bits(), Ordering::Relaxed);
     }
 
     /// How long ago somebody has to have signed to be known. Nobody can have been seen for longer than the gateway has looked: while
@@ -458,7 +456,7 @@ impl Viewbot {
         let is_lenient = self.is_cold(now)
             || book.is_on_probation(sighting.viewer.address, now_secs)
             || book.is_on_probation_in(sighting.room, sighting.subnet, sighting.key, now_secs);
-        let is_untaught = self.is_untaught();
+        let is_untaught = ordinary.strangers() < f64::from(COLD_STRANGERS);
         let mut rooms = self.room(sighting.subject);
         let state = rooms.state_mut(sighting.subject)?;
         let onset = state.gate.onset();

@@ -392,10 +392,9 @@ impl People {
         let (party_at, _) = self.parties.enter_looked_up(&party, Party::default, worth);
         self.parties.at_mut(party_at).viewers += 1;
         Foreseen {
-            long: foreseen.long,
             young: young.likely().put_at(young_at),
-            place: place.likely().put_at(place_at),
             newcomer: Some(Newcomer { party: party.likely().put_at(party_at), subnet: subnet_at }),
+            ..foreseen
         }
     }
 

@@ -133,7 +133,7 @@ pub(super) fn assess(
         // With the shadow rules in force a request that they refuse would be charged to nothing.
         let shadow = findings.with_shadow.is_none() && !shadow_exempt.quota;
         let charges = |mode| shadow || mode != Mode::Shadow;
-        plan_into(&mut assessment.plan, policy, facts, who, room, facts.operation, charges);
+        plan(&mut assessment.plan, policy, facts, who, facts.operation, charges);
     }
     assessment.caller = Caller {
         tier: who.tier,
@@ -212,7 +212,9 @@ pub fn quotas_of(policy: &PolicySet, viewbot: &Viewbot, facts: &Facts<'_>, now: 
     if exemptions(policy, facts, &who, now).0.quota {
         return Plan::default();
     }
-    plan(policy, facts, &who, facts.resolved, Operation::Connect, |_| true)
+    let mut quotas = Plan::default();
+    plan(&mut quotas, policy, facts, &who, Operation::Connect, |_| true);
+    quotas
 }
 
 /// Who asks, as far as the policy knows.
@@ -382,29 +384,16 @@ pub(super) fn for_each_match(
 }
 
 /// The counters that apply, each with what it counts; one whose scope the request has no subject for does not apply.
+/// Put to an empty plan. The facts with the room [resolved].
 pub(super) fn plan(
-    policy: &PolicySet,
-    facts: &Facts<'_>,
-    who: &Who<'_>,
-    room: Option<Room>,
-    operation: Operation,
-    charges: impl Fn(Mode) -> bool,
-) -> Plan {
-    let mut plan = Plan::default();
-    plan_into(&mut plan, policy, facts, who, room, operation, charges);
-    plan
-}
-
-/// The same, put to an empty plan.
-fn plan_into(
     plan: &mut Plan,
     policy: &PolicySet,
     facts: &Facts<'_>,
     who: &Who<'_>,
-    room: Option<Room>,
     operation: Operation,
     charges: impl Fn(Mode) -> bool,
 ) {
+    let room = facts.resolved;
     // Counters of one scope stand together: an address is looked at once for all of its quotas.
     let mut last: Option<(Scopes, Option<Subject>)> = None;
     for place in policy.applicable(who.tier, operation) {

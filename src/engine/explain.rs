@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::assess::{self, Who};
-use super::book::{Charge, Look, Receipt};
+use super::book::{Charge, Look, Plan, Receipt};
 use super::decision::{Caller, Decision, Matcher, Reason, Refusal, Shadow};
 use super::facts::{Credential, Facts, TargetClaim};
 use super::viewbot::sighting::Sighting;
@@ -207,7 +207,8 @@ impl Engine {
         checks.extend(detection);
 
         // Also for a request that an earlier row refuses.
-        let plan = assess::plan(policy, facts, &who, facts.resolved, facts.operation, |_| true);
+        let mut plan = Plan::default();
+        assess::plan(&mut plan, policy, facts, &who, facts.operation, |_| true);
         let looks = self.book().look(policy, &plan, now).1;
         for (place, rule) in rules(policy) {
             checks.extend(counted_check(policy, facts, &who, &listed, place, rule, &looks));

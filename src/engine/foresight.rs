@@ -46,10 +46,10 @@ impl Foresight {
 }
 
 impl Engine {
-    /// Looks ahead to one request, and writes what it sees over `foresight`: asks for the places where it is said where its counts lie. Once these have come,
-    /// [`foresee_entries`](Self::foresee_entries) asks for what they lead to, [`foresee_behind`](Self::foresee_behind) and
-    /// [`foresee_beyond`](Self::foresee_beyond) for what stands behind that, and its turn is
-    /// [`assess_foreseen`](Self::assess_foreseen), at `now`.
+    /// Looks ahead to one request, and writes what it sees over `foresight`: asks for the places where it is said where its counts
+    /// lie. Once these have come, [`foresee_entries`](Self::foresee_entries) asks for what they lead to,
+    /// [`foresee_behind`](Self::foresee_behind) and [`foresee_beyond`](Self::foresee_beyond) for what stands behind that, and its
+    /// turn is [`assess_foreseen`](Self::assess_foreseen), at `now`.
     pub fn foresee(
         &mut self,
         foresight: &mut Foresight,
